@@ -1,0 +1,1 @@
+"""Bulwark: a single-exchange, spot, long-only trading daemon that fails closed."""

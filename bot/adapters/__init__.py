@@ -1,0 +1,1 @@
+"""The world behind the ports: wire, files, clock, lock, webhook."""

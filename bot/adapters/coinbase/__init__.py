@@ -1,0 +1,1 @@
+"""Coinbase Advanced Trade: REST, feeds, authentication, budgets, and the wire's shapes."""

@@ -1,0 +1,1 @@
+"""The words everyone uses: values with units, orders, positions, snapshots, decisions, events."""

@@ -1,0 +1,1 @@
+"""How an approved trade becomes orders; the only code that can send one."""

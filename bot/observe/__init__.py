@@ -1,0 +1,1 @@
+"""What is true before a cycle decides: reconcile, ticks, kill switch, one immutable snapshot."""

@@ -1,0 +1,1 @@
+"""What the operator sees: alerts, metrics, logs, health, explanations."""

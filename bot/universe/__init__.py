@@ -1,0 +1,1 @@
+"""Who may trade this cycle, and why the others may not."""

@@ -1,0 +1,1 @@
+"""Checks on recorded market data: python -m tests.real."""

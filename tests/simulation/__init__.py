@@ -1,0 +1,1 @@
+"""Whole days of trading under seeded faults; invariants only."""

@@ -1,0 +1,1 @@
+"""Recorded payloads and what they must parse into."""
