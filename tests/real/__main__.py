@@ -1,0 +1,35 @@
+"""Runs every check on the recorded market data in BULWARK_DATA: one line each, exit 1 when one fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.real.manifest import recordings_are_what_the_manifest_says
+
+# name -> the problems found in the folder; none means passed.
+CHECKS: Final[Mapping[str, Callable[[Path], list[str]]]] = {
+    "recordings are what the manifest says": recordings_are_what_the_manifest_says,
+}
+
+
+def main(data: Path) -> int:
+    if not (data / "MANIFEST.csv").is_file():
+        print(
+            f"no recorded data: {data} has no MANIFEST.csv; set BULWARK_DATA to the folder that does", file=sys.stderr
+        )
+        return 1
+    failed = 0
+    for name, check in CHECKS.items():
+        problems = check(data)
+        failed += bool(problems)
+        print(f"{'FAILED' if problems else 'passed'}  {name}", *problems, sep="\n        ")
+    print(f"{len(CHECKS) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(os.environ.get("BULWARK_DATA", "../shared/data"))))
