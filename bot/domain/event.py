@@ -1,0 +1,451 @@
+"""The journal's words: one frozen payload per topic, and the envelope that chains them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from bot.domain.decision import HysteresisCount
+from bot.domain.money import Price, Size
+from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
+from bot.domain.position import Exits, Position
+from bot.domain.product import ProductId, Side
+from bot.domain.state import Approval, Ban, BreakerState, Cooldown, FeeTier, Latch, Period
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Base of all payloads. durable: fsync before going on (intents, fills, halts)."""
+
+    topic: ClassVar[str] = ""
+    durable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class JournalOpened(Payload):
+    """First event of a journal: names its genesis. account: fingerprint of portfolio, env and mode."""
+
+    topic: ClassVar[str] = "journal.opened"
+    durable: ClassVar[bool] = True
+    genesis: str
+    account: str
+    schema: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Payload):
+    topic: ClassVar[str] = "run.started"
+    durable: ClassVar[bool] = True
+    env: str
+    mode: str
+    venue: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStopped(Payload):
+    topic: ClassVar[str] = "run.stopped"
+    durable: ClassVar[bool] = True
+    why: str
+    exit_code: int
+    still_working: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRecorded(Payload):
+    """Written and fsynced before the order's request leaves. One per attempt; `intent_id` is shared by re-quotes."""
+
+    topic: ClassVar[str] = "intent.recorded"
+    durable: ClassVar[bool] = True
+    intent_id: int
+    attempt: int
+    client_order_id: str
+    product: ProductId
+    side: Side
+    size: Size
+    limit_price: Price | None
+    kind: OrderKind
+    quote: str
+    type: OrderType
+    intent_size: Size
+    worst_price: Price
+    worst_quote: Decimal
+    reference: Price
+    expected_fee_rate: Decimal
+    rule: str
+    why: str
+    stop_price: Price | None = None
+    end_time: datetime | None = None
+    attached: Bracket | None = None
+    exits: Exits = Exits()
+
+
+@dataclass(frozen=True, slots=True)
+class IntentClosed(Payload):
+    """No further attempt will be made for this intent."""
+
+    topic: ClassVar[str] = "intent.closed"
+    intent_id: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged(Payload):
+    """`from_state` is written as `from`, `to_state` as `to`. filled, value, fees: cumulative as the venue says."""
+
+    topic: ClassVar[str] = "order.changed"
+    client_order_id: str
+    order_id: str
+    from_state: OrderState
+    to_state: OrderState
+    why: str
+    filled: Size
+    filled_value: Decimal
+    fees: Decimal
+    absent_listings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChildAdopted(Payload):
+    """The venue opened an attached bracket for one of our entries; from now on it is one of our orders."""
+
+    topic: ClassVar[str] = "order.adopted"
+    durable: ClassVar[bool] = True
+    client_order_id: str
+    order_id: str
+    parent_order_id: str
+    intent_id: int
+    product: ProductId
+    size: Size
+    limit_price: Price | None
+    stop_price: Price | None
+    type: OrderType
+
+
+@dataclass(frozen=True, slots=True)
+class FillBooked(Payload):
+    """One fill applied to positions and ledgers, exactly once. size: base. realised: profit of a sale, fees in."""
+
+    topic: ClassVar[str] = "fill.booked"
+    durable: ClassVar[bool] = True
+    entry_id: str
+    trade_id: str
+    order_id: str
+    client_order_id: str
+    product: ProductId
+    side: Side
+    price: Price
+    size: Size
+    value: Decimal
+    fee: Decimal
+    at: datetime
+    liquidity: str
+    foreign: bool
+    realised: Decimal | None = None
+    adjustment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CursorMoved(Payload):
+    topic: ClassVar[str] = "fills.cursor_moved"
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignOrderSeen(Payload):
+    """A working order on the account that we did not place; counted, never touched."""
+
+    topic: ClassVar[str] = "order.foreign_seen"
+    order_id: str
+    product: ProductId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignOrderGone(Payload):
+    topic: ClassVar[str] = "order.foreign_gone"
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerAnchored(Payload):
+    topic: ClassVar[str] = "ledger.anchored"
+    durable: ClassVar[bool] = True
+    currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPending(Payload):
+    """Difference between books and venue not yet explained (zero: it vanished). sweeps: complete ones it survived."""
+
+    topic: ClassVar[str] = "ledger.pending"
+    currency: str
+    amount: Decimal
+    sweeps: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecognised(Payload):
+    """A deposit (positive) or withdrawal (negative). value: in the equity currency at the mark of the moment."""
+
+    topic: ClassVar[str] = "transfer.recognised"
+    durable: ClassVar[bool] = True
+    currency: str
+    amount: Decimal
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAdopted(Payload):
+    """A holding taken into the books as it stands (cold start, `bot adopt`)."""
+
+    topic: ClassVar[str] = "position.adopted"
+    durable: ClassVar[bool] = True
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class PositionMarked(Payload):
+    """New highest mark of a position, for its trailing stop."""
+
+    topic: ClassVar[str] = "position.marked"
+    product: ProductId
+    high_mark: Price
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch(Payload):
+    """Exchange and books differed; the exchange was believed."""
+
+    topic: ClassVar[str] = "reconcile.mismatch"
+    what: str
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionMade(Payload):
+    """The one record of a cycle's decision. proposals and verdicts: plain texts and numbers for people and tools."""
+
+    topic: ClassVar[str] = "decision.made"
+    outcome: str
+    reason: str
+    detail: str
+    regime: str
+    proposals: tuple[Mapping[str, str], ...]
+    verdicts: tuple[Mapping[str, str], ...]
+    eligible: int
+    triggers: tuple[Mapping[str, str], ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRepeated(Payload):
+    """Consecutive further cycles that ended with the same NO_TRADE reason, folded into one record."""
+
+    topic: ClassVar[str] = "decision.repeated"
+    outcome: str
+    reason: str
+    first_cycle: str
+    last_cycle: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HysteresisMoved(Payload):
+    topic: ClassVar[str] = "universe.hysteresis_moved"
+    counts: Mapping[ProductId, HysteresisCount]
+
+
+@dataclass(frozen=True, slots=True)
+class CooldownBegan(Payload):
+    topic: ClassVar[str] = "cooldown.began"
+    cooldown: Cooldown
+
+
+@dataclass(frozen=True, slots=True)
+class BanBegan(Payload):
+    topic: ClassVar[str] = "ban.began"
+    durable: ClassVar[bool] = True
+    ban: Ban
+
+
+@dataclass(frozen=True, slots=True)
+class BanEnded(Payload):
+    topic: ClassVar[str] = "ban.ended"
+    product: ProductId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineBegan(Payload):
+    topic: ClassVar[str] = "quarantine.began"
+    durable: ClassVar[bool] = True
+    product: ProductId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEnded(Payload):
+    """`ignored` True: the holding stays in the account but is never managed by the bot."""
+
+    topic: ClassVar[str] = "quarantine.ended"
+    durable: ClassVar[bool] = True
+    product: ProductId
+    ignored: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class HaltBegan(Payload):
+    topic: ClassVar[str] = "halt.began"
+    durable: ClassVar[bool] = True
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class HaltEnded(Payload):
+    topic: ClassVar[str] = "halt.ended"
+    durable: ClassVar[bool] = True
+    cause: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LatchSet(Payload):
+    topic: ClassVar[str] = "latch.set"
+    durable: ClassVar[bool] = True
+    latch: Latch
+
+
+@dataclass(frozen=True, slots=True)
+class LatchCleared(Payload):
+    topic: ClassVar[str] = "latch.cleared"
+    durable: ClassVar[bool] = True
+    name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged(Payload):
+    topic: ClassVar[str] = "breaker.changed"
+    breaker: BreakerState
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodBegan(Payload):
+    """A new UTC day or ISO week; `kind` is day or week."""
+
+    topic: ClassVar[str] = "period.began"
+    durable: ClassVar[bool] = True
+    kind: str
+    period: Period
+
+
+@dataclass(frozen=True, slots=True)
+class PeakMoved(Payload):
+    """New highest equity, transfers corrected."""
+
+    topic: ClassVar[str] = "equity.peak_moved"
+    equity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class FeeTierSeen(Payload):
+    topic: ClassVar[str] = "fees.tier_seen"
+    tier: FeeTier
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsked(Payload):
+    topic: ClassVar[str] = "approval.asked"
+    durable: ClassVar[bool] = True
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAnswered(Payload):
+    """answer: granted, rejected, expired or used."""
+
+    topic: ClassVar[str] = "approval.answered"
+    durable: ClassVar[bool] = True
+    id: str
+    answer: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionMeasured(Payload):
+    """Expected against actual, once an order with fills is terminal. slippage_bps: positive is worse than expected."""
+
+    topic: ClassVar[str] = "execution.measured"
+    client_order_id: str
+    expected_price: Price
+    actual_price: Price
+    slippage_bps: Decimal
+    expected_fee: Decimal
+    actual_fee: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SettleObserved(Payload):
+    """How long after a submission its fills and balances were complete at the venue, rounded up to a bucket."""
+
+    topic: ClassVar[str] = "execution.settled"
+    bucket_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised(Payload):
+    """state: firing or resolved."""
+
+    topic: ClassVar[str] = "alert.raised"
+    id: str
+    fingerprint: str
+    severity: str
+    state: str
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandApplied(Payload):
+    topic: ClassVar[str] = "command.applied"
+    durable: ClassVar[bool] = True
+    id: str
+    verb: str
+    arguments: tuple[str, ...]
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigLoaded(Payload):
+    topic: ClassVar[str] = "config.loaded"
+    durable: ClassVar[bool] = True
+    config_hash: str
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One journal line: a payload with its place in the chain.
+
+    seq: 1, 2, 3, ...; ts: trading time, UTC, microseconds; causation: seq of the event that led to this one, 0 if none;
+    hash: SHA-256 over the canonical JSON of everything else, prev_hash included.
+    """
+
+    seq: int
+    ts: datetime
+    topic: str
+    cycle_id: str
+    causation: int
+    payload: Payload
+    version: int
+    config_hash: str
+    code_version: str
+    prev_hash: str
+    hash: str

@@ -1,0 +1,177 @@
+"""What one cycle knows: one immutable Snapshot, complete or not made at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from bot.domain.bars import Windows
+from bot.domain.decision import Reason
+from bot.domain.market import Book, Quote
+from bot.domain.money import EXACT, Money, Price, Size
+from bot.domain.order import OrderReport
+from bot.domain.product import Product, ProductId
+from bot.domain.state import FeeTier, HaltCause, State
+
+
+class Environment(Enum):
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class Mode(Enum):
+    DRY_RUN = "dry_run"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One currency on the account; total = available + hold."""
+
+    currency: str
+    available: Decimal
+    hold: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        return EXACT.add(self.available, self.hold)
+
+
+class StatusLevel(Enum):
+    """Status page, worst matched component. UNKNOWN (page unreachable or unreadable) decides nothing by itself."""
+
+    OPERATIONAL = "operational"
+    MINOR = "minor"
+    MAJOR = "major"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeStatus:
+    level: StatusLevel
+    detail: str
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSkew:
+    """Our clock minus the exchange's, in ms, after half the round trip and the resolution are taken off.
+
+    samples: how many measurements the figure rests on; fewer than three decide nothing.
+    """
+
+    ms: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a piece of market data may not be used."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarketView:
+    """Everything known of one market (one order book) now.
+
+    product: the listing this bot would trade on that book. quote: None when `quote_problem` says why.
+    last_trade: newest trade price, for stops; windows: exact bars, None when `bars_problem` says why.
+    """
+
+    product: Product
+    quote: Quote | None
+    book: Book | None
+    windows: Windows | None
+    quote_problem: Problem | None = None
+    bars_problem: Problem | None = None
+    last_trade: Price | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePart:
+    """One currency's contribution to the net liquidation value, with its provenance.
+
+    mark: price in the quote currency (None for cash); source: quote, last_good, cash, stable, unpriced.
+    """
+
+    currency: str
+    amount: Decimal
+    mark: Price | None
+    value: Decimal
+    source: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """Net liquidation value, or why it is unknown (then nothing is sized). Never defaulted."""
+
+    nlv: Money | None
+    parts: tuple[ValuePart, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """One active reason not to trade freely; the halt table says what it permits."""
+
+    cause: HaltCause
+    detail: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """Distances to the loss stops: percent of the period's start equity and of the peak; negative is a loss.
+
+    None while the valuation is unknown: an unknown figure trips nothing and permits nothing.
+    """
+
+    daily_pnl_pct: Decimal | None
+    weekly_pnl_pct: Decimal | None
+    drawdown_pct: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Input of `decide`. markets is keyed by the market id (alias pairs once); balances by currency.
+
+    external_orders: working orders on the account that are not ours, always counted, never touched.
+    available_base: base free to be sold per market, as the venue shows it.
+    reconciled_at: when the newest complete reconcile ended.
+    """
+
+    cycle_id: str
+    now: datetime
+    env: Environment
+    mode: Mode
+    markets: Mapping[ProductId, MarketView]
+    balances: Mapping[str, Balance]
+    valuation: Valuation
+    performance: Performance
+    fees: FeeTier
+    state: State
+    external_orders: tuple[OrderReport, ...]
+    halts: tuple[Halt, ...]
+    exchange_status: ExchangeStatus
+    skew: ClockSkew
+    reconciled_at: datetime
+    unpriced: tuple[str, ...] = ()
+    stale_fraction: Decimal = Decimal(0)
+    residuals: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def available(self, currency: str) -> Decimal:
+        """What is free of `currency`; zero when the account has no such wallet."""
+        balance = self.balances.get(currency)
+        return balance.available if balance is not None else Decimal(0)
+
+    def free_base(self, market: ProductId) -> Size:
+        """Base that is held and not on offer."""
+        return Size(max(Decimal(0), self.available(market.base)))

@@ -1,0 +1,273 @@
+"""Durable state: what survives between runs. Frozen values; only the fold of events in `bot.record` makes new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from bot.domain.decision import HysteresisCount
+from bot.domain.money import EXACT, ZERO, Price, Size
+from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
+from bot.domain.position import Exits, Position
+from bot.domain.product import ProductId, Side
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One approved wish to trade; its orders (attempts) may never sum to more than `size`.
+
+    worst_quote: most quote an entry may cost with fees. reference: mid (entry) or bid (exit) at decision time.
+    deadline: no new attempt after it. reprices: how many re-quotes were already made.
+    """
+
+    number: int
+    cycle_id: str
+    product: ProductId
+    side: Side
+    kind: OrderKind
+    size: Size
+    worst_price: Price
+    worst_quote: Decimal
+    reference: Price
+    rule: str
+    why: str
+    at: datetime
+    exits: Exits = Exits()
+    attempts: int = 0
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One of our orders as we believe it to be.
+
+    booked: base size of the fills already applied to positions (exactly once each); filled: cumulative by the venue.
+    expected_price: what the decision assumed; expected_fee_rate likewise, for slippage and fee accounting.
+    absent_listings, absent_since: progress of the not-placed proof while UNKNOWN.
+    """
+
+    client_order_id: str
+    intent: int
+    attempt: int
+    product: ProductId
+    side: Side
+    kind: OrderKind
+    type: OrderType
+    size: Size
+    limit_price: Price | None
+    state: OrderState
+    created_at: datetime
+    changed_at: datetime
+    expected_price: Price
+    expected_fee_rate: Decimal
+    order_id: str = ""
+    stop_price: Price | None = None
+    end_time: datetime | None = None
+    attached: Bracket | None = None
+    parent_order_id: str = ""
+    filled: Size = field(default_factory=Size.zero)
+    filled_value: Decimal = ZERO
+    fees: Decimal = ZERO
+    booked: Size = field(default_factory=Size.zero)
+    cancel_asked_at: datetime | None = None
+    absent_listings: int = 0
+    absent_since: datetime | None = None
+    why: str = ""
+
+    @property
+    def remaining(self) -> Size:
+        """Base that may still fill; zero once terminal."""
+        if self.state.is_terminal:
+            return Size.zero()
+        return Size(max(ZERO, EXACT.subtract(self.size.value, max(self.filled.value, self.booked.value))))
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    product: ProductId
+    kind: str
+    source: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """No entry before `until`. product None: every product (after a loss streak)."""
+
+    product: ProductId | None
+    reason: str
+    until: datetime
+
+
+class HaltCause(Enum):
+    """Causes of the halt table; `Permission` of each is in bot.risk."""
+
+    KILL_SWITCH = "kill_switch"
+    DAILY_STOP = "daily_stop"
+    WEEKLY_STOP = "weekly_stop"
+    DRAWDOWN_STOP = "drawdown_stop"
+    GOVERNOR = "governor"
+    BREAKER = "breaker"
+    STALE_DATA = "stale_data"
+    RECONCILE_PENDING = "reconcile_pending"
+    EXIT_ONLY = "exit_only"
+    AUTH_DEGRADED = "auth_degraded"
+    NLV_UNKNOWN = "nlv_unknown"
+    START_HALTED = "start_halted"
+    FOREIGN_INSTANCE = "foreign_instance"
+    STORAGE = "storage"
+    CLOCK_SKEW = "clock_skew"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """A halt that stays until its period ends or an operator resumes it. ends_at None: only the operator ends it."""
+
+    name: str
+    cause: HaltCause
+    detail: str
+    since: datetime
+    period: str = ""
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerState:
+    """One circuit breaker's memory. hits: times of the counted events inside its window."""
+
+    name: str
+    open: bool
+    hits: tuple[datetime, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Profit and loss since the start of a UTC day (`2026-11-21`) or ISO week (`2026-W47`).
+
+    start_equity: equity when the period began; start_unrealised likewise; realised: booked since, fees in;
+    transfers: net deposits since. All in the quote currency.
+    """
+
+    id: str
+    start_equity: Decimal
+    start_unrealised: Decimal
+    realised: Decimal = ZERO
+    transfers: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger equation of one currency: anchor + flows = available + hold, cumulatively.
+
+    flows: net effect of booked fills and recognised transfers since the anchor.
+    pending: the unexplained difference (venue minus books), since when, and over how many complete sweeps.
+    """
+
+    anchor: Decimal
+    anchored_at: datetime
+    flows: Decimal = ZERO
+    pending: Decimal = ZERO
+    pending_since: datetime | None = None
+    sweeps: int = 0
+
+    @property
+    def expected(self) -> Decimal:
+        return EXACT.add(self.anchor, self.flows)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A proposal above the approval threshold, waiting for `bot approve` until `expires_at`."""
+
+    id: str
+    product: ProductId
+    side: Side
+    rule: str
+    size_quote: Decimal
+    asked_at: datetime
+    expires_at: datetime
+    granted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeeTier:
+    """The account's fee rates as fractions (0.006 = 0.6 %), and where they come from."""
+
+    maker: Decimal
+    taker: Decimal
+    name: str
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SentOrder:
+    """One order POST, for the governors: when, how much, which side."""
+
+    at: datetime
+    product: ProductId
+    side: Side
+    notional: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class FillCursor:
+    """Fills up to `at` are booked; reads overlap it and entries are deduplicated by the ids kept in State.fill_ids."""
+
+    at: datetime
+    overlap: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The whole durable state. Mappings are never mutated: the fold builds new ones.
+
+    fill_ids: entry id -> (order id, trade id, time) of fills inside the cursor's reach; older ones cannot come again.
+    settle_ms: histogram of observed settle times after submissions, upper bound in ms -> count.
+    """
+
+    genesis: str = ""
+    account: str = ""
+    seq: int = 0
+    head: str = ""
+    next_intent: int = 1
+    positions: Mapping[ProductId, Position] = field(default_factory=dict)
+    intents: Mapping[int, Intent] = field(default_factory=dict)
+    orders: Mapping[str, Order] = field(default_factory=dict)
+    foreign_orders: Mapping[str, str] = field(default_factory=dict)
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    fill_cursor: FillCursor | None = None
+    fill_ids: Mapping[str, tuple[str, str, datetime]] = field(default_factory=dict)
+    bans: Mapping[ProductId, Ban] = field(default_factory=dict)
+    cooldowns: tuple[Cooldown, ...] = ()
+    quarantined: Mapping[ProductId, str] = field(default_factory=dict)
+    ignored: tuple[ProductId, ...] = ()
+    hysteresis: Mapping[ProductId, HysteresisCount] = field(default_factory=dict)
+    latches: Mapping[str, Latch] = field(default_factory=dict)
+    breakers: Mapping[str, BreakerState] = field(default_factory=dict)
+    approvals: Mapping[str, Approval] = field(default_factory=dict)
+    fee_tier: FeeTier | None = None
+    day: Period | None = None
+    week: Period | None = None
+    peak_equity: Decimal | None = None
+    realised_total: Decimal = ZERO
+    fees_total: Decimal = ZERO
+    transfers_total: Decimal = ZERO
+    rule_realised: Mapping[str, Decimal] = field(default_factory=dict)
+    rule_last_entry: Mapping[str, datetime] = field(default_factory=dict)
+    loss_streak: int = 0
+    sent: tuple[SentOrder, ...] = ()
+    settle_ms: Mapping[int, int] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
+    halted_since: datetime | None = None
+    halt_reason: str = ""

@@ -1,0 +1,73 @@
+"""Building blocks of the policy models: percentages, decimals, durations, and the strict frozen base."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from bot.domain.money import Percent, decimal_text, parse_decimal
+from bot.domain.product import ProductId
+from bot.errors import UnitError
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are refused, values never change, defaults are written once, here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _number(value: object) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"must be a plain number, was {value!r}")
+    try:
+        return parse_decimal(str(value), "value")
+    except UnitError as error:
+        raise ValueError(str(error)) from error
+
+
+def _percent(value: object) -> Percent:
+    percent = value if isinstance(value, Percent) else Percent(_number(value))
+    if not 0 <= percent.value <= 100:
+        raise ValueError(f"must be a percentage from 0 to 100, was {decimal_text(percent.value)}")
+    return percent
+
+
+def _product(value: object) -> ProductId:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a product id such as BTC-USD, was {value!r}")
+    return ProductId.parse(value)
+
+
+Pct = Annotated[
+    Percent,
+    PlainValidator(_percent),
+    PlainSerializer(lambda value: decimal_text(value.value), return_type=str),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}),
+]
+"""A percentage, 0-100, in every file and everywhere."""
+
+Number = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    PlainSerializer(decimal_text, return_type=str),
+    WithJsonSchema({"type": "number"}),
+]
+"""An exact decimal, built from the scalar's text."""
+
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+AtLeastOne = Annotated[int, Field(ge=1, strict=True)]
+
+Symbol = Annotated[
+    ProductId,
+    PlainValidator(_product),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["BTC-USD"]}),
+]
+"""A product id in any spelling people use; always canonical once read."""

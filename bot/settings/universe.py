@@ -1,0 +1,79 @@
+"""universe.yaml as frozen models: tiers, themes, exclusions, discovery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from pydantic import Field
+
+from bot.domain.money import Percent
+from bot.domain.product import ProductId
+from bot.settings.types import AtLeastOne, NotNegative, Pct, Positive, Section, Symbol
+
+
+class Tier(Section):
+    """Who belongs to a tier and what a member must show to be traded. Sizes are in percent of NLV.
+
+    min_volume_24h, min_depth: in the quote currency; max_spread_bps: ask minus bid over mid.
+    """
+
+    products: tuple[Symbol, ...] = ()
+    base_size_pct: Pct = Percent(Decimal(2))
+    min_volume_24h: NotNegative = Decimal(1_000_000)
+    max_spread_bps: Positive = Decimal(30)
+    min_depth: NotNegative = Decimal(10_000)
+    min_listed_days: NotNegative = Decimal(0)
+
+
+class Flagged(Section):
+    """A product flagged by hand in the file."""
+
+    product: Symbol
+    kind: str
+    note: str = ""
+
+
+class Exclusions(Section):
+    """never_trade: for ever; red_flags: the kinds that ban; flagged: by hand; bans last `temporary_ban_hours`."""
+
+    never_trade: tuple[Symbol, ...] = ()
+    red_flags: tuple[str, ...] = ("recent_exploit", "regulatory_action", "delisting_rumors", "team_rug")
+    flagged: tuple[Flagged, ...] = ()
+    temporary_ban_hours: Positive = Decimal(168)
+    watch_file: str | None = None
+
+
+class Discovery(Section):
+    """Products beyond the tiers, taken from the product list by 24 h quote volume into tier `tier`."""
+
+    enabled: bool = False
+    tier: AtLeastOne = 3
+    max_products: AtLeastOne = 10
+    min_volume_24h: NotNegative = Decimal(20_000_000)
+
+
+class Hysteresis(Section):
+    """Enter the universe after so many eligible cycles in a row, leave after so many ineligible ones."""
+
+    enter_after: AtLeastOne = 2
+    leave_after: AtLeastOne = 3
+
+
+class Universe(Section):
+    """The whole of universe.yaml. tiers: keyed 1, 2, 3 (best first)."""
+
+    quote_currencies: tuple[str, ...] = ("USD",)
+    tiers: Mapping[AtLeastOne, Tier] = Field(default={})
+    themes: Mapping[str, tuple[Symbol, ...]] = Field(default={})
+    exclusions: Exclusions = Field(default_factory=Exclusions)
+    discovery: Discovery = Field(default_factory=Discovery)
+    hysteresis: Hysteresis = Field(default_factory=Hysteresis)
+    min_eligible_assets: AtLeastOne = 1
+
+    def tier_of(self, product: ProductId) -> int | None:
+        """The tier a product is listed in, best first; None when in none."""
+        return next((number for number in sorted(self.tiers) if product in self.tiers[number].products), None)
+
+    def themes_of(self, product: ProductId) -> tuple[str, ...]:
+        return tuple(sorted(name for name, members in self.themes.items() if product in members))
