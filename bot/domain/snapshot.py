@@ -120,11 +120,15 @@ class Valuation:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """One active reason not to trade freely; the halt table says what it permits."""
+    """One active reason not to trade freely; the halt table says what it permits.
+
+    name: which breaker or latch, where the cause alone does not tell.
+    """
 
     cause: HaltCause
     detail: str
     since: datetime
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,9 @@ class Snapshot:
 
     external_orders: working orders on the account that are not ours, always counted, never touched.
     available_base: base free to be sold per market, as the venue shows it.
-    reconciled_at: when the newest complete reconcile ended.
+    reconciled_at: when the newest complete reconcile ended. service: an extra cycle between two scheduled ones
+        (order timer, fill, crossed stop): orders and exits are served, nothing is entered. canary: the first live hours,
+        when only `governance.canary_scale_pct` of every cap is in force.
     """
 
     cycle_id: str
@@ -166,6 +172,8 @@ class Snapshot:
     unpriced: tuple[str, ...] = ()
     stale_fraction: Decimal = Decimal(0)
     residuals: Mapping[str, Decimal] = field(default_factory=dict)
+    service: bool = False
+    canary: bool = False
 
     def available(self, currency: str) -> Decimal:
         """What is free of `currency`; zero when the account has no such wallet."""

@@ -1,0 +1,133 @@
+"""Delivers the alert outbox to webhooks on its own thread; trading never waits for it."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from bot.errors import StorageFailed
+from bot.ops.alerts import OUTBOX
+from bot.ports import Storage
+
+_BACKOFF_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+
+
+class UnsafeAddress(Exception):
+    """A webhook address that must not be called: wrong scheme, host not allowed, or a private network."""
+
+
+class WebhookCourier:
+    """Posts every message of the outbox to every address, oldest first; a message leaves when all have taken it.
+
+    Only https to public hosts (loopback with `allow_test_venue`), no redirects, no proxies, answers are not read beyond
+    their status, and the address a name resolves to is checked at every delivery.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        urls: Sequence[str],
+        *,
+        timeout_s: float,
+        allowed_hosts: Sequence[str] = (),
+        allow_test_venue: bool = False,
+        ca_file: Path | None = None,
+        on_failure: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._storage = storage
+        self._urls = tuple(urls)
+        self._timeout_s = timeout_s
+        self._allowed_hosts = frozenset(allowed_hosts)
+        self._allow_test_venue = allow_test_venue
+        self._ca_file = ca_file
+        self._on_failure = on_failure
+        self._taken: dict[str, set[str]] = {}
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+
+    def start(self) -> None:
+        if self._urls:
+            self._thread.start()
+
+    def nudge(self) -> None:
+        """New messages wait: look now."""
+        self._wake.set()
+
+    def stop(self, grace_s: float) -> None:
+        """Try once more to empty the outbox, at most `grace_s` seconds."""
+        if not self._thread.is_alive():
+            return
+        deadline = time.monotonic() + grace_s
+        self._wake.set()
+        while self._storage.names(OUTBOX) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout=max(0.1, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                delivered = self.deliver()
+            except (OSError, StorageFailed) as error:
+                self._on_failure(type(error).__name__)
+                delivered = False
+            failures = 0 if delivered else failures + 1
+            pause = 0.5 if delivered else _BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1] * random.uniform(0.8, 1.2)  # noqa: S311
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def deliver(self) -> bool:
+        """One pass over the outbox; False when something could not be delivered."""
+        complete = True
+        for name in self._storage.names(OUTBOX):
+            body = self._storage.read(f"{OUTBOX}/{name}")
+            if body is None:
+                continue
+            taken = self._taken.setdefault(name, set())
+            for url in self._urls:
+                if url not in taken and self._post(url, body):
+                    taken.add(url)
+            if len(taken) == len(self._urls):
+                self._storage.remove(f"{OUTBOX}/{name}")
+                del self._taken[name]
+            else:
+                complete = False
+        return complete
+
+    def _post(self, url: str, body: bytes) -> bool:
+        try:
+            self._refuse_unsafe(url)
+            verify: str | bool = str(self._ca_file) if self._ca_file is not None and self._allow_test_venue else True
+            with (
+                httpx.Client(timeout=self._timeout_s, follow_redirects=False, trust_env=False, verify=verify) as client,
+                client.stream("POST", url, content=body, headers={"Content-Type": "application/json"}) as answer,
+            ):
+                return 200 <= answer.status_code < 300
+        except (httpx.HTTPError, UnsafeAddress, OSError) as error:
+            self._on_failure(type(error).__name__)
+            return False
+
+    def _refuse_unsafe(self, url: str) -> None:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if self._allow_test_venue and host in ("127.0.0.1", "localhost", "::1") and parts.scheme in ("https", "http"):
+            return
+        if parts.scheme != "https":
+            raise UnsafeAddress("only https webhooks are called")
+        if self._allowed_hosts and host not in self._allowed_hosts:
+            raise UnsafeAddress("the webhook's host is not in alerts.allowed_hosts")
+        for found in socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM):
+            if not ipaddress.ip_address(found[4][0]).is_global:
+                raise UnsafeAddress("the webhook's host resolves to a private address")

@@ -1,0 +1,96 @@
+"""The ledger equation: opening balance + fills - fees + transfers = available + hold, per currency, cumulatively."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bot.domain.event import LedgerAnchored, LedgerPending, Payload, QuarantineBegan, TransferRecognised
+from bot.domain.money import EXACT, ZERO
+from bot.domain.product import ProductId
+from bot.domain.snapshot import Balance
+from bot.domain.state import Ledger, State
+from bot.settings.policy import StatePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One complete sweep of balances, orders and fills.
+
+    busy: currencies in which an order of ours is non-terminal or changed since their difference began.
+    rates: value of one unit of a currency in the equity currency; missing when unknown.
+    markets: market that trades a base currency.
+    """
+
+    balances: Mapping[str, Balance]
+    busy: frozenset[str]
+    rates: Mapping[str, Decimal]
+    markets: Mapping[str, ProductId]
+    at: datetime
+
+
+def residuals(state: State, balances: Mapping[str, Balance]) -> Mapping[str, Decimal]:
+    """Venue minus books per currency; empty when every equation holds."""
+    found = {currency: _difference(ledger, balances.get(currency)) for currency, ledger in state.ledgers.items()}
+    return {currency: amount for currency, amount in sorted(found.items()) if amount != 0}
+
+
+def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:
+    """What this sweep says about the books: anchors, differences begun or gone, transfers recognised, quarantines.
+
+    A difference is only classified as a transfer when it stood still for `transfer_after_seconds` over
+    `transfer_after_sweeps` complete sweeps, while no order of ours moved in that currency and no other currency
+    differs the opposite way (which would be a trade whose fills we have not seen).
+    """
+    if not state.ledgers:
+        yield from (LedgerAnchored(b.currency, b.total) for b in _by_currency(sweep.balances))
+        return
+    for balance in _by_currency(sweep.balances):
+        if balance.currency not in state.ledgers and balance.total != 0:
+            yield LedgerAnchored(balance.currency, ZERO)
+            yield LedgerPending(balance.currency, balance.total, 1)
+    differing = residuals(state, sweep.balances)
+    for currency, ledger in sorted(state.ledgers.items()):
+        difference = differing.get(currency, ZERO)
+        if difference == 0:
+            if ledger.pending != 0:
+                yield LedgerPending(currency, ZERO, 0)
+        elif difference != ledger.pending:
+            yield LedgerPending(currency, difference, 1)
+        elif _settled(currency, ledger, differing, sweep, policy):
+            yield from _classified(currency, difference, sweep)
+        else:
+            yield LedgerPending(currency, difference, ledger.sweeps + 1)
+
+
+def pending(state: State) -> Mapping[str, Decimal]:
+    """Differences that are neither gone nor classified: while there is one, nothing may be entered."""
+    return {currency: ledger.pending for currency, ledger in sorted(state.ledgers.items()) if ledger.pending != 0}
+
+
+def _by_currency(balances: Mapping[str, Balance]) -> list[Balance]:
+    return [balances[currency] for currency in sorted(balances)]
+
+
+def _difference(ledger: Ledger, balance: Balance | None) -> Decimal:
+    return EXACT.subtract(balance.total if balance is not None else ZERO, ledger.expected)
+
+
+def _settled(
+    currency: str, ledger: Ledger, differing: Mapping[str, Decimal], sweep: Sweep, policy: StatePolicy
+) -> bool:
+    since = ledger.pending_since
+    if since is None or currency in sweep.busy or currency not in sweep.rates:
+        return False
+    waited = sweep.at - since >= timedelta(seconds=float(policy.transfer_after_seconds))
+    opposite = any((other > 0) != (ledger.pending > 0) for name, other in differing.items() if name != currency)
+    return waited and ledger.sweeps + 1 >= policy.transfer_after_sweeps and not opposite
+
+
+def _classified(currency: str, difference: Decimal, sweep: Sweep) -> Iterator[Payload]:
+    yield TransferRecognised(currency, difference, EXACT.multiply(difference, sweep.rates[currency]))
+    if (market := sweep.markets.get(currency)) is not None:
+        word = "deposit" if difference > 0 else "withdrawal"
+        yield QuarantineBegan(market, f"{word} of {abs(difference)} {currency} that no fill explains")

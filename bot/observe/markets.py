@@ -1,0 +1,78 @@
+"""From what MarketData knows to what a decision may use: staleness and bad ticks are judged here, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from bot.domain.decision import Reason
+from bot.domain.market import Quote
+from bot.domain.product import Product, ProductId
+from bot.domain.snapshot import MarketView, Problem
+from bot.observe.valuation import Mark
+from bot.ports import MarketFacts
+from bot.settings.policy import DataPolicy
+
+
+def quote_problem(facts: MarketFacts, now: datetime, policy: DataPolicy) -> Problem | None:
+    """Why the quote may not be used, judged by its age alone."""
+    if facts.quote is None:
+        return Problem(Reason.QUOTE_MISSING, facts.quote_error or "no quote yet")
+    age, limit = facts.quote.age_s(now), float(policy.max_quote_staleness_seconds)
+    if age > limit:
+        return Problem(Reason.QUOTE_STALE, f"quote is {age:.1f} s old, limit {limit:g} s")
+    return None
+
+
+def bars_problem(facts: MarketFacts, now: datetime, policy: DataPolicy) -> Problem | None:
+    """Why the bars may not be used: none, or the newest closed too long ago."""
+    windows = facts.windows
+    if windows is None or windows.length == 0:
+        return Problem(Reason.BARS_MISSING, facts.windows_error or "no bars yet")
+    limit = timedelta(seconds=float(policy.max_bar_staleness_seconds) + windows.granularity.value)
+    age = now - datetime.fromtimestamp(windows.end, UTC)
+    if age > limit:
+        return Problem(Reason.BARS_STALE, f"newest bar closed {age.total_seconds():.0f} s ago, limit {limit}")
+    if age < timedelta(0):
+        return Problem(Reason.BARS_STALE, f"newest bar closes {-age.total_seconds():.0f} s in the future")
+    return None
+
+
+def view(product: Product, facts: MarketFacts, quote: Problem | None, bars: Problem | None) -> MarketView:
+    """One market as a decision sees it: parts with a problem are taken out."""
+    return MarketView(
+        product=product,
+        quote=facts.quote if quote is None else None,
+        book=facts.book if quote is None else None,
+        windows=facts.windows if bars is None else None,
+        quote_problem=quote,
+        bars_problem=bars,
+        last_trade=facts.last_trade,
+    )
+
+
+def stale_fraction(views: Sequence[MarketView]) -> Decimal:
+    """Share of the watched markets without a usable quote, 0 to 1."""
+    if not views:
+        return Decimal(0)
+    return Decimal(sum(1 for item in views if item.quote is None)) / Decimal(len(views))
+
+
+@dataclass(slots=True)
+class LastGood:
+    """The newest acceptable mark of each market, kept to value holdings while a price is missing for a moment."""
+
+    marks: dict[ProductId, Mark]
+
+    def update(self, views: Mapping[ProductId, MarketView]) -> Mapping[ProductId, Mark]:
+        """Take over fresh quotes (the bid: what a holding would fetch) and answer all marks known."""
+        for market, item in views.items():
+            if item.quote is not None:
+                self.marks[market] = _mark(item.quote)
+        return self.marks
+
+
+def _mark(quote: Quote) -> Mark:
+    return Mark(quote.bid, quote.at)

@@ -1,0 +1,222 @@
+"""Observer: gathers what a decision needs through the ports, and answers one complete Snapshot or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from bot.domain.money import ONE
+from bot.domain.order import OrderReport
+from bot.domain.product import Product, ProductId
+from bot.domain.snapshot import (
+    ClockSkew,
+    Environment,
+    ExchangeStatus,
+    Halt,
+    MarketView,
+    Mode,
+    Performance,
+    Snapshot,
+    StatusLevel,
+    Valuation,
+)
+from bot.domain.state import FeeTier, State
+from bot.errors import CriticalDataUnavailable, ExchangeError
+from bot.observe.ledger import Sweep, residuals
+from bot.observe.markets import LastGood, bars_problem, quote_problem, stale_fraction, view
+from bot.observe.reconcile import Truth, read_account
+from bot.observe.skew import SkewMeter
+from bot.observe.ticks import TickGuard
+from bot.observe.valuation import Mark, market_of, value
+from bot.ports import AccountReader, Clock, MarketData
+from bot.settings.config import Config
+
+_FEE_TIER_EVERY: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The product list and when it was read."""
+
+    products: Mapping[ProductId, Product]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one cycle read, before it becomes a Snapshot."""
+
+    truth: Truth
+    views: Mapping[ProductId, MarketView]
+    valuation: Valuation
+    performance: Performance
+
+
+class Observer:
+    """Reads the world for one cycle; holds only caches that may be lost (metadata, fees, last good marks, guards)."""
+
+    def __init__(
+        self, exchange: AccountReader, market: MarketData, clock: Clock, config: Config, env: Environment, mode: Mode
+    ) -> None:
+        self._exchange = exchange
+        self._market = market
+        self._clock = clock
+        self._config = config
+        self._env, self._mode = env, mode
+        self._metadata: Metadata | None = None
+        self._fees: FeeTier | None = None
+        self._status: ExchangeStatus | None = None
+        self._skew = SkewMeter(config.policy.clock)
+        self._last_good = LastGood({})
+        self._guard = TickGuard(config.policy.data)
+
+    def metadata(self) -> Metadata:
+        """The product list, at most `product_max_age_minutes` old.
+
+        Raises: CriticalDataUnavailable when it is empty or older and cannot be read.
+        """
+        now = self._clock.now()
+        known = self._metadata
+        half_life = timedelta(minutes=float(self._config.policy.data.product_max_age_minutes)) / 2
+        if known is not None and now - known.at < half_life:
+            return known
+        try:
+            products = self._exchange.products()
+        except ExchangeError as error:
+            if known is not None and now - known.at < 2 * half_life:
+                return known
+            raise CriticalDataUnavailable("products", str(error)) from error
+        if not products:
+            raise CriticalDataUnavailable("products", "the product list is empty")
+        self._metadata = Metadata({product.id: product for product in products}, now)
+        return self._metadata
+
+    def account(self, state: State) -> Truth:
+        """One complete read of the account. Raises CriticalDataUnavailable or ExchangeError."""
+        return read_account(self._exchange, state, self._clock.now)
+
+    def fee_tier(self) -> FeeTier:
+        """The account's rates; the policy's worst case until known, the higher of both when a re-read fails."""
+        now = self._clock.now()
+        if self._fees is None or now - self._fees.as_of >= _FEE_TIER_EVERY:
+            try:
+                self._fees = self._exchange.fee_tier()
+            except (ExchangeError, CriticalDataUnavailable):
+                worst = self._worst_fees(now)
+                return worst if self._fees is None else _higher(self._fees, worst)
+        return self._fees
+
+    def exchange_status(self) -> ExchangeStatus:
+        """The status page, read at most every `poll_seconds`."""
+        now = self._clock.now()
+        every = self._config.policy.exchange_status.poll_seconds
+        if every is None:
+            return ExchangeStatus(StatusLevel.UNKNOWN, "the status page is not read (poll_seconds is off)", now)
+        if self._status is None or now - self._status.as_of >= timedelta(seconds=float(every)):
+            self._status = replace(self._exchange.status(), as_of=now)
+        return self._status
+
+    def skew(self) -> ClockSkew:
+        """Our clock against the exchange's; measured when due. A failed measurement leaves the last figure."""
+        self._skew.measure_when_due(self._exchange, self._clock)
+        return self._skew.figure()
+
+    def views(self, markets: Mapping[ProductId, Product]) -> Mapping[ProductId, MarketView]:
+        """Every watched market with its problems; fresh quotes become the marks of holdings."""
+        now, policy = self._clock.now(), self._config.policy.data
+        found = {}
+        for market, product in markets.items():
+            facts = self._market.facts(market)
+            quote = quote_problem(facts, now, policy) or self._guard.quote_problem(market, facts, now)
+            bars = bars_problem(facts, now, policy) or self._guard.bars_problem(market, facts, now)
+            found[market] = view(product, facts, quote, bars)
+        self._last_good.update(found)
+        return found
+
+    @property
+    def marks(self) -> Mapping[ProductId, Mark]:
+        """The newest acceptable price of every market seen so far."""
+        return self._last_good.marks
+
+    def valuation(self, truth: Truth, metadata: Metadata) -> Valuation:
+        policy = self._config.policy
+        unpriced_after = timedelta(seconds=float(policy.data.unpriced_after_seconds))
+        now = self._clock.now()
+        return value(truth.balances, self.marks, metadata.products, policy.portfolio, now, unpriced_after)
+
+    def sweep(self, truth: Truth, metadata: Metadata, state: State) -> Sweep:
+        """What the ledger check needs of this read."""
+        portfolio = self._config.policy.portfolio
+        rates: dict[str, Decimal] = {portfolio.quote_currency: ONE, **portfolio.stable_values}
+        markets: dict[str, ProductId] = {}
+        for currency in truth.balances:
+            market = market_of(currency, metadata.products, portfolio)
+            if market is None or currency in rates:
+                continue
+            markets[currency] = market
+            if (mark := self.marks.get(market)) is not None:
+                rates[currency] = mark.price.value
+        return Sweep(truth.balances, _busy(state), rates, markets, truth.at)
+
+    def snapshot(
+        self,
+        cycle_id: str,
+        reading: Reading,
+        halts: Sequence[Halt],
+        state: State,
+        is_ours: Callable[[OrderReport], bool],
+        *,
+        service: bool,
+    ) -> Snapshot:
+        """The one immutable input of the decision."""
+        truth, views, valuation = reading.truth, reading.views, reading.valuation
+        working = (r for r in truth.reports if r.order_id in truth.working_ids and not r.status.is_terminal)
+        return Snapshot(
+            cycle_id=cycle_id,
+            now=self._clock.now(),
+            env=self._env,
+            mode=self._mode,
+            markets=views,
+            balances=truth.balances,
+            valuation=valuation,
+            performance=reading.performance,
+            fees=self.fee_tier(),
+            state=state,
+            external_orders=tuple(report for report in working if not is_ours(report)),
+            halts=tuple(halts),
+            exchange_status=self.exchange_status(),
+            skew=self._skew.figure(),
+            reconciled_at=truth.at,
+            unpriced=tuple(part.currency for part in valuation.parts if part.source == "unpriced"),
+            stale_fraction=stale_fraction(tuple(views.values())),
+            residuals=residuals(state, truth.balances),
+            service=service,
+        )
+
+    def _worst_fees(self, now: datetime) -> FeeTier:
+        fees = self._config.policy.fees
+        return FeeTier(fees.worst_maker_pct.fraction, fees.worst_taker_pct.fraction, "worst case of the policy", now)
+
+
+def _higher(known: FeeTier, worst: FeeTier) -> FeeTier:
+    """What to assume while the tier cannot be read again: the higher of known and configured rates."""
+    return replace(known, maker=max(known.maker, worst.maker), taker=max(known.taker, worst.taker))
+
+
+def _busy(state: State) -> frozenset[str]:
+    """Currencies in which an order of ours is working, or changed since the currency's difference began."""
+    busy: set[str] = set()
+    for order in state.orders.values():
+        currencies = (order.product.base, order.product.quote)
+        if order.state.is_working:
+            busy.update(currencies)
+            continue
+        for currency in currencies:
+            ledger = state.ledgers.get(currency)
+            since = ledger.pending_since if ledger is not None else None
+            if since is not None and order.changed_at >= since:
+                busy.add(currency)
+    return frozenset(busy)

@@ -1,0 +1,102 @@
+"""Ours against theirs: read the account completely, and say what differs. The exchange is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.domain.event import ForeignOrderGone, ForeignOrderSeen, Payload
+from bot.domain.order import Fill, OrderReport
+from bot.domain.snapshot import Balance
+from bot.domain.state import Order, State
+from bot.errors import CriticalDataUnavailable, NotFound
+from bot.ports import AccountReader
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """One complete read of the account.
+
+    reports: every working order, plus every order of ours that we believed alive and that is no longer listed.
+    missing: client ids of our orders that have an order id but that the venue does not show at this moment.
+    """
+
+    balances: Mapping[str, Balance]
+    reports: tuple[OrderReport, ...]
+    working_ids: frozenset[str]
+    fills: tuple[Fill, ...]
+    missing: tuple[str, ...]
+    began_at: datetime
+    at: datetime
+
+
+def read_account(reader: AccountReader, state: State, now: Callable[[], datetime]) -> Truth:
+    """Read balances, working orders, the orders of ours that are not listed any more, and fills since the cursor.
+
+    Fills are read last: a fill between the reads then shows in the fills and not yet in the balances, which is a
+    difference that the next cycle explains, never a fill that is lost.
+
+    Raises: CriticalDataUnavailable for implausible content; ExchangeError of the reader.
+    """
+    began = now()
+    balances = _unique(reader.balances())
+    refuse_implausible(balances, state)
+    working = reader.working_orders()
+    listed = {report.order_id for report in working}
+    gone, missing = _vanished(reader, state, listed)
+    cursor = state.fill_cursor
+    fills = tuple(reader.fills_since(cursor.at - cursor.overlap)) if cursor is not None else ()
+    return Truth(balances, (*working, *gone), frozenset(listed), fills, missing, began, now())
+
+
+def refuse_implausible(balances: Mapping[str, Balance], state: State) -> None:
+    """An account that was worth something cannot read all zero: no fill and no transfer empties every wallet at once.
+
+    Raises: CriticalDataUnavailable.
+    """
+    known = any(ledger.expected > 0 for ledger in state.ledgers.values())
+    if known and not any(balance.total > 0 for balance in balances.values()):
+        raise CriticalDataUnavailable("balances", "every wallet reads zero although the books hold money")
+
+
+def foreign_orders(
+    state: State, reports: Sequence[OrderReport], is_ours: Callable[[OrderReport], bool]
+) -> Iterator[Payload]:
+    """Working orders that are not ours: seen first, or gone. They are counted, never touched."""
+    working = {report.order_id: report for report in reports if not report.status.is_terminal and not is_ours(report)}
+    for order_id, report in working.items():
+        if order_id not in state.foreign_orders:
+            size = report.size if report.size is not None else report.quote_size
+            detail = f"{report.side.value} {size} at {report.limit_price}, placed {report.created_at:%Y-%m-%d %H:%M:%S}"
+            yield ForeignOrderSeen(order_id, report.product, detail)
+    for order_id in state.foreign_orders:
+        if order_id not in working:
+            yield ForeignOrderGone(order_id)
+
+
+def _unique(balances: Sequence[Balance]) -> Mapping[str, Balance]:
+    found: dict[str, Balance] = {}
+    for balance in balances:
+        if balance.currency in found:
+            raise CriticalDataUnavailable("balances", f"two wallets of {balance.currency} on one portfolio")
+        if balance.available < 0 or balance.hold < 0:
+            raise CriticalDataUnavailable("balances", f"{balance.currency} reads negative: {balance}")
+        found[balance.currency] = balance
+    return found
+
+
+def _vanished(reader: AccountReader, state: State, listed: set[str]) -> tuple[list[OrderReport], tuple[str, ...]]:
+    reports, missing = [], []
+    for order in state.orders.values():
+        if _should_read(order, listed):
+            try:
+                reports.append(reader.order(order.order_id))
+            except NotFound:
+                missing.append(order.client_order_id)
+    return reports, tuple(missing)
+
+
+def _should_read(order: Order, listed: set[str]) -> bool:
+    unsettled = order.state.is_working or order.booked < order.filled
+    return bool(order.order_id) and order.order_id not in listed and unsettled

@@ -1,0 +1,64 @@
+"""How far our clock is from the exchange's, in trading time."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Final
+
+from bot.domain.snapshot import ClockSkew
+from bot.errors import CriticalDataUnavailable, ExchangeError
+from bot.ports import AccountReader, Clock
+from bot.settings.policy import ClockPolicy
+
+RESOLUTION_MS: Final = 1.0
+"""The exchange tells its time in whole milliseconds."""
+
+_SAMPLES: Final = 9
+
+
+def offset_ms(before: datetime, theirs: datetime, after: datetime) -> float:
+    """Our clock minus theirs in ms, less half the round trip and the resolution: zero when that explains it.
+
+    before, after: our clock around the request; positive means that our clock is ahead.
+    """
+    round_trip = (after - before).total_seconds() * 1000
+    raw = (before + (after - before) / 2 - theirs).total_seconds() * 1000
+    slack = round_trip / 2 + RESOLUTION_MS
+    if abs(raw) <= slack:
+        return 0.0
+    return raw - slack if raw > 0 else raw + slack
+
+
+class SkewMeter:
+    """Median of the newest measurements; fewer than `min_samples` decide nothing."""
+
+    def __init__(self, policy: ClockPolicy) -> None:
+        self._policy = policy
+        self._samples: deque[float] = deque(maxlen=_SAMPLES)
+        self._measured_at: datetime | None = None
+
+    def measure_when_due(self, reader: AccountReader, clock: Clock) -> None:
+        """Ask the exchange for its time: at once until there are enough samples, then every `check_seconds`."""
+        now = clock.now()
+        if self._measured_at is not None and len(self._samples) >= self._policy.min_samples:
+            if now - self._measured_at < timedelta(seconds=float(self._policy.check_seconds)):
+                return
+            self._measure(reader, clock)
+            return
+        for _ in range(self._policy.min_samples):
+            self._measure(reader, clock)
+
+    def figure(self) -> ClockSkew:
+        return ClockSkew(median(self._samples) if self._samples else 0.0, len(self._samples))
+
+    def _measure(self, reader: AccountReader, clock: Clock) -> None:
+        before = clock.now()
+        try:
+            theirs = reader.server_time()
+        except (ExchangeError, CriticalDataUnavailable):
+            return
+        after = clock.now()
+        self._samples.append(offset_ms(before, theirs, after))
+        self._measured_at = after

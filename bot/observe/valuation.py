@@ -1,0 +1,100 @@
+"""Net liquidation value with the provenance of every part; unknown rather than defaulted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bot.domain.money import EXACT, ZERO, Money, Price, total
+from bot.domain.product import Product, ProductId
+from bot.domain.snapshot import Balance, Valuation, ValuePart
+from bot.settings.policy import PortfolioPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The price a holding is valued at (best bid), and when the venue last vouched for it."""
+
+    price: Price
+    at: datetime
+
+
+def value(
+    balances: Mapping[str, Balance],
+    marks: Mapping[ProductId, Mark],
+    products: Mapping[ProductId, Product],
+    portfolio: PortfolioPolicy,
+    now: datetime,
+    unpriced_after: timedelta,
+) -> Valuation:
+    """Value every wallet in the portfolio's quote currency.
+
+    marks: keyed by market, fresh or last good. A holding whose mark is missing or older than `unpriced_after` makes the
+    whole value unknown; a currency that no product prices is listed as unpriced and left out (it could not be sold).
+    """
+    parts, problems = [], []
+    for balance in balances.values():
+        if balance.total == 0:
+            continue
+        part, problem = _part(balance, marks, products, portfolio, now, unpriced_after)
+        parts.append(part)
+        if problem:
+            problems.append(problem)
+    ordered = tuple(sorted(parts, key=lambda part: part.currency))
+    if problems:
+        return Valuation(None, ordered, "; ".join(problems))
+    return Valuation(Money(total(part.value for part in ordered), portfolio.quote_currency), ordered)
+
+
+def market_of(currency: str, products: Mapping[ProductId, Product], portfolio: PortfolioPolicy) -> ProductId | None:
+    """The market that prices `currency` in the portfolio's quote currency (or a stable one), if there is any."""
+    for quote in (portfolio.quote_currency, *portfolio.stable_values):
+        product = products.get(ProductId(f"{currency}-{quote}")) if _listable(currency, quote) else None
+        if product is not None:
+            return product.market
+    return None
+
+
+def _listable(currency: str, quote: str) -> bool:
+    return currency != quote and currency.isalnum() and currency.isupper() and len(currency) <= 12
+
+
+def _part(
+    balance: Balance,
+    marks: Mapping[ProductId, Mark],
+    products: Mapping[ProductId, Product],
+    portfolio: PortfolioPolicy,
+    now: datetime,
+    unpriced_after: timedelta,
+) -> tuple[ValuePart, str]:
+    currency, amount = balance.currency, balance.total
+    if currency == portfolio.quote_currency:
+        return ValuePart(currency, amount, None, amount, "cash", now), ""
+    if (rate := portfolio.stable_values.get(currency)) is not None:
+        return ValuePart(currency, amount, Price(rate), EXACT.multiply(amount, rate), "stable", now), ""
+    market = market_of(currency, products, portfolio)
+    if market is None:
+        return ValuePart(currency, amount, None, ZERO, "unpriced", now), ""
+    mark = marks.get(market)
+    if mark is None:
+        return ValuePart(currency, amount, None, ZERO, "unpriced", now), f"{currency}: no price of {market} seen yet"
+    worth = EXACT.multiply(amount, mark.price.value)
+    age = now - mark.at
+    part = ValuePart(currency, amount, mark.price, worth, "quote" if age < unpriced_after else "last_good", mark.at)
+    if age >= unpriced_after:
+        limit = int(unpriced_after.total_seconds())
+        return part, f"{currency}: last price of {market} is {age.total_seconds():.0f} s old, limit {limit} s"
+    return part, ""
+
+
+def unrealised(marks: Mapping[ProductId, Mark], costs: Mapping[ProductId, tuple[Decimal, Decimal]]) -> Decimal | None:
+    """Sum of value less cost over positions given as market -> (size, cost); None while a mark is missing."""
+    result = ZERO
+    for market, (size, cost) in costs.items():
+        mark = marks.get(market)
+        if mark is None:
+            return None
+        result = EXACT.add(result, EXACT.subtract(EXACT.multiply(size, mark.price.value), cost))
+    return result

@@ -1,0 +1,56 @@
+"""Prometheus metrics by the names that dashboards and tests read; one registry an instance, nothing global."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from bot.domain.decision import Outcome
+from bot.domain.order import OrderState
+
+
+class Metrics:
+    """The daemon's figures. Decimals become floats here, at the very edge, for display only."""
+
+    def __init__(self, config_hash: str, code_version: str) -> None:
+        self.registry = CollectorRegistry()
+        new = self.registry
+        self.cycles = Counter("bot_cycles", "cycles by outcome", ["outcome"], registry=new)
+        self.no_trade = Counter("bot_no_trade", "cycles without a trade by reason", ["reason"], registry=new)
+        self.orders = Counter("bot_orders", "orders that entered a state", ["state"], registry=new)
+        self.rejections = Counter("bot_rejections", "proposals and orders refused by gate", ["gate"], registry=new)
+        self.equity = Gauge("bot_equity_usd", "net liquidation value", registry=new)
+        self.exposure = Gauge("bot_exposure_pct", "worst-case exposure in percent of NLV", ["scope"], registry=new)
+        self.api_requests = Counter("bot_api_requests", "REST calls", ["endpoint", "status"], registry=new)
+        self.api_seconds = Histogram("bot_api_seconds", "REST call duration", ["endpoint"], registry=new)
+        self.cycle_seconds = Histogram(
+            "bot_cycle_seconds",
+            "duration of a stage of the cycle",
+            ["stage"],
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=new,
+        )
+        self.kill_switch = Gauge("bot_kill_switch", "1 while the kill switch is on", registry=new)
+        self.unknown_orders = Gauge("bot_unknown_orders", "orders whose outcome is unknown", registry=new)
+        self.residual = Gauge("bot_ledger_residual", "venue minus books", ["currency"], registry=new)
+        self.rate_budget = Gauge("bot_rate_budget_left", "requests left in the budget", ["class"], registry=new)
+        self.alerts = Counter("bot_alerts", "alerts raised", ["severity"], registry=new)
+        self.overruns = Counter("bot_cycle_overruns", "scheduled cycles skipped because one ran long", registry=new)
+        self.bad_ticks = Counter("bot_bad_ticks", "quotes and bars refused or held back", ["reason"], registry=new)
+        info = Gauge("bot_build_info", "always 1", ["config_hash", "code_version"], registry=new)
+        info.labels(config_hash, code_version).set(1)
+        for outcome in Outcome:
+            self.cycles.labels(outcome.value)
+        for state in OrderState:
+            self.orders.labels(state.value)
+
+    def render(self) -> bytes:
+        """The text that `/metrics` serves."""
+        return bytes(generate_latest(self.registry))
+
+    def residuals(self, values: Mapping[str, Decimal], currencies: Mapping[str, object]) -> None:
+        """Set the residual of every known currency; zero where the equation holds."""
+        for currency in currencies:
+            self.residual.labels(currency).set(float(values.get(currency, Decimal(0))))

@@ -1,0 +1,119 @@
+"""The ledger equation: what a difference between books and venue may and may not become."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from bot.domain.event import LedgerAnchored, LedgerPending, QuarantineBegan, TransferRecognised
+from bot.domain.product import ProductId
+from bot.domain.snapshot import Balance
+from bot.domain.state import Ledger, State
+from bot.observe.ledger import Sweep, check, pending, residuals
+from bot.settings.policy import StatePolicy
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = StatePolicy()
+BTC = ProductId("BTC-USD")
+
+
+def balances(**amounts: str) -> dict[str, Balance]:
+    return {name: Balance(name, Decimal(amount), Decimal(0)) for name, amount in amounts.items()}
+
+
+def sweep(seconds: int = 0, busy: frozenset[str] = frozenset(), **amounts: str) -> Sweep:
+    rates = {"USD": Decimal(1), "BTC": Decimal(50_000)}
+    return Sweep(balances(**amounts), busy, rates, {"BTC": BTC}, T0 + timedelta(seconds=seconds))
+
+
+def books(**ledgers: Ledger) -> State:
+    return State(ledgers=ledgers)
+
+
+def ledger(anchor: str, pending_amount: str = "0", sweeps: int = 0) -> Ledger:
+    return Ledger(Decimal(anchor), T0, Decimal(0), Decimal(pending_amount), T0 if sweeps else None, sweeps)
+
+
+def test_the_first_sweep_anchors_every_wallet():
+    found = list(check(State(), sweep(USD="100", BTC="0.5"), POLICY))
+    assert found == [LedgerAnchored("BTC", Decimal("0.5")), LedgerAnchored("USD", Decimal(100))]
+
+
+def test_balanced_books_say_nothing():
+    assert list(check(books(USD=ledger("100")), sweep(USD="100"), POLICY)) == []
+
+
+def test_a_hold_is_still_ours():
+    state = books(USD=ledger("100"))
+    held = {"USD": Balance("USD", Decimal(60), Decimal(40))}
+    assert residuals(state, held) == {}
+
+
+def test_a_new_difference_is_pending_and_restates_nothing():
+    found = list(check(books(USD=ledger("100")), sweep(USD="150"), POLICY))
+    assert found == [LedgerPending("USD", Decimal(50), 1)]
+
+
+def test_a_difference_that_vanishes_is_cleared():
+    state = books(USD=ledger("100", "-7", sweeps=1))
+    assert list(check(state, sweep(USD="100"), POLICY)) == [LedgerPending("USD", Decimal(0), 0)]
+
+
+def test_a_difference_that_changes_starts_over():
+    state = books(USD=ledger("100", "-7", sweeps=2))
+    assert list(check(state, sweep(500, USD="90"), POLICY)) == [LedgerPending("USD", Decimal(-10), 1)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sweeps", "classified"), [(119, 5, False), (120, 1, False), (120, 2, True), (600, 2, True)]
+)
+def test_a_deposit_needs_both_time_and_sweeps(seconds, sweeps, classified):
+    state = books(USD=ledger("100", "50", sweeps=sweeps))
+    found = list(check(state, sweep(seconds, USD="150"), POLICY))
+    expected = (
+        TransferRecognised("USD", Decimal(50), Decimal(50))
+        if classified
+        else LedgerPending("USD", Decimal(50), sweeps + 1)
+    )
+    assert found == [expected]
+
+
+def test_a_difference_in_a_currency_our_orders_move_is_not_a_transfer():
+    state = books(USD=ledger("100", "50", sweeps=9))
+    found = list(check(state, sweep(900, busy=frozenset({"USD"}), USD="150"), POLICY))
+    assert found == [LedgerPending("USD", Decimal(50), 10)]
+
+
+def test_opposite_differences_look_like_an_unseen_trade_and_stay_pending():
+    state = books(USD=ledger("100", "-50", sweeps=9), BTC=ledger("0", "0.001", sweeps=9))
+    found = list(check(state, sweep(900, USD="50", BTC="0.001"), POLICY))
+    assert all(isinstance(event, LedgerPending) for event in found)
+
+
+def test_a_base_deposit_is_valued_at_the_mark_and_quarantines_its_product():
+    state = books(USD=ledger("100"), BTC=ledger("1", "0.5", sweeps=5))
+    transfer, quarantine = list(check(state, sweep(200, USD="100", BTC="1.5"), POLICY))
+    assert transfer == TransferRecognised("BTC", Decimal("0.5"), Decimal(25_000))
+    assert isinstance(quarantine, QuarantineBegan)
+    assert quarantine.product == BTC
+
+
+def test_a_transfer_without_a_price_waits_until_it_can_be_valued():
+    state = books(DOGE=ledger("0", "5", sweeps=9))
+    found = list(check(state, sweep(900, DOGE="5"), POLICY))
+    assert found == [LedgerPending("DOGE", Decimal(5), 10)]
+
+
+def test_a_wallet_that_appears_is_a_difference_not_an_opening_balance():
+    found = list(check(books(USD=ledger("100")), sweep(USD="100", BTC="1"), POLICY))
+    assert LedgerAnchored("BTC", Decimal(0)) in found
+    assert LedgerPending("BTC", Decimal(1), 1) in found
+
+
+def test_pending_lists_only_what_is_open():
+    state = books(USD=ledger("100", "3", sweeps=1), BTC=ledger("1"))
+    assert pending(state) == {"USD": Decimal(3)}
+    assert pending(replace(state, ledgers={})) == {}
