@@ -150,8 +150,8 @@ class Snapshot:
     external_orders: working orders on the account that are not ours, always counted, never touched.
     available_base: base free to be sold per market, as the venue shows it.
     reconciled_at: when the newest complete reconcile ended. service: an extra cycle between two scheduled ones
-        (order timer, fill, crossed stop): orders and exits are served, nothing is entered. canary: the first live hours,
-        when only `governance.canary_scale_pct` of every cap is in force.
+        (order timer, fill, crossed stop): orders and exits are served, nothing is entered.
+    canary: the first live hours, when only `governance.canary_scale_pct` of every cap is in force.
     """
 
     cycle_id: str

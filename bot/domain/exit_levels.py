@@ -1,0 +1,47 @@
+"""Where a position's exits lie, in price: the same numbers for exits, protective orders and the status page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bot.domain.money import EXACT, HUNDRED, Price
+from bot.domain.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class ExitLevels:
+    """Prices at which a long position is to be sold; not rounded to ticks. None: that exit is off.
+
+    stop, target: measured from the average fill price; trail: from the highest mark since opening.
+    """
+
+    stop: Price | None
+    target: Price | None
+    trail: Price | None
+
+    @property
+    def highest_stop(self) -> Price | None:
+        """The stop that a falling price meets first."""
+        stops = [price for price in (self.stop, self.trail) if price is not None]
+        return max(stops) if stops else None
+
+
+def exit_levels(position: Position) -> ExitLevels:
+    """The levels of one position; all None when its entry price is unknown."""
+    entry, asked = position.entry_price, position.exits
+    if entry is None:
+        return ExitLevels(None, None, None)
+    high = entry if position.high_mark is None else max(entry, position.high_mark)
+    return ExitLevels(
+        stop=_moved(entry, asked.stop_loss_pct, Decimal(-1)),
+        target=_moved(entry, asked.take_profit_pct, Decimal(1)),
+        trail=_moved(high, asked.trailing_stop_pct, Decimal(-1)),
+    )
+
+
+def _moved(price: Price, percent: Decimal | None, sign: Decimal) -> Price | None:
+    if percent is None:
+        return None
+    factor = EXACT.divide(EXACT.add(HUNDRED, EXACT.multiply(sign, percent)), HUNDRED)
+    return Price(EXACT.multiply(price.value, factor)) if factor > 0 else None

@@ -1,0 +1,65 @@
+"""What is held and what of it may still be sold: books, balances and open sells together, the least wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from bot.domain.fees import largest_sale
+from bot.domain.money import EXACT, ZERO, Size, total
+from bot.domain.order import OrderKind, OrderReport
+from bot.domain.position import Position
+from bot.domain.product import ProductId, Side
+from bot.domain.snapshot import MarketView, Snapshot
+from bot.domain.state import Order
+
+
+def view_of(snap: Snapshot, product: ProductId) -> MarketView | None:
+    """The market on which `product` trades, whether it is named by its book or by its listing."""
+    found = snap.markets.get(product)
+    return found if found is not None else next((v for v in snap.markets.values() if v.product.id == product), None)
+
+
+def sellable(snap: Snapshot, position: Position) -> Size:
+    """Base of `position` that may be sold now: held by books and by venue, and not already on offer.
+
+    Our protective sells do not count as an offer: whoever sells releases them first. Sells in an unknown state do.
+    """
+    base = position.product.base
+    ours = [order for order in snap.state.orders.values() if _is_sell(order.side, order.product, base)]
+    protective = total(o.remaining.value for o in ours if o.kind is OrderKind.PROTECTIVE)
+    exits = total(o.remaining.value for o in ours if o.kind is not OrderKind.PROTECTIVE)
+    balance = snap.balances.get(base)
+    held, hold = (ZERO, ZERO) if balance is None else (balance.total, balance.hold)
+    foreign = _foreign_offers(snap.external_orders, base, held)
+    locked = max(hold, total((protective, exits, foreign)))
+    by_venue = EXACT.add(EXACT.subtract(held, locked), protective)
+    by_books = EXACT.subtract(position.size.value, exits)
+    return Size(max(ZERO, min(by_venue, by_books)))
+
+
+def is_dust(snap: Snapshot, position: Position) -> bool:
+    """Whether what is held is too little to be sold at the present bid; unknown (no price) is not dust."""
+    view = view_of(snap, position.product)
+    if position.size.is_zero:
+        return True
+    if view is None or view.quote is None:
+        return False
+    return largest_sale(view.product, position.size, view.quote.bid) is None
+
+
+def working_entry(orders: Iterable[Order], base: str) -> Order | None:
+    """An entry order of ours for this base currency that the venue may still fill, unknown ones included."""
+    return next((o for o in orders if o.side is Side.BUY and o.state.is_working and o.product.base == base), None)
+
+
+def _is_sell(side: Side, product: ProductId, base: str) -> bool:
+    return side is Side.SELL and product.base == base
+
+
+def _foreign_offers(orders: tuple[OrderReport, ...], base: str, held: Decimal) -> Decimal:
+    """Base that other people's working sells claim; a sell of unknown size claims everything."""
+    claims = [
+        report for report in orders if _is_sell(report.side, report.product, base) and not report.status.is_terminal
+    ]
+    return total(held if (left := report.remaining) is None else left.value for report in claims)
