@@ -1,0 +1,70 @@
+"""A book around the last trade: a spread and a ladder of depth that stays put while the price stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from simulator.markets.listing import Listing
+
+_MIX: Final = 0x9E3779B97F4A7C15
+_WORD: Final = (1 << 64) - 1
+
+Side = list[tuple[int, int]]
+"""Levels as (ticks, lots), best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How deep the ladders are: levels a side, and their distance and growth."""
+
+    levels: int = 20
+    gap_bp: float = 4.0
+    growth: float = 0.25
+
+
+USUAL_DEPTH: Final = Depth()
+
+
+class Ladder:
+    """Books of one listing. Equal arguments give the equal book; sizes depend on the level's price, not on the mid."""
+
+    def __init__(self, listing: Listing, seed: int, depth: Depth = USUAL_DEPTH) -> None:
+        self._seed = seed
+        self._depth = depth
+        character = listing.character
+        opening = float(listing.opening)
+        tick = float(listing.product.price_step)
+        self._spread = max(1, round(opening * character.spread_bp * 1e-4 / tick))
+        self._gap = max(1, round(opening * depth.gap_bp * 1e-4 / tick))
+        self._lots = max(1, round(character.value * 0.6 / opening / float(listing.product.size_step)))
+
+    def around(self, ticks: int, taker_buys: bool, minute: int) -> tuple[Side, Side]:
+        """(bids, asks) after a trade at `ticks`: a buy leaves it at the ask, a sell at the bid."""
+        spread = max(1, self._spread * (50 + self._hash(minute, 1) % 101) // 100)
+        bid = max(1, ticks - spread if taker_buys else ticks)
+        ask = max(bid + 1, ticks if taker_buys else ticks + spread)
+        return self._side(bid, -1), self._side(ask, 1)
+
+    def _side(self, touch: int, direction: int) -> Side:
+        """The touch, then every `gap` ticks of a fixed grid beyond it."""
+        gap = self._gap
+        level = touch // gap * gap if direction < 0 else -(-touch // gap) * gap
+        if level == touch:
+            level += direction * gap
+        side = [(touch, self._size(touch, 0))]
+        for number in range(1, self._depth.levels):
+            if level < 1:
+                break
+            side.append((level, self._size(level, number)))
+            level += direction * gap
+        return side
+
+    def _size(self, ticks: int, number: int) -> int:
+        """Between a quarter and twice the usual, more further out."""
+        scale = 1.0 + self._depth.growth * number
+        return max(1, int(self._lots * scale) * (25 + self._hash(ticks, 2) % 176) // 100)
+
+    def _hash(self, value: int, salt: int) -> int:
+        mixed = ((value * 8 + salt) ^ self._seed) * _MIX & _WORD
+        return (mixed ^ mixed >> 29) * _MIX >> 32 & 0xFFFFFFFF

@@ -1,0 +1,1 @@
+"""The REST endpoints of the simulated venue, one module for each group."""

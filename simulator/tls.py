@@ -1,0 +1,41 @@
+"""A certificate authority that lives as long as the simulator; its keys never leave a private temporary folder."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import trustme
+
+
+class ThrowAwayCa:
+    """A fresh CA and one server certificate for the loopback names. `close` removes everything from disk."""
+
+    def __init__(self, names: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="simulated-ca-")
+        self.ca_file = Path(self._folder.name) / "ca.pem"
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.server_context.minimum_version = ssl.TLSVersion.TLSv1_2
+        authority.issue_cert(*names).configure_cert(self.server_context)
+
+    def client_context(self) -> ssl.SSLContext:
+        """A client's context that trusts this CA and nothing else."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.ca_file)
+        return context
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

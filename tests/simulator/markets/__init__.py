@@ -1,0 +1,1 @@
+"""Markets of the simulator."""
