@@ -1,0 +1,211 @@
+"""Window statistics of every bar of a long series, computed once and read at any bar: what the backtest looks at.
+
+Sums come from prefix sums that wrap modulo 2^64: the difference of two is the window's sum modulo 2^64, and so the sum
+itself wherever it is proven to fit. Where it is not, a reading is computed as live does, for that bar alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Scale
+from bot.domain.product import ProductId
+from bot.triggers.indicators import LiveWindows
+from bot.triggers.rolling import Prefix, packed_lows, rolled
+
+_WRAP: Final = 2**64 - 1
+_HALF: Final = 2**63
+
+
+class SeriesColumns:
+    """The columns of one series, each built when first asked for and then kept.
+
+    Columns are memoryviews of int64, because reading one value of those gives a Python int at once.
+    """
+
+    def __init__(self, series: BarSeries) -> None:
+        self.series = series
+        self.close = series.close.data
+        self.high = series.high.data
+        self.low = series.low.data
+        self._prefixes: dict[tuple[str, int], Prefix] = {}
+        self._windows: dict[tuple[str, int, int], memoryview | None] = {}
+        self._highest: dict[int, memoryview] = {}
+        self._lowest: dict[int, memoryview | None] = {}
+
+    def sums(self, name: str, count: int, step: int) -> memoryview | None:
+        """Prefix sums of the quantity `name` along every `step`-th bar; shape (n + step,), the first `step` zero.
+
+        The sum of the `count` values that end at bar t is (p[t + step] - p[t + step - count x step]) mod 2^64.
+        Returns: None when a sum of `count` values is not proven to fit.
+        """
+        key = (name, count, step)
+        if key not in self._windows:
+            prefix = self._prefix(name, step)
+            self._windows[key] = prefix.values if prefix.fits(self.series, count) else None
+        return self._windows[key]
+
+    def slopes(self, count: int, step: int) -> tuple[memoryview, memoryview] | None:
+        """Prefix sums of the closes and of (bar // step) x close. None when a slope sum is not proven to fit."""
+        closes = self._prefix("close", step)
+        if closes.peak is None or closes.peak * count * count >= WINDOW_LIMIT:
+            return None
+        return closes.values, self._prefix("ranked", step).values
+
+    def highest(self, count: int) -> memoryview:
+        """Entry j: the highest high of bars j..j + count - 1."""
+        column = self._highest.get(count)
+        if column is None:
+            column = self._highest[count] = rolled(self.series.high, count, np.maximum).data
+        return column
+
+    def lowest(self, count: int) -> memoryview | None:
+        """Entry j: the lowest low of bars j..j + count - 1 as low x n + (n - 1 - its newest bar), n bars in all.
+
+        Returns: None when a packed value is not proven to fit.
+        """
+        if count not in self._lowest:
+            packed = packed_lows(self.series.low)
+            self._lowest[count] = None if packed is None else rolled(packed, count, np.minimum).data
+        return self._lowest[count]
+
+    def _prefix(self, name: str, step: int) -> Prefix:
+        key = (name, step)
+        if key not in self._prefixes:
+            self._prefixes[key] = Prefix(name, self.series, step)
+        return self._prefixes[key]
+
+
+class ColumnWindows:
+    """`Windows` at bar `t` of a series whose statistics stand in columns; t counts from 0."""
+
+    __slots__ = ("_columns", "_t")
+
+    def __init__(self, columns: SeriesColumns, t: int) -> None:
+        self._columns = columns
+        self._t = t
+
+    @property
+    def product(self) -> ProductId:
+        return self._columns.series.product
+
+    @property
+    def granularity(self) -> Granularity:
+        return self._columns.series.granularity
+
+    @property
+    def scale(self) -> Scale:
+        return self._columns.series.scale
+
+    @property
+    def length(self) -> int:
+        return self._t + 1
+
+    @property
+    def end(self) -> int:
+        series = self._columns.series
+        return series.start + (self._t + 1) * series.granularity.value
+
+    def close(self, ago: int = 0) -> int | None:
+        return self._columns.close[self._t - ago] if 0 <= ago <= self._t else None
+
+    def high(self, ago: int = 0) -> int | None:
+        return self._columns.high[self._t - ago] if 0 <= ago <= self._t else None
+
+    def low(self, ago: int = 0) -> int | None:
+        return self._columns.low[self._t - ago] if 0 <= ago <= self._t else None
+
+    def volume_sum(self, count: int) -> int | None:
+        if count > self._t + 1:
+            return None
+        total = self._sum("volume", count, 1)
+        return total if total is not None else self._live().volume_sum(count)
+
+    def highest_before(self, count: int) -> int | None:
+        if count > self._t:
+            return None
+        return int(self._columns.highest(count)[self._t - count])
+
+    def lowest(self, count: int) -> int | None:
+        if count > self._t + 1:
+            return None
+        column = self._columns.lowest(count)
+        if column is None:
+            return self._live().lowest(count)
+        return int(column[self._t + 1 - count]) // len(self._columns.series)
+
+    def lowest_ago(self, count: int) -> int | None:
+        if count > self._t + 1:
+            return None
+        column = self._columns.lowest(count)
+        if column is None:
+            return self._live().lowest_ago(count)
+        size = len(self._columns.series)
+        return self._t - (size - 1 - int(column[self._t + 1 - count]) % size)
+
+    def close_sum(self, count: int) -> int | None:
+        if count > self._t + 1:
+            return None
+        total = self._sum("close", count, 1)
+        return total if total is not None else self._live().close_sum(count)
+
+    def close_square_sum(self, count: int) -> int | None:
+        if count > self._t + 1:
+            return None
+        total = self._sum("square", count, 1)
+        return total if total is not None else self._live().close_square_sum(count)
+
+    def value_sum(self, count: int) -> int | None:
+        if count > self._t + 1:
+            return None
+        total = self._sum("value", count, 1)
+        return total if total is not None else self._live().value_sum(count)
+
+    def gains(self, count: int, step: int = 1) -> int | None:
+        if count * step > self._t:
+            return None
+        total = self._sum("gains", count, step)
+        return total if total is not None else self._live().gains(count, step)
+
+    def losses(self, count: int, step: int = 1) -> int | None:
+        if count * step > self._t:
+            return None
+        total = self._sum("losses", count, step)
+        return total if total is not None else self._live().losses(count, step)
+
+    def rises(self, count: int, step: int = 1) -> int | None:
+        if count * step > self._t:
+            return None
+        total = self._sum("rises", count, step)
+        return total if total is not None else self._live().rises(count, step)
+
+    def return_square_sum(self, count: int, step: int = 1) -> int | None:
+        if count * step > self._t:
+            return None
+        total = self._sum("returns", count, step)
+        return total if total is not None else self._live().return_square_sum(count, step)
+
+    def slope_sum(self, count: int, step: int = 1) -> int | None:
+        """By parts: the weight 2k - count + 1 of bar i is (count - 1) - 2 (t // step) + 2 (i // step)."""
+        if (count - 1) * step > self._t:
+            return None
+        prefixes = self._columns.slopes(count, step)
+        if prefixes is None:
+            return self._live().slope_sum(count, step)
+        last, first = self._t + step, self._t + step - count * step
+        closes, ranked = (prefix[last] - prefix[first] for prefix in prefixes)
+        slope: int = (count - 1 - 2 * (self._t // step)) * closes + 2 * ranked
+        return ((slope + _HALF) & _WRAP) - _HALF
+
+    def _sum(self, name: str, count: int, step: int) -> int | None:
+        prefix = self._columns.sums(name, count, step)
+        if prefix is None:
+            return None
+        last = self._t + step
+        difference: int = prefix[last] - prefix[last - count * step]
+        return difference & _WRAP
+
+    def _live(self) -> LiveWindows:
+        return LiveWindows(self._columns.series.slice(0, self._t + 1))

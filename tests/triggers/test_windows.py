@@ -1,0 +1,153 @@
+"""Live windows, columns and the plain definition give one number for every statistic at every bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.domain.bars import BarSeries
+from bot.triggers.columns import ColumnWindows, SeriesColumns
+from bot.triggers.indicators import LiveWindows
+from tests.triggers.markets import BTC, ONE_MINUTE, SCALE, START, SlowWindows, any_series, series
+
+AGO = ("close", "high", "low")
+COUNT = (
+    "volume_sum",
+    "highest_before",
+    "lowest",
+    "lowest_ago",
+    "close_sum",
+    "close_square_sum",
+    "value_sum",
+)
+STEPPED = ("gains", "losses", "rises", "slope_sum", "return_square_sum")
+
+
+def readings(windows: object, count: int, step: int) -> Iterator[tuple[str, int | None]]:
+    for name in AGO:
+        yield f"{name}({count - 1})", getattr(windows, name)(count - 1)
+    for name in COUNT:
+        yield f"{name}({count})", getattr(windows, name)(count)
+    for name in STEPPED:
+        yield f"{name}({count}, {step})", getattr(windows, name)(count, step)
+
+
+@given(any_series(), st.integers(1, 44), st.integers(1, 7))
+def test_live_columns_and_definition_agree_at_every_bar(bars: BarSeries, count: int, step: int) -> None:
+    columns = SeriesColumns(bars)
+    for t in range(len(bars)):
+        known = bars.slice(0, t + 1)
+        expected = dict(readings(SlowWindows(known), count, step))
+        assert dict(readings(LiveWindows(known), count, step)) == expected
+        assert dict(readings(ColumnWindows(columns, t), count, step)) == expected
+
+
+@given(any_series(min_size=3), st.integers(1, 12), st.integers(1, 4), st.integers(1, 30))
+def test_a_window_never_depends_on_what_lies_around_it(bars: BarSeries, count: int, step: int, extra: int) -> None:
+    needed = count * step + 1
+    columns = SeriesColumns(bars)
+    for t in range(needed - 1, len(bars)):
+        alone = bars.slice(t + 1 - needed, t + 1)
+        within = bars.slice(max(0, t + 1 - needed - extra), t + 1)
+        numbers = dict(readings(LiveWindows(alone), count, step))
+        assert dict(readings(LiveWindows(within), count, step)) == numbers
+        assert dict(readings(ColumnWindows(columns, t), count, step)) == numbers
+
+
+@given(st.integers(0, 2**62 - 1), st.integers(1, 30), st.integers(0, 29))
+@example(2**62 - 1, 30, 0)
+def test_one_huge_volume_among_small_ones_is_summed_exactly(volume: int, count: int, place: int) -> None:
+    volumes = [7] * 30
+    volumes[place] = volume
+    bars = series([1] * 30, volumes)
+    expected = sum(volumes[-count:])
+    assert LiveWindows(bars).volume_sum(count) == expected
+    assert ColumnWindows(SeriesColumns(bars), 29).volume_sum(count) == expected
+
+
+def test_sums_of_a_whole_series_beyond_64_bits_do_not_disturb_a_window_that_fits() -> None:
+    """A year of value sums wraps; the wrap cancels in every window that fits."""
+    bars = series([2**20] * 5000, [2**32] * 5000)
+    assert 5000 * 2**52 > 2**64
+    windows = ColumnWindows(SeriesColumns(bars), 4999)
+    assert windows.value_sum(1000) == 1000 * 2**52 == LiveWindows(bars).value_sum(1000)
+
+
+def test_a_window_uses_columns_when_only_its_own_sum_fits() -> None:
+    """peak x count does not fit, the sum does: the float bound must prove it, or backtests crawl."""
+    bars = series([1] * 400, [2**60, *[1] * 399])
+    columns = SeriesColumns(bars)
+    assert columns.sums("volume", 100, 1) is not None
+    assert ColumnWindows(columns, 99).volume_sum(100) == 2**60 + 99
+
+
+def test_columns_refuse_a_sum_that_may_not_fit() -> None:
+    columns = SeriesColumns(series([1] * 8, [2**61] * 8))
+    assert columns.sums("volume", 2, 1) is None
+    assert columns.sums("volume", 1, 1) is not None
+
+
+@pytest.mark.parametrize("ago", [-1, 3, 10**9])
+def test_no_bar_is_read_outside_the_known_ones(ago: int) -> None:
+    """A negative ago would be the future: the backtest's columns hold it, and must not give it."""
+    bars = series([5, 6, 7, 8, 9])
+    live, column = LiveWindows(bars.slice(0, 3)), ColumnWindows(SeriesColumns(bars), 2)
+    for windows in (live, column):
+        assert (windows.close(ago), windows.high(ago), windows.low(ago)) == (None, None, None)
+
+
+def test_what_columns_say_at_a_bar_is_the_same_whatever_comes_after() -> None:
+    past = [100, 103, 99, 101, 104, 98]
+    calm, wild = series([*past, 100, 100]), series([*past, 1, 10**9], [100] * 6 + [0, 10**9])
+    for t in range(6):
+        at_calm = dict(readings(ColumnWindows(SeriesColumns(calm), t), 2, 2))
+        assert at_calm == dict(readings(ColumnWindows(SeriesColumns(wild), t), 2, 2))
+
+
+def test_identity_length_and_end_are_those_of_the_series_cut_at_t() -> None:
+    bars = series([5, 6, 7, 8])
+    live, column = LiveWindows(bars.slice(0, 3)), ColumnWindows(SeriesColumns(bars), 2)
+    for windows in (live, column):
+        assert (windows.product, windows.granularity, windows.scale) == (BTC, ONE_MINUTE, SCALE)
+        assert (windows.length, windows.end) == (3, START + 180)
+
+
+def test_every_reading_is_a_python_int() -> None:
+    bars = series([5, 6, 4, 8, 9, 7, 3, 5])
+    for windows in (LiveWindows(bars), ColumnWindows(SeriesColumns(bars), 7)):
+        assert {type(value) for _, value in readings(windows, 3, 2)} == {int}
+
+
+def test_hand_made_numbers() -> None:
+    """Closes 5 6 4 8, volumes 1 2 3 4: sums and steps counted by hand."""
+    bars = series([5, 6, 4, 8], [1, 2, 3, 4], highs=[7, 9, 6, 8], lows=[4, 3, 3, 5])
+    for windows in (LiveWindows(bars), ColumnWindows(SeriesColumns(bars), 3)):
+        assert windows.volume_sum(3) == 9
+        assert windows.highest_before(3) == 9
+        assert windows.highest_before(1) == 6
+        assert (windows.lowest(4), windows.lowest_ago(4)) == (3, 1)
+        assert windows.close_sum(2) == 12
+        assert windows.close_square_sum(2) == 80
+        assert windows.value_sum(2) == 4 * 3 + 8 * 4
+        assert (windows.gains(3), windows.losses(3), windows.rises(3)) == (5, 2, 2)
+        assert windows.slope_sum(4) == -3 * 5 - 6 + 4 + 3 * 8
+        assert windows.return_square_sum(1) == (10**7) ** 2
+        assert windows.return_square_sum(2) == (10**7) ** 2 + (-3333334) ** 2  # floor, not towards zero
+        assert windows.volume_sum(5) is None
+        assert windows.highest_before(4) is None
+        assert windows.gains(4) is None
+
+
+def test_arrays_are_left_as_they_were() -> None:
+    bars = series([5, 6, 4, 8, 9, 7], [1, 2, 3, 4, 5, 6])
+    before = [array.copy() for array in (bars.open, bars.high, bars.low, bars.close, bars.volume)]
+    columns = SeriesColumns(bars)
+    for t in range(6):
+        list(readings(ColumnWindows(columns, t), 2, 2))
+        list(readings(LiveWindows(bars.slice(0, t + 1)), 2, 2))
+    for then, now in zip(before, (bars.open, bars.high, bars.low, bars.close, bars.volume), strict=True):
+        assert np.array_equal(then, now)
