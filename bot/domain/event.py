@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar
 
 from bot.domain.decision import HysteresisCount
 from bot.domain.money import Price, Size
 from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
-from bot.domain.position import Exits, Position
+from bot.domain.position import CostMethod, Exits, Position
 from bot.domain.product import ProductId, Side
-from bot.domain.state import Approval, Ban, BreakerState, Cooldown, FeeTier, Latch, Period
+from bot.domain.state import Approval, Ban, BreakerState, Cooldown, FeeTier, Latch, Period, State
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Base of all payloads. durable: fsync before going on (intents, fills, halts)."""
+    """Base of all payloads. durable: fsync before going on (intents, fills, halts). version: of the payload's shape."""
 
     topic: ClassVar[str] = ""
     durable: ClassVar[bool] = False
+    version: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,27 @@ class JournalOpened(Payload):
     genesis: str
     account: str
     schema: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisRenewed(Payload):
+    """The journal was cut or restored: later order ids hang on a new genesis, so none of them can repeat a lost one."""
+
+    topic: ClassVar[str] = "journal.genesis_renewed"
+    durable: ClassVar[bool] = True
+    genesis: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalAnchored(Payload):
+    """Stands in for the events up to `through_seq`, whose files may then go: their folded state and last hash."""
+
+    topic: ClassVar[str] = "journal.anchored"
+    durable: ClassVar[bool] = True
+    through_seq: int
+    head: str
+    state: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +115,10 @@ class IntentClosed(Payload):
 
 @dataclass(frozen=True, slots=True)
 class OrderChanged(Payload):
-    """`from_state` is written as `from`, `to_state` as `to`. filled, value, fees: cumulative as the venue says."""
+    """`from_state` is written as `from`, `to_state` as `to`. filled, value, fees: cumulative as the venue says.
+
+    cancel_asked: a cancel left for the venue with this event, whatever the state (an UNKNOWN order stays UNKNOWN).
+    """
 
     topic: ClassVar[str] = "order.changed"
     client_order_id: str
@@ -105,6 +130,7 @@ class OrderChanged(Payload):
     filled_value: Decimal
     fees: Decimal
     absent_listings: int = 0
+    cancel_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +152,10 @@ class ChildAdopted(Payload):
 
 @dataclass(frozen=True, slots=True)
 class FillBooked(Payload):
-    """One fill applied to positions and ledgers, exactly once. size: base. realised: profit of a sale, fees in."""
+    """One fill applied to positions and ledgers, exactly once. size: base. realised: profit of a sale, fees in.
+
+    market: key of the position when the product is an alias (BTC-USDC is held as BTC-USD); None: the product itself.
+    """
 
     topic: ClassVar[str] = "fill.booked"
     durable: ClassVar[bool] = True
@@ -145,12 +174,16 @@ class FillBooked(Payload):
     foreign: bool
     realised: Decimal | None = None
     adjustment: str = ""
+    market: ProductId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CursorMoved(Payload):
+    """Fills up to `at` are booked; later reads reach `overlap` further back."""
+
     topic: ClassVar[str] = "fills.cursor_moved"
     at: datetime
+    overlap: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +222,17 @@ class LedgerPending(Payload):
 
 @dataclass(frozen=True, slots=True)
 class TransferRecognised(Payload):
-    """A deposit (positive) or withdrawal (negative). value: in the equity currency at the mark of the moment."""
+    """A deposit (positive) or withdrawal (negative). value: in the equity currency at the mark of the moment.
+
+    equity: equity without this transfer, which keeps the drawdown percentage unchanged; None when it is unknown.
+    """
 
     topic: ClassVar[str] = "transfer.recognised"
     durable: ClassVar[bool] = True
     currency: str
     amount: Decimal
     value: Decimal
+    equity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,6 +465,7 @@ class ConfigLoaded(Payload):
     durable: ClassVar[bool] = True
     config_hash: str
     previous: str
+    cost_method: CostMethod = CostMethod.AVERAGE
 
 
 @dataclass(frozen=True, slots=True)

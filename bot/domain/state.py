@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 from bot.domain.decision import HysteresisCount
 from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
-from bot.domain.position import Exits, Position
+from bot.domain.position import CostMethod, Exits, Position
 from bot.domain.product import ProductId, Side
 
 SCHEMA_VERSION: Final = 1
@@ -166,6 +166,17 @@ class Period:
     transfers: Decimal = ZERO
 
 
+def day_id(at: datetime) -> str:
+    """Id of the UTC day of `at`: `2026-11-21`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def week_id(at: datetime) -> str:
+    """Id of the ISO week of `at` in UTC: `2026-W47`."""
+    year, week, _ = at.astimezone(UTC).isocalendar()
+    return f"{year:04d}-W{week:02d}"
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """The ledger equation of one currency: anchor + flows = available + hold, cumulatively.
@@ -229,19 +240,34 @@ class FillCursor:
 
 
 @dataclass(frozen=True, slots=True)
+class Oversold:
+    """Sales booked before the purchases they sold: base `size` still owed to the books, and its net quote proceeds."""
+
+    size: Size
+    proceeds: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """The whole durable state. Mappings are never mutated: the fold builds new ones.
 
-    fill_ids: entry id -> (order id, trade id, time) of fills inside the cursor's reach; older ones cannot come again.
+    fill_ids: entry id -> (order id, trade id, time) of fills inside the cursor's reach or of a kept order; others
+    cannot come again. The trade id of an adjustment is kept as "", since it may repeat that of the fill it adjusts.
+    last_cycle: the newest cycle whose decision is in the journal.
+    halts: cause -> (since, detail) of every halt in force; halted_since and halt_reason tell the oldest.
+    commands: ids of the newest operator commands that were applied, so that none is applied twice.
     settle_ms: histogram of observed settle times after submissions, upper bound in ms -> count.
     """
 
     genesis: str = ""
     account: str = ""
+    config_hash: str = ""
+    cost_method: CostMethod = CostMethod.AVERAGE
     seq: int = 0
     head: str = ""
     next_intent: int = 1
     positions: Mapping[ProductId, Position] = field(default_factory=dict)
+    oversold: Mapping[ProductId, Oversold] = field(default_factory=dict)
     intents: Mapping[int, Intent] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
     foreign_orders: Mapping[str, str] = field(default_factory=dict)
@@ -269,5 +295,15 @@ class State:
     sent: tuple[SentOrder, ...] = ()
     settle_ms: Mapping[int, int] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
+    halts: Mapping[str, tuple[datetime, str]] = field(default_factory=dict)
     halted_since: datetime | None = None
     halt_reason: str = ""
+    last_cycle: str = ""
+    commands: tuple[str, ...] = ()
+
+    def has_fill(self, entry_id: str, order_id: str, trade_id: str, adjustment: str = "") -> bool:
+        """Whether this row is booked: its entry id is, or (for a plain fill) its trade is under another entry id."""
+        if entry_id in self.fill_ids:
+            return True
+        plain = not adjustment and trade_id != ""
+        return plain and any(known[:2] == (order_id, trade_id) for known in self.fill_ids.values())
