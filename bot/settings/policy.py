@@ -16,7 +16,7 @@ from bot.domain.position import CostMethod
 from bot.domain.product import ProductId
 from bot.settings.rules import Rule
 from bot.settings.triggers import TriggersPolicy
-from bot.settings.types import AtLeastOne, Count, Fraction, NotNegative, Number, Pct, Positive, Section, Symbol
+from bot.settings.types import AtLeastOne, Count, Flag, Fraction, NotNegative, Number, Pct, Positive, Section, Symbol
 
 
 def _granularity(value: object) -> Granularity:
@@ -44,9 +44,10 @@ class LoopPolicy(Section):
 
 
 class DataPolicy(Section):
-    """What market data must look like before it is believed."""
+    """What market data must look like before it is believed. warmup_minutes: history kept ready before deciding."""
 
     bar_granularity: BarLength = Granularity.ONE_MINUTE
+    warmup_minutes: AtLeastOne = 11520
     bar_close_lag_seconds: NotNegative = Decimal(2)
     max_quote_staleness_seconds: Positive = Decimal(5)
     max_stale_fraction: Fraction = Decimal("0.5")
@@ -63,7 +64,7 @@ class DataPolicy(Section):
 class RegimePolicy(Section):
     """Market regime from one leading product; `enabled: false` means always chop."""
 
-    enabled: bool = True
+    enabled: Flag = True
     product: Symbol = Field(default=ProductId("BTC-USD"))
     return_days: AtLeastOne = 7
     bull_return_pct: Positive = Decimal(5)
@@ -113,12 +114,12 @@ class ProtectiveStyle(Enum):
 class ExitsPolicy(Section):
     """Exits beyond what each rule asks for."""
 
-    resting_on_exchange: bool = True
+    resting_on_exchange: Flag = True
     style: ProtectiveStyle = ProtectiveStyle.BRACKET
     stop_limit_offset_pct: Pct = Percent(Decimal(3))
     bracket_without_target_pct: Pct = Percent(Decimal(50))
     stop_confirmations: AtLeastOne = 2
-    trim_to_cap: bool = True
+    trim_to_cap: Flag = True
     trim_tolerance_pct: Pct = Percent(Decimal(10))
     max_slippage_bps: Positive = Decimal(150)
 
@@ -126,13 +127,13 @@ class ExitsPolicy(Section):
 class BreakerPolicy(Section):
     """One circuit breaker: `threshold` hits inside `window_seconds` open it for `cooloff_seconds`."""
 
-    enabled: bool = True
+    enabled: Flag = True
     threshold: Positive = Decimal(3)
     window_seconds: Positive = Decimal(300)
     cooloff_seconds: Positive = Decimal(300)
     reset: Literal["automatic", "latch"] = "automatic"
-    exits_allowed: bool = True
-    cancel_entries: bool = False
+    exits_allowed: Flag = True
+    cancel_entries: Flag = False
 
 
 def _breaker(**values: object) -> BreakerPolicy:
@@ -213,12 +214,12 @@ class ExecutionPolicy(Section):
     default_order_type: Literal["limit_post_only", "limit_ioc"] = "limit_post_only"
     post_only_ttl_seconds: Positive = Decimal(45)
     maker_max_reprices: Count = 2
-    taker_fallback: bool = False
+    taker_fallback: Flag = False
     max_slippage_bps: Positive = Decimal(25)
     depth_within_bps: Positive = Decimal(20)
     max_depth_share_pct: Pct = Percent(Decimal(25))
-    use_preview: bool = True
-    allow_market_orders: bool = False
+    use_preview: Flag = True
+    allow_market_orders: Flag = False
     gtd_margin_seconds: Positive = Decimal(60)
     post_trade_reconcile_wait_seconds: NotNegative = Decimal(1)
     on_shutdown: Literal["cancel", "leave"] = "cancel"
@@ -300,13 +301,14 @@ class ClockPolicy(Section):
 
 
 class GovernancePolicy(Section):
-    """Launch gates and the first live hours."""
+    """Launch gates and the first live hours. portfolio_id: the one the key must see in live; None: any."""
 
     rehearsal_hours: NotNegative = Decimal(24)
     certificate_days: Positive = Decimal(30)
     canary_hours: NotNegative = Decimal(24)
     canary_scale_pct: Pct = Percent(Decimal(25))
     key_check_minutes: Positive = Decimal(60)
+    portfolio_id: str | None = Field(default=None, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 class StatePolicy(Section):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 from bot.domain.decision import Regime, TriggerKind
-from bot.settings.types import AtLeastOne, Fraction, Number, Positive, Section
+from bot.settings.types import AtLeastOne, Flag, Fraction, Number, Positive, Section
 
 S = TypeVar("S", bound="TriggerSection")
 
@@ -17,8 +18,34 @@ S = TypeVar("S", bound="TriggerSection")
 class TriggerSection(Section):
     """Base of one trigger's parameters. by_regime: values that replace these in one regime."""
 
-    enabled: bool = True
+    enabled: Flag = True
     by_regime: Mapping[Regime, Mapping[str, Any]] = Field(default={})
+
+    @field_validator("by_regime", mode="after")
+    @classmethod
+    def _overrides_exist(cls, value: Mapping[Regime, Mapping[str, Any]]) -> Mapping[Regime, Mapping[str, Any]]:
+        checked: dict[Regime, Mapping[str, Any]] = {}
+        wrong: list[InitErrorDetails] = []
+        for regime, values in value.items():
+            try:
+                checked[regime] = cls.checked_overrides(values)
+            except ValidationError as error:
+                wrong += [_under(regime.value, detail) for detail in error.errors(include_url=False)]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return checked
+
+    @classmethod
+    def checked_overrides(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """`values` as plain JSON, each in its canonical form.
+
+        Raises: ValidationError for names or values that do not exist here, `by_regime` among them: overrides of
+        overrides would have no order.
+        """
+        if "by_regime" in values:
+            nested = InitErrorDetails(type="extra_forbidden", loc=("by_regime",), input=values["by_regime"])
+            raise ValidationError.from_exception_data(cls.__name__, [nested])
+        return cls.model_validate(dict(values)).model_dump(mode="json", include=set(values))
 
     def overridden(self: S, values: Mapping[str, Any]) -> S:
         """These parameters with some replaced. Raises ValidationError for names or values that do not exist here."""
@@ -29,6 +56,13 @@ class TriggerSection(Section):
     def in_regime(self: S, regime: Regime) -> S:
         """The parameters in force in `regime`."""
         return self.overridden(self.by_regime.get(regime, {}))
+
+
+def _under(place: str, detail: ErrorDetails) -> InitErrorDetails:
+    """The same error, one level deeper."""
+    return InitErrorDetails(
+        type=detail["type"], loc=(place, *detail["loc"]), input=detail["input"], ctx=detail.get("ctx", {})
+    )
 
 
 class PriceMove(TriggerSection):
@@ -57,7 +91,7 @@ class Momentum(TriggerSection):
 
     threshold_pct: Positive = Decimal(5)
     consistency: Fraction = Decimal("0.55")
-    trend_filter: bool = True
+    trend_filter: Flag = True
 
 
 class Reversal(TriggerSection):
@@ -65,7 +99,7 @@ class Reversal(TriggerSection):
 
     lookback_minutes: AtLeastOne = 1440
     bounce_pct: Positive = Decimal(3)
-    min_confirmations: AtLeastOne = 2
+    min_confirmations: Annotated[AtLeastOne, Field(le=3)] = 2
     min_drop_pct: Positive = Decimal(4)
     rsi_bars: AtLeastOne = 14
     rsi_step_minutes: AtLeastOne = 15
@@ -75,8 +109,8 @@ class MeanReversion(TriggerSection):
     """z-score of the close over the lookback at or below z_max; only the named tiers and regimes."""
 
     lookback_minutes: AtLeastOne = 1440
-    z_max: Number = Decimal("-2.5")
-    tiers: tuple[int, ...] = (1,)
+    z_max: Annotated[Number, Field(lt=0)] = Decimal("-2.5")
+    tiers: tuple[AtLeastOne, ...] = (1,)
     regimes: tuple[Regime, ...] = (Regime.CHOP,)
 
 
@@ -96,3 +130,14 @@ class TriggersPolicy(Section):
         """The parameters of one trigger."""
         section: TriggerSection = getattr(self, kind.value)
         return section
+
+
+SECTIONS: Final[Mapping[TriggerKind, type[TriggerSection]]] = {
+    TriggerKind.PRICE_MOVE: PriceMove,
+    TriggerKind.VOLUME_SPIKE: VolumeSpike,
+    TriggerKind.BREAKOUT: Breakout,
+    TriggerKind.MOMENTUM: Momentum,
+    TriggerKind.REVERSAL: Reversal,
+    TriggerKind.MEAN_REVERSION: MeanReversion,
+}
+"""Which parameters belong to which trigger."""

@@ -18,19 +18,23 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+def _found(value: object) -> str:
+    """A value as it stands in the file, shortened."""
+    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value)[:60])
+
+
 def _number(value: object) -> Decimal:
-    if isinstance(value, Decimal):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"must be a plain number, was {value!r}")
+    """The number without trailing zeros, so that 2 and 2.00 are one value and one hash."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        raise ValueError(f"must be a plain number, was {_found(value)}")
     try:
-        return parse_decimal(str(value), "value")
+        return Decimal(decimal_text(parse_decimal(value if isinstance(value, Decimal) else str(value), "value")))
     except UnitError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error).removeprefix("value ")) from error
 
 
 def _percent(value: object) -> Percent:
-    percent = value if isinstance(value, Percent) else Percent(_number(value))
+    percent = Percent(_number(value.value if isinstance(value, Percent) else value))
     if not 0 <= percent.value <= 100:
         raise ValueError(f"must be a percentage from 0 to 100, was {decimal_text(percent.value)}")
     return percent
@@ -38,8 +42,13 @@ def _percent(value: object) -> Percent:
 
 def _product(value: object) -> ProductId:
     if not isinstance(value, str):
-        raise ValueError(f"must be a product id such as BTC-USD, was {value!r}")
+        raise ValueError(f"must be a product id such as BTC-USD, was {_found(value)}")
     return ProductId.parse(value)
+
+
+def _tier(value: object) -> object:
+    """JSON has only texts as keys, so `"1"` is 1; anything else is left to the type."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 4 else value
 
 
 Pct = Annotated[
@@ -63,6 +72,9 @@ NotNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 AtLeastOne = Annotated[int, Field(ge=1, strict=True)]
+TierNumber = Annotated[int, BeforeValidator(_tier), Field(ge=1, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+"""true or false and nothing that merely resembles them."""
 
 Symbol = Annotated[
     ProductId,

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bot.domain.money import Percent
 from bot.domain.product import ProductId
-from bot.settings.types import AtLeastOne, NotNegative, Pct, Positive, Section, Symbol
+from bot.settings.types import AtLeastOne, Flag, NotNegative, Pct, Positive, Section, Symbol, TierNumber
 
 
 class Tier(Section):
@@ -47,7 +47,7 @@ class Exclusions(Section):
 class Discovery(Section):
     """Products beyond the tiers, taken from the product list by 24 h quote volume into tier `tier`."""
 
-    enabled: bool = False
+    enabled: Flag = False
     tier: AtLeastOne = 3
     max_products: AtLeastOne = 10
     min_volume_24h: NotNegative = Decimal(20_000_000)
@@ -64,7 +64,7 @@ class Universe(Section):
     """The whole of universe.yaml. tiers: keyed 1, 2, 3 (best first)."""
 
     quote_currencies: tuple[str, ...] = ("USD",)
-    tiers: Mapping[AtLeastOne, Tier] = Field(default={})
+    tiers: Mapping[TierNumber, Tier] = Field(default={})
     themes: Mapping[str, tuple[Symbol, ...]] = Field(default={})
     exclusions: Exclusions = Field(default_factory=Exclusions)
     discovery: Discovery = Field(default_factory=Discovery)
