@@ -1,0 +1,167 @@
+"""The fold's part for intents and orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from bot.domain.event import (
+    ChildAdopted,
+    Envelope,
+    FillBooked,
+    ForeignOrderGone,
+    ForeignOrderSeen,
+    IntentClosed,
+    IntentRecorded,
+    OrderChanged,
+)
+from bot.domain.money import EXACT, ZERO
+from bot.domain.order import OrderKind, OrderState
+from bot.domain.product import Side
+from bot.domain.state import Intent, Order, SentOrder, State
+
+KEPT: Final = timedelta(hours=24)
+"""How long settled orders and the governors' memory stay in the state."""
+
+
+def intent_recorded(state: State, event: IntentRecorded, envelope: Envelope) -> State:
+    """The order counts as SUBMITTED at once: its request leaves right after the fsync, so a crash assumes it did."""
+    state = pruned(state, envelope.ts)
+    return replace(
+        state,
+        next_intent=max(state.next_intent, event.intent_id + 1),
+        intents={**state.intents, event.intent_id: _intent(state, event, envelope)},
+        orders={**state.orders, event.client_order_id: _submitted(event, envelope.ts)},
+        sent=(*_recent(state.sent, envelope.ts), _sent(event, envelope.ts)),
+        rule_last_entry=_last_entry(state, event, envelope.ts),
+    )
+
+
+def intent_closed(state: State, event: IntentClosed, _: Envelope) -> State:
+    intent = state.intents.get(event.intent_id)
+    if intent is None:
+        return state
+    return replace(state, intents={**state.intents, event.intent_id: replace(intent, closed=True)})
+
+
+def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> State:
+    """Amounts never shrink: a stale answer cannot take back what was already seen filled."""
+    order = state.orders.get(event.client_order_id)
+    if order is None:
+        return state
+    filled = max(order.filled, event.filled)
+    moved = event.to_state is not order.state or filled != order.filled
+    absent = event.absent_listings
+    changed = replace(
+        order,
+        state=event.to_state,
+        order_id=event.order_id or order.order_id,
+        filled=filled,
+        filled_value=max(order.filled_value, event.filled_value),
+        fees=max(order.fees, event.fees),
+        changed_at=envelope.ts if moved else order.changed_at,
+        cancel_asked_at=_cancel_asked_at(order, event, envelope.ts, moved=moved),
+        absent_listings=absent,
+        absent_since=(order.absent_since or envelope.ts) if absent else None,
+        why=event.why,
+    )
+    return with_order(state, changed)
+
+
+def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> State:
+    """What the decision assumed of the child is what its own prices say; the fee rate is that of the parent."""
+    parent = next((o for o in state.orders.values() if o.order_id == event.parent_order_id), None)
+    expected = event.limit_price or event.stop_price or (parent.expected_price if parent is not None else None)
+    if expected is None or event.client_order_id in state.orders:
+        return state
+    child = Order(
+        client_order_id=event.client_order_id, intent=event.intent_id, attempt=0, product=event.product,
+        side=Side.SELL, kind=OrderKind.PROTECTIVE, type=event.type, size=event.size, limit_price=event.limit_price,
+        state=OrderState.OPEN, created_at=envelope.ts, changed_at=envelope.ts, expected_price=expected,
+        expected_fee_rate=parent.expected_fee_rate if parent is not None else ZERO, order_id=event.order_id,
+        stop_price=event.stop_price, parent_order_id=event.parent_order_id,
+    )  # fmt: skip
+    return with_order(state, child)
+
+
+def foreign_order_seen(state: State, event: ForeignOrderSeen, _: Envelope) -> State:
+    return replace(state, foreign_orders={**state.foreign_orders, event.order_id: f"{event.product} {event.detail}"})
+
+
+def foreign_order_gone(state: State, event: ForeignOrderGone, _: Envelope) -> State:
+    return replace(state, foreign_orders=_without(state.foreign_orders, event.order_id))
+
+
+def fill_counted(state: State, fill: FillBooked) -> State:
+    """The order's own count of booked base."""
+    order = state.orders.get(fill.client_order_id)
+    return state if order is None else with_order(state, replace(order, booked=order.booked + fill.size))
+
+
+def pruned(state: State, now: datetime) -> State:
+    """Without the orders that are over: terminal, every fill booked, and a day old; and without their intents."""
+    orders = {cid: order for cid, order in state.orders.items() if not _is_over(order, now)}
+    in_use = {order.intent for order in orders.values()}
+    intents = {n: i for n, i in state.intents.items() if n in in_use or (not i.closed and now - i.at < KEPT)}
+    if len(orders) == len(state.orders) and len(intents) == len(state.intents):
+        return state
+    return replace(state, orders=orders, intents=intents)
+
+
+def with_order(state: State, order: Order) -> State:
+    return replace(state, orders={**state.orders, order.client_order_id: order})
+
+
+def _intent(state: State, event: IntentRecorded, envelope: Envelope) -> Intent:
+    if (known := state.intents.get(event.intent_id)) is not None:
+        return replace(known, attempts=known.attempts + 1)
+    return Intent(
+        number=event.intent_id, cycle_id=envelope.cycle_id, product=event.product, side=event.side, kind=event.kind,
+        size=event.intent_size, worst_price=event.worst_price, worst_quote=event.worst_quote,
+        reference=event.reference, rule=event.rule, why=event.why, at=envelope.ts, exits=event.exits, attempts=1,
+    )  # fmt: skip
+
+
+def _submitted(event: IntentRecorded, at: datetime) -> Order:
+    return Order(
+        client_order_id=event.client_order_id, intent=event.intent_id, attempt=event.attempt, product=event.product,
+        side=event.side, kind=event.kind, type=event.type, size=event.size, limit_price=event.limit_price,
+        state=OrderState.SUBMITTED, created_at=at, changed_at=at, expected_price=event.reference,
+        expected_fee_rate=event.expected_fee_rate, stop_price=event.stop_price, end_time=event.end_time,
+        attached=event.attached, why=event.why,
+    )  # fmt: skip
+
+
+def _sent(event: IntentRecorded, at: datetime) -> SentOrder:
+    price = event.limit_price or event.worst_price
+    return SentOrder(at, event.product, event.side, EXACT.multiply(price.value, event.size.value))
+
+
+def _recent(sent: tuple[SentOrder, ...], now: datetime) -> tuple[SentOrder, ...]:
+    return tuple(order for order in sent if now - order.at < KEPT)
+
+
+def _last_entry(state: State, event: IntentRecorded, at: datetime) -> Mapping[str, datetime]:
+    if event.kind is not OrderKind.ENTRY or event.intent_id in state.intents:
+        return state.rule_last_entry
+    return {**state.rule_last_entry, event.rule: at}
+
+
+def _cancel_asked_at(order: Order, event: OrderChanged, at: datetime, *, moved: bool) -> datetime | None:
+    """A change to CANCEL_PENDING that moves nothing else says that the cancel was asked again."""
+    if event.cancel_asked or (event.to_state is OrderState.CANCEL_PENDING and not moved):
+        return at
+    if event.to_state is OrderState.CANCEL_PENDING:
+        return order.cancel_asked_at or at
+    returned = order.state is OrderState.CANCEL_PENDING and event.to_state.is_working
+    return None if returned else order.cancel_asked_at
+
+
+def _is_over(order: Order, now: datetime) -> bool:
+    return order.state.is_terminal and order.booked >= order.filled and now - order.changed_at >= KEPT
+
+
+def _without(mapping: Mapping[str, str], key: str) -> Mapping[str, str]:
+    return {k: v for k, v in mapping.items() if k != key}
