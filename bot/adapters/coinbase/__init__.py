@@ -1,1 +1,1 @@
-"""Coinbase Advanced Trade: REST, feeds, authentication, budgets, and the wire's shapes."""
+"""Coinbase Advanced Trade: REST, feeds, keys, budgets and the wire's shapes; nothing else knows them."""

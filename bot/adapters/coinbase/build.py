@@ -1,0 +1,120 @@
+"""Putting the pieces together: addresses, key and policy in, a reader or an exchange out. Opens no connection."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from bot.adapters.coinbase.auth import Credentials
+from bot.adapters.coinbase.budget import Budget, pausing
+from bot.adapters.coinbase.client import OnCall, Patience, ReadClient, TradeClient
+from bot.adapters.coinbase.exchange import CoinbaseExchange, CoinbaseReader
+from bot.adapters.coinbase.lanes import Lane
+from bot.adapters.coinbase.sdk import Wire
+from bot.adapters.coinbase.status import StatusPage
+from bot.adapters.coinbase.tls import trusted_context
+from bot.adapters.coinbase.transport import Deadlines, Interruptions
+from bot.adapters.coinbase.units import seconds
+from bot.errors import ConfigError
+from bot.ports import Clock, Rng
+from bot.settings.policy import ExchangeStatusPolicy, RateLimitsPolicy, TransportPolicy
+
+REST_URL: Final = "https://api.coinbase.com"
+WS_URL: Final = "wss://advanced-trade-ws.coinbase.com"
+WS_USER_URL: Final = "wss://advanced-trade-ws-user.coinbase.com"
+STATUS_URL: Final = "https://status.coinbase.com/api/v2/summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """The venue's addresses and whom to trust there."""
+
+    rest_url: str = REST_URL
+    ws_url: str = WS_URL
+    ws_user_url: str = WS_USER_URL
+    status_url: str = STATUS_URL
+    ca_file: Path | None = None
+
+    @property
+    def host(self) -> str:
+        """`host[:port]` of the REST address. Raises ConfigError when it is not a plain https address."""
+        parts = urlsplit(self.rest_url)
+        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query or "@" in parts.netloc:
+            raise ConfigError([f"COINBASE_REST_URL must look like https://host:port, was {self.rest_url!r}"])
+        return parts.netloc
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The policy sections that bound every call."""
+
+    transport: TransportPolicy
+    rate_limits: RateLimitsPolicy
+    exchange_status: ExchangeStatusPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the adapter needs from outside. interruptions: how often a stop was asked for; on_call: for metrics."""
+
+    clock: Clock
+    rng: Rng
+    interruptions: Interruptions = lambda: 0
+    on_call: OnCall = lambda _endpoint, _status, _seconds: None
+
+
+def build_reader(venue: Venue, credentials: Credentials | None, limits: Limits, world: World) -> CoinbaseReader:
+    """An account reader that can send nothing but GET; without credentials only public data.
+
+    Raises: ConfigError for an address or CA file that cannot be used.
+    """
+    context = trusted_context(venue.ca_file)
+    client = ReadClient(*_parts(venue, credentials, limits, world, context, may_post=False), on_call=world.on_call)
+    return CoinbaseReader(client, world.clock, _status_page(venue, limits, client, context))
+
+
+def build_exchange(venue: Venue, credentials: Credentials, limits: Limits, world: World) -> CoinbaseExchange:
+    """The adapter that trades. Raises ConfigError for an address or CA file that cannot be used."""
+    context = trusted_context(venue.ca_file)
+    client = TradeClient(*_parts(venue, credentials, limits, world, context, may_post=True), on_call=world.on_call)
+    return CoinbaseExchange(client, world.clock, _status_page(venue, limits, client, context))
+
+
+_Parts = tuple[Lane[Wire], Lane[Wire], Budget, Patience, bool]
+
+
+def _parts(
+    venue: Venue, credentials: Credentials | None, limits: Limits, world: World, context: ssl.SSLContext, may_post: bool
+) -> _Parts:
+    make = _wire_maker(venue.host, credentials, context, deadlines(limits.transport), may_post)
+    sleep = pausing(world.interruptions)
+    budget = Budget(limits.rate_limits, sleep, world.rng.uniform)
+    total_s = seconds(limits.transport.total_deadline_seconds)
+    patience = Patience(total_s, limits.transport.read_attempts, sleep, world.rng.uniform)
+    # Two may hang among reads and one among cancels and exits, which so never wait for a stuck read.
+    normal = Lane("normal", make, world.interruptions, stuck_max=2)
+    urgent = Lane("urgent", make, world.interruptions, stuck_max=1)
+    return normal, urgent, budget, patience, credentials is not None
+
+
+def deadlines(policy: TransportPolicy) -> Deadlines:
+    return Deadlines(
+        seconds(policy.connect_timeout_seconds),
+        seconds(policy.read_timeout_seconds),
+        seconds(policy.total_deadline_seconds),
+        policy.max_body_bytes,
+    )
+
+
+def _wire_maker(
+    host: str, credentials: Credentials | None, context: ssl.SSLContext, limits: Deadlines, may_post: bool
+) -> Callable[[], Wire]:
+    return lambda: Wire(host, credentials, context, limits, may_post)
+
+
+def _status_page(venue: Venue, limits: Limits, client: ReadClient, context: ssl.SSLContext) -> StatusPage:
+    return StatusPage(venue.status_url, limits.exchange_status, context, client.beside)

@@ -1,0 +1,1 @@
+"""The Coinbase adapter against payloads, and against servers that misbehave."""
