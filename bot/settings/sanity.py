@@ -277,7 +277,7 @@ def _windows_are_whole_bars(policy: Policy, _: Universe) -> Iterator[Conflict]:
     for path, minutes in dict.fromkeys([*leading_windows(policy), *product_windows(policy)]):
         if uneven(minutes, bar):
             text = f"{minutes} minutes is not a whole number of {bar.name} bars"
-            hint = ": write null to turn this window off" if path[-1] in {"pct_15m", "pct_60m"} else ""
+            hint = ": write null to turn this window off" if path[-1] == "pct_15m" else ""
             yield Conflict(POLICY, path, text + hint)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from bot.domain.bars import Granularity
-from bot.domain.decision import Regime, TriggerKind
+from bot.domain.decision import TriggerKind
 from bot.settings.policy import Policy
-from bot.settings.rules import Condition, Rule, TriggerHolds
+from bot.settings.rules import Condition, TriggerHolds
 from bot.settings.strict_yaml import KeyPath
 from bot.settings.triggers import Breakout, MeanReversion, PriceMove, Reversal, TriggerSection
 
@@ -51,18 +51,19 @@ def longest_lookback_minutes(policy: Policy) -> int:
 
 def section_windows(path: KeyPath, section: TriggerSection) -> Windows:
     """The windows of one trigger's parameters."""
+    yield path, HOUR  # every trigger weighs the volume of the last hour ...
+    yield path, DAY  # ... against that of the last day
     match section:
-        case PriceMove(pct_15m=short, pct_60m=long):
-            yield from [((*path, "pct_15m"), 15)] if short is not None else []
-            yield from [((*path, "pct_60m"), HOUR)] if long is not None else []
+        case PriceMove(pct_15m=short) if short is not None:
+            yield (*path, "pct_15m"), 15
         case Reversal():
             yield (*path, "lookback_minutes"), section.lookback_minutes
             yield (*path, "rsi_step_minutes"), section.rsi_step_minutes
             yield (*path, "rsi_bars"), (section.rsi_bars + 1) * section.rsi_step_minutes
         case Breakout() | MeanReversion():
             yield (*path, "lookback_minutes"), section.lookback_minutes
-        case _:  # volume_spike and momentum compare hours of one day
-            yield path, DAY
+        case _:
+            pass
 
 
 def leaves(condition: Condition) -> Iterator[TriggerHolds]:
@@ -77,8 +78,3 @@ def leaves(condition: Condition) -> Iterator[TriggerHolds]:
 def uneven(window_minutes: int, granularity: Granularity) -> bool:
     """Whether a window is not a whole number of bars, at least one."""
     return window_minutes * 60 % granularity.value != 0
-
-
-def regimes_of(rule: Rule) -> tuple[Regime, ...]:
-    """The regimes a rule trades in; an empty list means all of them."""
-    return rule.regimes or tuple(Regime)
