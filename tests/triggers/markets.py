@@ -1,16 +1,16 @@
-"""Made markets: series from plain numbers, and statistics computed the slow, obvious way."""
+"""Made markets: series from plain numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
 
 from bot.domain.bars import BarSeries, Granularity, Scale
 from bot.domain.product import ProductId
+from tests.builders import ListWindows
 
 BTC = ProductId("BTC-USD")
 SCALE = Scale(Decimal("0.01"), Decimal("0.00000001"))
@@ -43,6 +43,19 @@ def series(
     return BarSeries(product, granularity, SCALE, START, **array, quiet=array["volume"] == 0)
 
 
+def walk(
+    size: int, seed: int, start: int = 100_000, swing: int = 30, granularity: Granularity = ONE_MINUTE
+) -> BarSeries:
+    """A seeded random walk with bursts of volume; swing: largest move of one bar, in basis points."""
+    rng = np.random.default_rng(seed)
+    moves = rng.integers(-swing, swing + 1, size) / 10_000
+    closes = np.maximum(1, (start * np.cumprod(1 + moves)).astype(np.int64))
+    wicks = rng.integers(0, 1 + start // 1000, (2, size))
+    volumes = rng.integers(0, 1000, size) * np.where(rng.random(size) < 0.03, 40, 1)
+    highs, lows = closes + wicks[0], np.maximum(1, closes - wicks[1])
+    return series(closes.tolist(), volumes.tolist(), highs=highs.tolist(), lows=lows.tolist(), granularity=granularity)
+
+
 @st.composite
 def any_series(draw: st.DrawFn, min_size: int = 1, max_size: int = 40) -> BarSeries:
     """Short series whose numbers reach from everyday to far beyond what 64-bit sums of products can hold."""
@@ -56,71 +69,8 @@ def any_series(draw: st.DrawFn, min_size: int = 1, max_size: int = 40) -> BarSer
     return series(middle, volumes, highs=[max(bar) for bar in bars], lows=[min(bar) for bar in bars])
 
 
-class SlowWindows:
-    """The definitions of `Windows`, word for word, on lists of Python ints."""
-
-    def __init__(self, bars: BarSeries) -> None:
-        self.closes: list[int] = bars.close.tolist()
-        self.highs: list[int] = bars.high.tolist()
-        self.lows: list[int] = bars.low.tolist()
-        self.volumes: list[int] = bars.volume.tolist()
-
-    def _pairs(self, count: int, step: int) -> list[tuple[int, int]] | None:
-        if count * step + 1 > len(self.closes):
-            return None
-        chain = self.closes[::-1][: count * step + 1 : step][::-1]
-        return list(pairwise(chain))
-
-    def close(self, ago: int = 0) -> int | None:
-        return self.closes[::-1][ago] if ago < len(self.closes) else None
-
-    def high(self, ago: int = 0) -> int | None:
-        return self.highs[::-1][ago] if ago < len(self.highs) else None
-
-    def low(self, ago: int = 0) -> int | None:
-        return self.lows[::-1][ago] if ago < len(self.lows) else None
-
-    def volume_sum(self, count: int) -> int | None:
-        return sum(self.volumes[-count:]) if count <= len(self.volumes) else None
-
-    def highest_before(self, count: int) -> int | None:
-        return max(self.highs[-count - 1 : -1]) if count < len(self.highs) else None
-
-    def lowest(self, count: int) -> int | None:
-        return min(self.lows[-count:]) if count <= len(self.lows) else None
-
-    def lowest_ago(self, count: int) -> int | None:
-        return self.lows[::-1].index(min(self.lows[-count:])) if count <= len(self.lows) else None
-
-    def close_sum(self, count: int) -> int | None:
-        return sum(self.closes[-count:]) if count <= len(self.closes) else None
-
-    def close_square_sum(self, count: int) -> int | None:
-        return sum(c * c for c in self.closes[-count:]) if count <= len(self.closes) else None
-
-    def value_sum(self, count: int) -> int | None:
-        if count > len(self.closes):
-            return None
-        return sum(c * v for c, v in zip(self.closes[-count:], self.volumes[-count:], strict=True))
-
-    def gains(self, count: int, step: int = 1) -> int | None:
-        pairs = self._pairs(count, step)
-        return None if pairs is None else sum(max(b - a, 0) for a, b in pairs)
-
-    def losses(self, count: int, step: int = 1) -> int | None:
-        pairs = self._pairs(count, step)
-        return None if pairs is None else sum(max(a - b, 0) for a, b in pairs)
-
-    def rises(self, count: int, step: int = 1) -> int | None:
-        pairs = self._pairs(count, step)
-        return None if pairs is None else sum(b > a for a, b in pairs)
-
-    def return_square_sum(self, count: int, step: int = 1) -> int | None:
-        pairs = self._pairs(count, step)
-        return None if pairs is None else sum(((b - a) * 10**7 // a) ** 2 for a, b in pairs)
-
-    def slope_sum(self, count: int, step: int = 1) -> int | None:
-        if (count - 1) * step + 1 > len(self.closes):
-            return None
-        newest_first = self.closes[::-1]
-        return sum((2 * k - count + 1) * newest_first[(count - 1 - k) * step] for k in range(count))
+def plainly(bars: BarSeries) -> ListWindows:
+    """The same bars read by the definitions, word for word, on lists of Python ints."""
+    arrays = (bars.close, bars.high, bars.low, bars.volume)
+    closes, highs, lows, volumes = (array.tolist() for array in arrays)
+    return ListWindows(bars.product, closes, highs, lows, volumes, bars.granularity, bars.scale, bars.end)

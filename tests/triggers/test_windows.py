@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.domain.bars import BarSeries
 from bot.triggers.columns import ColumnWindows, SeriesColumns
 from bot.triggers.indicators import LiveWindows
-from tests.triggers.markets import BTC, ONE_MINUTE, SCALE, START, SlowWindows, any_series, series
+from tests.triggers.markets import BTC, ONE_MINUTE, SCALE, START, any_series, plainly, series
 
 AGO = ("close", "high", "low")
 COUNT = (
@@ -41,7 +41,7 @@ def test_live_columns_and_definition_agree_at_every_bar(bars: BarSeries, count: 
     columns = SeriesColumns(bars)
     for t in range(len(bars)):
         known = bars.slice(0, t + 1)
-        expected = dict(readings(SlowWindows(known), count, step))
+        expected = dict(readings(plainly(known), count, step))
         assert dict(readings(LiveWindows(known), count, step)) == expected
         assert dict(readings(ColumnWindows(columns, t), count, step)) == expected
 

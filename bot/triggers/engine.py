@@ -1,0 +1,99 @@
+"""Which triggers fire: all of them over every eligible market, ranked, or one of them for a rule's condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from bot.domain.bars import Windows
+from bot.domain.decision import Regime, Trigger, TriggerKind
+from bot.domain.money import EXACT
+from bot.domain.product import ProductId
+from bot.domain.snapshot import MarketView
+from bot.settings.triggers import (
+    Breakout,
+    MeanReversion,
+    Momentum,
+    PriceMove,
+    Reversal,
+    TriggerSection,
+    TriggersPolicy,
+    VolumeSpike,
+)
+from bot.triggers import breakout, mean_reversion, momentum, price_move, reversal, volume_spike
+
+Way = Literal["any", "up", "down"]
+_Fire = Callable[[Windows, Any, Regime, int | None], Trigger | None]
+
+FIRE: Final[Mapping[type[TriggerSection], _Fire]] = {
+    PriceMove: lambda windows, params, _regime, _tier: price_move.fire(windows, params),
+    VolumeSpike: lambda windows, params, _regime, _tier: volume_spike.fire(windows, params),
+    Breakout: lambda windows, params, _regime, _tier: breakout.fire(windows, params),
+    Momentum: lambda windows, params, _regime, _tier: momentum.fire(windows, params),
+    Reversal: lambda windows, params, _regime, _tier: reversal.fire(windows, params),
+    MeanReversion: mean_reversion.fire,
+}
+
+
+def in_force(
+    policy: TriggersPolicy, kind: TriggerKind, regime: Regime, overrides: Mapping[str, Any] | None = None
+) -> TriggerSection:
+    """A trigger's parameters: the policy's, then those of the regime, then a rule's own, each over the ones before.
+
+    Raises: pydantic.ValidationError for names or values the trigger does not have; `check.problems` lists those.
+    """
+    return policy.section(kind).in_regime(regime).overridden(overrides or {})
+
+
+def fires(
+    windows: Windows, params: TriggerSection, regime: Regime, tier: int | None = None, direction: Way = "any"
+) -> Trigger | None:
+    """The trigger whose parameters these are, if it fires in this market now. params: as `in_force` gives them.
+
+    direction: only a trigger that points that way. A price move is looked for that way, whatever moved the other way.
+    A trigger that is not enabled never fires.
+    """
+    if not params.enabled:
+        return None
+    if direction != "any" and isinstance(params, PriceMove) and params.direction == "any":
+        params = params.model_copy(update={"direction": direction})
+    trigger = FIRE[type(params)](windows, params, regime, tier)
+    wanted = trigger is not None and direction in ("any", trigger.direction.value)
+    return trigger if wanted else None
+
+
+class TriggerEngine:
+    """The triggers stage of a decision."""
+
+    def scan(
+        self,
+        eligible: Sequence[ProductId],
+        markets: Mapping[ProductId, MarketView],
+        policy: TriggersPolicy,
+        regime: Regime,
+        tiers: Mapping[ProductId, int],
+    ) -> tuple[Trigger, ...]:
+        """Every trigger that fires in an eligible market, best first, at most max_triggers_per_cycle.
+
+        rank_by score: by score x confidence, ties by product id, then kind. rank_by product: in the order of
+        `eligible`, then kind. A market without bars has no triggers.
+        """
+        sections = [section for kind in TriggerKind if (section := in_force(policy, kind, regime)).enabled]
+        found = [
+            trigger
+            for product in eligible
+            if (windows := markets[product].windows) is not None
+            for section in sections
+            if (trigger := FIRE[type(section)](windows, section, regime, tiers.get(product))) is not None
+        ]
+        ranked = sorted(found, key=_by_score if policy.rank_by == "score" else _by_product(eligible))
+        return tuple(ranked[: policy.max_triggers_per_cycle])
+
+
+def _by_score(trigger: Trigger) -> tuple[Any, ...]:
+    return (-EXACT.multiply(trigger.score, trigger.confidence), trigger.product, trigger.kind.value)
+
+
+def _by_product(eligible: Sequence[ProductId]) -> Callable[[Trigger], tuple[Any, ...]]:
+    place = {product: index for index, product in enumerate(eligible)}
+    return lambda trigger: (place[trigger.product], trigger.kind.value)
