@@ -1,1 +1,1 @@
-"""The matching core: who fills, at what price, out of which balance. Pure, seeded, no I/O."""
+"""The exchange core: orders, matching, balances and fees as one pure, deterministic machine."""

@@ -1,0 +1,99 @@
+"""Wallets: what is available, what is on hold, and an exact ledger that proves nothing appeared or vanished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from bot.domain.money import ZERO, decimal_text
+from bot.domain.product import Side
+from bot.domain.snapshot import Balance
+from bot.errors import UnitError
+from bot.venue.exact import add, mul, sub
+from bot.venue.orders import VenueFill
+
+
+class Account:
+    """Balances of one account. The wallet side (available, hold) and the ledger side (opening, fills, fees,
+    transfers) are written apart from each other, so `residuals` compares two independent sums.
+    """
+
+    def __init__(self, opening: Mapping[str, Decimal]) -> None:
+        """opening: available amount per currency. Raises UnitError when one is negative or not finite."""
+        for currency, amount in opening.items():
+            if not amount.is_finite() or amount < 0:
+                raise UnitError(f"opening balance of {currency} must be >= 0, was {amount}")
+        self._available: dict[str, Decimal] = dict(opening)
+        self._hold: dict[str, Decimal] = dict.fromkeys(opening, ZERO)
+        self._ledger: dict[str, Decimal] = dict(opening)
+
+    def knows(self, currency: str) -> bool:
+        """Whether the account ever had a wallet of this currency."""
+        return currency in self._available
+
+    def available(self, currency: str) -> Decimal:
+        return self._available.get(currency, ZERO)
+
+    def held(self, currency: str) -> Decimal:
+        return self._hold.get(currency, ZERO)
+
+    def balances(self) -> Sequence[Balance]:
+        """Every wallet ever touched, by currency."""
+        return [Balance(name, self._available[name], self._hold[name]) for name in sorted(self._available)]
+
+    def reserve(self, currency: str, amount: Decimal) -> None:
+        """Move `amount` from available to hold. Raises UnitError when it is not there."""
+        free = self.available(currency)
+        if amount > free:
+            raise UnitError(f"cannot hold {decimal_text(amount)} {currency}, only {decimal_text(free)} available")
+        self._move(currency, sub(ZERO, amount), amount)
+
+    def release(self, currency: str, amount: Decimal) -> None:
+        """Move `amount` from hold back to available."""
+        self._move(currency, amount, sub(ZERO, amount))
+
+    def transfer(self, currency: str, amount: Decimal) -> None:
+        """Deposit, or withdraw a negative amount. Raises UnitError when more is withdrawn than is available."""
+        if not amount.is_finite() or add(self.available(currency), amount) < 0:
+            raise UnitError(
+                f"cannot withdraw {amount} {currency}, only {decimal_text(self.available(currency))} available"
+            )
+        self._move(currency, amount, ZERO)
+        self._enter(currency, amount)
+
+    def settle(self, fill: VenueFill, released: Decimal) -> None:
+        """Book a fill. released: how much of the order's hold it frees, quote for a buy, base for a sell.
+
+        Raises UnitError when a fill would cost more than it frees and the wallet has: a hole in the hold rules.
+        """
+        base, quote = fill.product.base, fill.product.quote
+        if fill.side is Side.BUY:
+            self._move(quote, sub(released, add(fill.value, fill.fee)), sub(ZERO, released))
+            self._move(base, fill.size, ZERO)
+        else:
+            self._move(base, sub(released, fill.size), sub(ZERO, released))
+            self._move(quote, sub(fill.value, fill.fee), ZERO)
+        self._post(fill)
+
+    def residuals(self) -> Mapping[str, Decimal]:
+        """Opening + fills - fees + transfers - (available + hold), per currency: always zero."""
+        names = self._available.keys() | self._ledger.keys()
+        return {
+            name: sub(self._ledger.get(name, ZERO), add(self.available(name), self.held(name)))
+            for name in sorted(names)
+        }
+
+    def _post(self, fill: VenueFill) -> None:
+        sign = Decimal(1) if fill.side is Side.BUY else Decimal(-1)
+        self._enter(fill.product.base, mul(sign, fill.size))
+        self._enter(fill.product.quote, sub(ZERO, mul(sign, mul(fill.price, fill.size))))
+        self._enter(fill.product.quote, sub(ZERO, fill.fee))
+
+    def _enter(self, currency: str, amount: Decimal) -> None:
+        self._ledger[currency] = add(self._ledger.get(currency, ZERO), amount)
+
+    def _move(self, currency: str, available: Decimal, hold: Decimal) -> None:
+        free, held = add(self.available(currency), available), add(self.held(currency), hold)
+        if free < 0 or held < 0:
+            raise UnitError(f"{currency} would become {free} available, {held} on hold")
+        self._available[currency], self._hold[currency] = free, held

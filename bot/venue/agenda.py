@@ -1,0 +1,52 @@
+"""What is due when: expiries, delayed cancels and edits, delayed arrivals; in order of time, then of entry."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import NamedTuple
+
+
+class Duty(Enum):
+    EXPIRE = "expire"
+    CANCEL = "cancel"
+    EDIT = "edit"
+    ARRIVE = "arrive"
+
+
+class Due(NamedTuple):
+    """One thing to do to one order. price, size: of an edit."""
+
+    at: datetime
+    number: int
+    duty: Duty
+    order_id: str
+    price: Decimal | None = None
+    size: Decimal | None = None
+
+
+class Agenda:
+    """A queue by time. An order may have ended before its turn: whoever performs a duty looks first."""
+
+    def __init__(self) -> None:
+        self._heap: list[Due] = []
+        self._entries = 0
+
+    def add(
+        self, at: datetime, duty: Duty, order_id: str, price: Decimal | None = None, size: Decimal | None = None
+    ) -> None:
+        self._entries += 1
+        heapq.heappush(self._heap, Due(at, self._entries, duty, order_id, price, size))
+
+    def before(self, now: datetime) -> Iterator[Due]:
+        """Take what was due earlier than `now`."""
+        while self._heap and self._heap[0].at < now:
+            yield heapq.heappop(self._heap)
+
+    def until(self, now: datetime) -> Iterator[Due]:
+        """Take what is due at `now` or earlier."""
+        while self._heap and self._heap[0].at <= now:
+            yield heapq.heappop(self._heap)

@@ -1,0 +1,217 @@
+"""The venue's own records: orders, fills, events and money, changed together so that they never disagree."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from bot.domain.money import ZERO, floor_to
+from bot.domain.order import Bracket, Liquidity, VenueStatus
+from bot.domain.product import Product, ProductId, Side
+from bot.domain.state import FeeTier
+from bot.venue.account import Account
+from bot.venue.desk import Desk, Working
+from bot.venue.exact import add, mul, sub
+from bot.venue.fees import VolumeMeter
+from bot.venue.holds import hold_left, is_complete
+from bot.venue.ids import Ids
+from bot.venue.market import MarketSlice
+from bot.venue.matching import Take
+from bot.venue.orders import BracketConfig, OrderRecord, OrderRequest, TriggerStatus, VenueFill, terms_of
+from bot.venue.rules import FillRules
+from bot.venue.tape import Tape
+
+DOLLARS: Final = frozenset({"USD", "USDC"})
+
+
+class Books:
+    """All orders, fills and events of one venue, and the account they move.
+
+    products, pieces: shared with the venue, which keeps them up to date. now: the venue's time.
+    busy: the desks that have working orders.
+    """
+
+    def __init__(
+        self, products: Mapping[ProductId, Product], pieces: Mapping[ProductId, MarketSlice],
+        account: Account, rules: FillRules, ids: Ids, now: datetime,
+    ) -> None:  # fmt: skip
+        self.products = products
+        self.account = account
+        self.rules = rules
+        self.now = now
+        self.ids = ids
+        self.tape = Tape()
+        self.orders: dict[str, Working] = {}
+        self.clients: dict[str, str] = {}
+        self.desks: dict[ProductId, Desk] = {}
+        self.busy: dict[ProductId, Desk] = {}
+        self.fills: list[VenueFill] = []
+        self.pieces = pieces
+        self._meter = VolumeMeter()
+        self._ranks = 0
+        self._releases: deque[tuple[datetime, str, Decimal]] = deque()
+
+    def working(self, order_id: str) -> Working | None:
+        """The order while it is not terminal."""
+        found = self.orders.get(order_id)
+        return found if found is not None and found.record.is_working else None
+
+    def fee_tier(self) -> FeeTier:
+        tier = self.rules.fees.tier(self._meter.total(self.now))
+        return FeeTier(tier.maker, tier.taker, tier.name, self.now)
+
+    def next_rank(self) -> int:
+        self._ranks += 1
+        return self._ranks
+
+    def open(self, request: OrderRequest, hold: Decimal, parent: str = "") -> Working:
+        """Record a new order with its hold; it is PENDING until it arrives."""
+        product, tier = self.products[request.product], self.fee_tier()
+        terms = terms_of(request.config, request.side)
+        record = OrderRecord(
+            self.ids.order(), request, product.market, request.config, terms, terms.limit_price,
+            tier.maker, tier.taker, self.now, self.now, hold=hold, originating_order_id=parent,
+            trigger=TriggerStatus.PLAIN if terms.stop_price is None else TriggerStatus.PENDING,
+        )  # fmt: skip
+        self.account.reserve(record.hold_currency, hold)
+        rank = self.next_rank()
+        order = Working(record, rank, rank, self.now)
+        self.orders[record.order_id] = order
+        desk = self.busy[product.market] = self.desks.setdefault(product.market, Desk(product.market))
+        desk.orders[record.order_id] = order
+        if request.client_order_id:
+            self.clients[request.client_order_id] = record.order_id
+        self.put(order, record)
+        return order
+
+    def put(self, order: Working, record: OrderRecord) -> None:
+        """Replace an order's record and tell the world."""
+        order.record = record
+        self.tape.order(self.now, record)
+
+    def finish(self, order: Working, status: VenueStatus, at: datetime | None = None, message: str = "") -> None:
+        """End an order: it leaves the book and the rest of its hold is released, now or after the rules' delay."""
+        record, at = order.record, at or self.now
+        desk = self.desks[record.market]
+        desk.orders.pop(record.order_id, None)
+        if not desk.orders:
+            self.busy.pop(record.market, None)
+        order.live = order.taking = False
+        if status is VenueStatus.CANCELLED and self.rules.hold_release_delay:
+            self._releases.append((self.now + self.rules.hold_release_delay, record.hold_currency, record.hold))
+        else:
+            self.account.release(record.hold_currency, record.hold)
+        ended = replace(record, status=status, hold=ZERO, ended_at=at, updated_at=at, pending_cancel=False)
+        self.put(order, replace(ended, cancel_message=message) if message else ended)
+
+    def top_up(self, order: Working, wanted: Decimal) -> None:
+        """Raise a market buy's hold to `wanted` as far as the wallet allows: the price moved while it was under way."""
+        record = order.record
+        extra = min(sub(wanted, record.hold), self.account.available(record.hold_currency))
+        if extra > 0:
+            self.account.reserve(record.hold_currency, extra)
+            order.record = replace(record, hold=add(record.hold, extra))
+
+    def fail(self, order: Working, reason: str, message: str) -> None:
+        """The order was accepted and could not be placed after all."""
+        order.record = replace(order.record, reject_reason=reason, reject_message=message)
+        self.finish(order, VenueStatus.FAILED)
+
+    def release_due(self) -> None:
+        """Free the holds of cancelled orders whose delay is over."""
+        while self._releases and self._releases[0][0] <= self.now:
+            _, currency, amount = self._releases.popleft()
+            self.account.release(currency, amount)
+
+    def bracketed(self, currency: str) -> Decimal:
+        """Base on hold by working brackets."""
+        held = ZERO
+        for desk in self.busy.values():
+            for order in desk.orders.values():
+                if order.record.terms.is_bracket and order.record.hold_currency == currency:
+                    held = add(held, order.record.hold)
+        return held
+
+    def pending_releases(self, currency: str) -> Decimal:
+        """What is still on hold of orders that are already cancelled."""
+        amount = ZERO
+        for _, name, held in self._releases:
+            amount = add(amount, held) if name == currency else amount
+        return amount
+
+    def fill(self, order: Working, take: Take, liquidity: Liquidity, trade_time: datetime) -> None:
+        """Book one fill: money, order, events, trailing volume; a complete order ends, an attached bracket follows."""
+        before, product = order.record, self.products[order.record.product]
+        row = self._row(before, take, liquidity, trade_time)
+        after = replace(
+            before, filled_size=add(before.filled_size, row.size), filled_value=add(before.filled_value, row.value),
+            fees=add(before.fees, row.fee), number_of_fills=before.number_of_fills + 1,
+            last_fill_at=self.now, updated_at=self.now,
+        )  # fmt: skip
+        hold = hold_left(before, after, add(row.value, row.fee), product, self.rules)
+        self.account.settle(row, sub(before.hold, hold))
+        self.fills.append(row)
+        self._meter.add(self.now, self._in_dollars(row))
+        self.tape.fill(self.now, row)
+        order.record = replace(after, hold=hold)
+        if is_complete(order.record, product):
+            self.finish(order, VenueStatus.FILLED)
+        else:
+            self.put(order, order.record)
+        if before.request.attached is not None:
+            self._attach(order, before.request.attached, product, trade_time)
+
+    def _row(self, record: OrderRecord, take: Take, liquidity: Liquidity, trade_time: datetime) -> VenueFill:
+        rate = record.maker_rate if liquidity is Liquidity.MAKER else record.taker_rate
+        value = mul(take.price, take.size)
+        entry_id, trade_id = self.ids.fill()
+        return VenueFill(
+            len(self.fills) + 1, entry_id, trade_id, record.order_id, record.product, record.side, take.price,
+            take.size, value, mul(value, rate), liquidity, trade_time, self.now, record.size_in_quote,
+        )  # fmt: skip
+
+    def _in_dollars(self, fill: VenueFill) -> Decimal:
+        """Value for the fee tier; a quote currency without a dollar market here counts nothing."""
+        quote = fill.product.quote
+        if quote in DOLLARS:
+            return fill.value
+        piece = self.pieces.get(ProductId(f"{quote}-USD"))
+        return mul(fill.value, piece.close) if piece is not None else ZERO
+
+    def _attach(self, parent: Working, legs: Bracket, product: Product, at: datetime) -> None:
+        """Let the attached bracket follow its parent's fills (R10), in whole size steps.
+
+        A child a person cancelled is not replaced; one that already sold out is followed by another.
+        """
+        covered = ZERO
+        for child in parent.children:
+            covered = add(covered, child.record.terms.base_size or ZERO)
+        size = sub(floor_to(parent.record.filled_size, product.size_step), covered)
+        last = parent.children[-1] if parent.children else None
+        if size <= 0 or (last is not None and last.record.status is VenueStatus.CANCELLED):
+            return
+        if last is not None and last.record.is_working:
+            self._grow(last, size)
+        else:
+            self._bear(parent, legs, size, at)
+
+    def _grow(self, child: Working, size: Decimal) -> None:
+        record = child.record
+        self.account.reserve(record.hold_currency, size)
+        config = replace(record.config, base_size=add(record.terms.base_size or ZERO, size))
+        self.put(child, replace(record.configured(config), hold=add(record.hold, size), updated_at=self.now))
+
+    def _bear(self, parent: Working, legs: Bracket, size: Decimal, at: datetime) -> None:
+        record = parent.record
+        config = BracketConfig(size, legs.limit_price.value, legs.stop_trigger_price.value)
+        request = OrderRequest("", record.product, Side.SELL, config, owner=record.owner)
+        child = self.open(request, size, parent=record.order_id)
+        child.live, child.since = True, at
+        parent.children.append(child)
+        self.desks[record.market].newborn.append(child)
+        self.put(child, replace(child.record, status=VenueStatus.OPEN))
+        self.put(parent, replace(parent.record, attached_order_id=child.record.order_id))

@@ -1,0 +1,88 @@
+"""The working orders of one market, in their queue, and what they have taken of the newest slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from bot.domain.money import ZERO
+from bot.domain.product import Product, ProductId, Side
+from bot.venue.exact import sub
+from bot.venue.market import MarketSlice, View
+from bot.venue.matching import reaches, share_of
+from bot.venue.orders import OrderRecord, TriggerStatus
+from bot.venue.rules import FillRules
+
+
+@dataclass(slots=True, eq=False)
+class Working:
+    """One order and its place in the queue.
+
+    number: order of creation; rank: place among equals at one price, renewed by an edit.
+    since: when it was placed, then when it arrived; bars_left: slices it still waits for (bar mode).
+    live: it has arrived. taking: see R12 of matching.py.
+    children: attached brackets born of its fills; only the last one can be working.
+    """
+
+    record: OrderRecord
+    number: int
+    rank: int
+    since: datetime
+    bars_left: int = 0
+    live: bool = False
+    taking: bool = False
+    children: list[Working] = field(default_factory=list)
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether it watches a stop."""
+        return self.live and self.record.trigger is TriggerStatus.PENDING
+
+    @property
+    def resting(self) -> Decimal | None:
+        """The limit at which it rests on the book; None when it does not."""
+        armed_stop = self.record.trigger is TriggerStatus.PENDING and not self.record.terms.is_bracket
+        return None if armed_stop or not self.live else self.record.live_limit
+
+
+@dataclass(slots=True, eq=False)
+class Desk:
+    """The working orders of one market and what they have taken of its newest slice.
+
+    share: base that may still fill without a book; taken: base consumed of the book per taker side.
+    views: what single orders saw of the slice where that is not all of it. newborn: children of this slice's fills.
+    """
+
+    market: ProductId
+    orders: dict[str, Working] = field(default_factory=dict)
+    piece: MarketSlice | None = None
+    share: Decimal = ZERO
+    taken: dict[Side, Decimal] = field(default_factory=lambda: dict.fromkeys(Side, ZERO))
+    views: dict[str, View] = field(default_factory=dict)
+    newborn: list[Working] = field(default_factory=list)
+
+    def see(self, piece: MarketSlice, product: Product, rules: FillRules) -> None:
+        """Take notice of the newest slice; its liquidity is fresh."""
+        if piece is not self.piece:
+            self.piece = piece
+            self.share = share_of(piece.volume, product, rules)
+            self.taken = dict.fromkeys(Side, ZERO)
+            self.views.clear()
+
+    def opposite(self, side: Side, limit: Decimal | None) -> Working | None:
+        """Our best order resting against `side` within `limit`; the older of equals."""
+        best: Working | None = None
+        for other in self.orders.values():
+            price = other.resting
+            if other.record.side is side or price is None or not reaches(side, limit, price):
+                continue
+            if best is None or better(other) < better(best):
+                best = other
+        return best
+
+
+def better(order: Working) -> tuple[Decimal, int]:
+    """Sort key of orders resting on one side: the better price, then the older place (R5)."""
+    price = order.record.live_limit or ZERO
+    return (sub(ZERO, price) if order.record.side is Side.BUY else price), order.rank

@@ -1,0 +1,44 @@
+"""Names for things the venue makes: they look random and are a function of the seed and a counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+
+def uuid_of(*parts: object) -> str:
+    """A lower-case version-4-shaped UUID derived from `parts`."""
+    return str(UUID(bytes=sha256(_text(parts)).digest()[:16], version=4))
+
+
+def hex_of(*parts: object) -> str:
+    """64 hex characters derived from `parts`."""
+    return sha256(_text(parts)).hexdigest()
+
+
+def _text(parts: tuple[object, ...]) -> bytes:
+    return "/".join(map(str, parts)).encode()
+
+
+@dataclass(slots=True)
+class Ids:
+    """Order ids and fill ids of one venue; two venues with one seed give the same names in the same order."""
+
+    seed: int
+    orders: int = 0
+    fills: int = 0
+    previews: int = 0
+
+    def order(self) -> str:
+        self.orders += 1
+        return uuid_of(self.seed, "order", self.orders)
+
+    def fill(self) -> tuple[str, str]:
+        """The next (entry id, trade id)."""
+        self.fills += 1
+        return hex_of(self.seed, "entry", self.fills), uuid_of(self.seed, "trade", self.fills)
+
+    def preview(self) -> str:
+        self.previews += 1
+        return uuid_of(self.seed, "preview", self.previews)

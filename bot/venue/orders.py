@@ -1,0 +1,392 @@
+"""Order requests in every configuration of the venue, the record kept of each order, and the venue's answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Final, Literal
+
+from bot.domain.money import HUNDRED, ZERO
+from bot.domain.order import Bracket, Liquidity, VenueStatus
+from bot.domain.product import ProductId, Side
+from bot.venue.exact import add, div, mul, sub
+
+StopDirection = Literal["STOP_DIRECTION_STOP_UP", "STOP_DIRECTION_STOP_DOWN"]
+UP: Final[StopDirection] = "STOP_DIRECTION_STOP_UP"
+DOWN: Final[StopDirection] = "STOP_DIRECTION_STOP_DOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class MarketIoc:
+    """Market order; exactly one size, a sell only in base. A quote size includes the fee."""
+
+    base_size: Decimal | None = None
+    quote_size: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitIoc:
+    base_size: Decimal | None
+    limit_price: Decimal
+    quote_size: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFok:
+    base_size: Decimal | None
+    limit_price: Decimal
+    quote_size: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitGtc:
+    base_size: Decimal | None
+    limit_price: Decimal
+    post_only: bool = False
+    quote_size: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitGtd:
+    base_size: Decimal | None
+    limit_price: Decimal
+    post_only: bool = False
+    end_time: datetime | None = None
+    quote_size: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopLimit:
+    """A limit order that goes live once the last trade reaches `stop_price`; with `end_time` it is the GTD form."""
+
+    base_size: Decimal
+    limit_price: Decimal
+    stop_price: Decimal
+    direction: StopDirection
+    end_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BracketConfig:
+    """Take profit at `limit_price`, stop at `stop_trigger_price`; with `end_time` it is the GTD form."""
+
+    base_size: Decimal
+    limit_price: Decimal
+    stop_trigger_price: Decimal
+    end_time: datetime | None = None
+
+
+Configuration = MarketIoc | LimitIoc | LimitFok | LimitGtc | LimitGtd | StopLimit | BracketConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Any configuration in one shape. key: its name on the wire. rests: what does not match at once stays on the book.
+
+    stop_price: stop or bracket trigger; stop_direction tells which way the last trade must pass it.
+    """
+
+    key: str
+    order_type: str
+    time_in_force: str
+    rests: bool
+    base_size: Decimal | None = None
+    quote_size: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    stop_direction: StopDirection | None = None
+    end_time: datetime | None = None
+    post_only: bool = False
+
+    @property
+    def is_market(self) -> bool:
+        return self.order_type == "MARKET"
+
+    @property
+    def is_bracket(self) -> bool:
+        return self.order_type == "BRACKET"
+
+    @property
+    def all_or_none(self) -> bool:
+        return self.time_in_force == "FILL_OR_KILL"
+
+
+_IOC: Final = "IMMEDIATE_OR_CANCEL"
+_GTC: Final = "GOOD_UNTIL_CANCELLED"
+_GTD: Final = "GOOD_UNTIL_DATE_TIME"
+
+
+def terms_of(config: Configuration, side: Side) -> Terms:
+    """The configuration flattened. `side` decides which way a bracket's stop lies."""
+    match config:
+        case MarketIoc(base, quote):
+            return Terms("market_market_ioc", "MARKET", _IOC, False, base, quote)
+        case LimitIoc(base, limit, quote):
+            return Terms("sor_limit_ioc", "LIMIT", _IOC, False, base, quote, limit)
+        case LimitFok(base, limit, quote):
+            return Terms("limit_limit_fok", "LIMIT", "FILL_OR_KILL", False, base, quote, limit)
+        case LimitGtc(base, limit, post_only, quote):
+            return Terms("limit_limit_gtc", "LIMIT", _GTC, True, base, quote, limit, post_only=post_only)
+        case LimitGtd(base, limit, post_only, end, quote):
+            return Terms(
+                "limit_limit_gtd", "LIMIT", _GTD, True, base, quote, limit, end_time=end, post_only=post_only
+            )  # fmt: skip
+        case StopLimit(base, limit, stop, direction, end):
+            tail, force = ("gtd", _GTD) if end else ("gtc", _GTC)
+            key = f"stop_limit_stop_limit_{tail}"
+            return Terms(key, "STOP_LIMIT", force, True, base, None, limit, stop, direction, end)
+        case BracketConfig(base, limit, stop, end):
+            tail, force = ("gtd", _GTD) if end else ("gtc", _GTC)
+            way = DOWN if side is Side.SELL else UP
+            return Terms(f"trigger_bracket_{tail}", "BRACKET", force, True, base, None, limit, stop, way, end)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """One order as a client sends it. owner: `bot`, or `foreign` for a person trading on the same account."""
+
+    client_order_id: str
+    product: ProductId
+    side: Side
+    config: Configuration
+    attached: Bracket | None = None
+    owner: str = "bot"
+
+
+class TriggerStatus(Enum):
+    """PLAIN is what the venue shows on every order without a stop."""
+
+    PLAIN = "INVALID_ORDER_TYPE"
+    PENDING = "STOP_PENDING"
+    TRIGGERED = "STOP_TRIGGERED"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    price: Decimal
+    size: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """Everything the venue knows of one order; replaced by a new value at every change.
+
+    market: id of the order book (an alias pair shares one). config, terms: as last edited, the child's size as grown.
+    live_limit: limit now at work; differs from the configuration after a bracket's stop has triggered.
+    maker_rate, taker_rate: fee fractions in force when the order was placed.
+    filled_size base; filled_value quote before fees; fees quote; hold in quote for a buy, in base for a sell.
+    """
+
+    order_id: str
+    request: OrderRequest
+    market: ProductId
+    config: Configuration
+    terms: Terms
+    live_limit: Decimal | None
+    maker_rate: Decimal
+    taker_rate: Decimal
+    created_at: datetime
+    updated_at: datetime
+    status: VenueStatus = VenueStatus.PENDING
+    trigger: TriggerStatus = TriggerStatus.PLAIN
+    filled_size: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    fees: Decimal = ZERO
+    number_of_fills: int = 0
+    hold: Decimal = ZERO
+    last_fill_at: datetime | None = None
+    ended_at: datetime | None = None
+    pending_cancel: bool = False
+    reject_reason: str = "REJECT_REASON_UNSPECIFIED"
+    reject_message: str = ""
+    cancel_message: str = ""
+    originating_order_id: str = ""
+    attached_order_id: str = ""
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def client_order_id(self) -> str:
+        return self.request.client_order_id
+
+    @property
+    def product(self) -> ProductId:
+        return self.request.product
+
+    @property
+    def side(self) -> Side:
+        return self.request.side
+
+    @property
+    def owner(self) -> str:
+        return self.request.owner
+
+    @property
+    def is_working(self) -> bool:
+        return not self.status.is_terminal
+
+    @property
+    def hold_currency(self) -> str:
+        return self.product.quote if self.side is Side.BUY else self.product.base
+
+    @property
+    def size_in_quote(self) -> bool:
+        return self.terms.quote_size is not None
+
+    @property
+    def size_inclusive_of_fees(self) -> bool:
+        """Recorded true on a quote-sized market buy, and only there."""
+        return self.size_in_quote and self.terms.is_market and self.side is Side.BUY
+
+    @property
+    def quote_done(self) -> Decimal:
+        """Quote already used up of a quote-sized order, the fee included where the size includes it."""
+        return add(self.filled_value, self.fees) if self.size_inclusive_of_fees else self.filled_value
+
+    @property
+    def leaves(self) -> Decimal:
+        """What may still fill, in the currency the order was sized in; zero once terminal."""
+        if self.status.is_terminal:
+            return ZERO
+        return self.unfilled
+
+    @property
+    def unfilled(self) -> Decimal:
+        """What was asked for and not filled, in the currency the order was sized in, whatever the status."""
+        if self.terms.quote_size is not None:
+            return max(ZERO, sub(self.terms.quote_size, self.quote_done))
+        return max(ZERO, sub(self.terms.base_size or ZERO, self.filled_size))
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return None if self.filled_size == 0 else div(self.filled_value, self.filled_size)
+
+    @property
+    def total_value_after_fees(self) -> Decimal:
+        """What the fills cost (buy, fees added) or brought (sell, fees taken off)."""
+        return (add if self.side is Side.BUY else sub)(self.filled_value, self.fees)
+
+    @property
+    def completion_percentage(self) -> Decimal:
+        if self.status is VenueStatus.FILLED:
+            return HUNDRED
+        asked = self.terms.quote_size if self.size_in_quote else self.terms.base_size
+        done = self.quote_done if self.size_in_quote else self.filled_size
+        return min(HUNDRED, mul(div(done, asked), HUNDRED)) if asked else ZERO
+
+    @property
+    def settled(self) -> bool:
+        return self.status is VenueStatus.FILLED
+
+    def configured(self, config: Configuration) -> OrderRecord:
+        """This order with another configuration: after an edit, or a child grown with its parent's fills."""
+        return replace(self, config=config, terms=terms_of(config, self.side))
+
+
+@dataclass(frozen=True, slots=True)
+class VenueFill:
+    """One row of the venue's fills. seq counts from 1. size base, value and fee quote.
+
+    trade_time: when it matched (the opening of a bar for what met its opening); booked_at: when it was booked.
+    """
+
+    seq: int
+    entry_id: str
+    trade_id: str
+    order_id: str
+    product: ProductId
+    side: Side
+    price: Decimal
+    size: Decimal
+    value: Decimal
+    fee: Decimal
+    liquidity: Liquidity
+    trade_time: datetime
+    booked_at: datetime
+    size_in_quote: bool = False
+    trade_type: str = "FILL"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Taken for processing. duplicate: the client id was known, `order_id` is the old order's and nothing was made."""
+
+    order_id: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A definite refusal: nothing was placed."""
+
+    error: str
+    preview_failure_reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResult:
+    """success: the cancel was queued, never that it is done."""
+
+    order_id: str
+    success: bool
+    failure_reason: str = "UNKNOWN_CANCEL_FAILURE_REASON"
+
+
+@dataclass(frozen=True, slots=True)
+class EditResult:
+    success: bool
+    edit_failure_reason: str = ""
+    preview_failure_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewResult:
+    """The venue's opinion of an order that was not placed. Amounts in quote but base_size; slippage is a fraction.
+
+    errors: every reason for which it would be refused now.
+    """
+
+    preview_id: str
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    order_total: Decimal = ZERO
+    commission_total: Decimal = ZERO
+    base_size: Decimal = ZERO
+    quote_size: Decimal = ZERO
+    best_bid: Decimal | None = None
+    best_ask: Decimal | None = None
+    average_price: Decimal | None = None
+    slippage: Decimal = ZERO
+    is_max: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged:
+    """An order as it stands after a change. seq counts the venue's events from 1."""
+
+    seq: int
+    at: datetime
+    order: OrderRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FillBooked:
+    seq: int
+    at: datetime
+    fill: VenueFill
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """A deposit (positive) or withdrawal (negative)."""
+
+    seq: int
+    at: datetime
+    currency: str
+    amount: Decimal
+
+
+VenueEvent = OrderChanged | FillBooked | Transferred
