@@ -124,14 +124,14 @@ class Lane(Generic[R]):
             self._turn.release()
 
     def close(self) -> None:
-        """Retire the worker and wait a moment for the threads; a stuck one is left to end by itself."""
-        with self._turn:
-            self._closed = True
-            if self._worker is not None:
-                self._retire(self._worker)
-            limit = time.monotonic() + _JOIN_S
-            for worker in self._retired:
-                worker.thread.join(max(0.0, limit - time.monotonic()))
+        """Cut what is under way and wait a moment for the threads; a stuck one is left to end by itself."""
+        self._closed = True
+        worker = self._worker
+        if worker is not None:
+            worker.retire()
+        limit = time.monotonic() + _JOIN_S
+        for ending in (*self._retired, *([worker] if worker is not None else [])):
+            ending.thread.join(max(0.0, limit - time.monotonic()))
 
     @property
     def stuck(self) -> int:
