@@ -1,0 +1,141 @@
+"""Fills become book entries: each once, in base units, under the order and the market they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from bot.domain.event import CursorMoved, FillBooked
+from bot.domain.money import EXACT, ZERO, Size, total
+from bot.domain.order import Fill, OrderReport
+from bot.domain.position import sold
+from bot.domain.product import ProductId, Side
+from bot.domain.state import Order, State
+from bot.execution.unknown import blocked_bases
+
+CURSOR_STEP: Final = timedelta(minutes=2)
+"""How far the cursor falls behind before it is moved without a new fill: a quiet account writes little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """New fills, oldest first, all with a base size; and those that cannot be told apart or sized yet."""
+
+    ready: tuple[Fill, ...]
+    deferred: tuple[Fill, ...]
+
+
+def sort_fills(state: State, fills: Sequence[Fill], reports: Mapping[str, OrderReport]) -> Sorted:
+    """Drop what is booked, size what came in quote, hold back what may belong to an order of unknown fate.
+
+    reports: orders as the venue shows them now, by order id.
+    """
+    fresh = [f for f in fills if not state.has_fill(f.entry_id, f.order_id, f.trade_id, f.adjustment)]
+    sized = _sized(_unique(fresh), reports)
+    blocked = blocked_bases(tuple(state.orders.values()))
+    ours = {order.order_id for order in state.orders.values() if order.order_id}
+    ready: list[Fill] = []
+    deferred: list[Fill] = []
+    for fill in sized:
+        strange = fill.order_id not in ours and fill.order_id not in state.foreign_orders
+        doubtful = strange and (fill.product.base, fill.side) in blocked and not _is_foreign(fill, reports, state)
+        (deferred if doubtful or fill.size is None else ready).append(fill)
+    return Sorted(tuple(sorted(ready, key=lambda f: (f.at, f.entry_id))), tuple(deferred))
+
+
+def booking(state: State, fill: Fill, market: ProductId) -> FillBooked:
+    """The entry for one sized fill. realised: what the sale earns against the position as it stands now.
+
+    A sale of more than the books hold earns on what they hold; the fold keeps the rest until its purchase is booked.
+    """
+    order = order_of(state, fill.order_id)
+    size = fill.size if fill.size is not None else Size.zero()
+    return FillBooked(
+        fill.entry_id, fill.trade_id, fill.order_id, order.client_order_id if order else "",
+        order.product if order else fill.product, fill.side, fill.price, size, fill.value, fill.fee, fill.at,
+        fill.liquidity.value, order is None, _realised(state, fill, size, market), fill.adjustment, market,
+    )  # fmt: skip
+
+
+def order_of(state: State, order_id: str) -> Order | None:
+    """Our order with this id of the venue."""
+    if not order_id:
+        return None
+    return next((order for order in state.orders.values() if order.order_id == order_id), None)
+
+
+def cursor_after(state: State, sorted_fills: Sorted, read_at: datetime, overlap: timedelta) -> CursorMoved | None:
+    """Where the next read may begin: never beyond a fill that waits, nor backwards, nor for every quiet minute."""
+    waiting = [fill.at for fill in sorted_fills.deferred]
+    target = min([read_at, *waiting])
+    known = state.fill_cursor
+    if known is not None and target <= known.at:
+        return None
+    due = known is None or bool(sorted_fills.ready) or target - known.at >= CURSOR_STEP
+    return CursorMoved(target, overlap) if due else None
+
+
+def _unique(fills: Sequence[Fill]) -> list[Fill]:
+    """One row of each: pages and polls repeat rows, sometimes under another entry id."""
+    seen: set[tuple[str, ...]] = set()
+    kept = []
+    for fill in fills:
+        keys: set[tuple[str, ...]] = {("entry", fill.entry_id)}
+        if fill.trade_id and not fill.adjustment:
+            keys.add(("trade", fill.order_id, fill.trade_id))
+        if not keys & seen:
+            kept.append(fill)
+        seen |= keys
+    return kept
+
+
+def _sized(fills: Sequence[Fill], reports: Mapping[str, OrderReport]) -> list[Fill]:
+    """Rows given in quote get their base from the order's filled size, once all its value is there to be split."""
+    by_order: dict[str, list[Fill]] = {}
+    for fill in fills:
+        if fill.size is None:
+            by_order.setdefault(fill.order_id, []).append(fill)
+    bases = {entry: base for rows in by_order.values() for entry, base in _split(rows, reports).items()}
+    return [replace(fill, size=bases.get(fill.entry_id)) if fill.size is None else fill for fill in fills]
+
+
+def _split(rows: Sequence[Fill], reports: Mapping[str, OrderReport]) -> dict[str, Size]:
+    """Base of each row by its share of the value; the last takes the rest, so that the sum is the order's exactly."""
+    report = reports.get(rows[0].order_id)
+    value = total(row.value for row in rows)
+    if report is None or report.filled.is_zero or abs(EXACT.subtract(value, report.filled_value)) > _unit(value):
+        return {}
+    bases: dict[str, Size] = {}
+    left = report.filled.value
+    for row in rows[:-1]:
+        share = EXACT.divide(EXACT.multiply(report.filled.value, row.value), value)
+        bases[row.entry_id] = Size(share)
+        left = EXACT.subtract(left, share)
+    bases[rows[-1].entry_id] = Size(max(ZERO, left))
+    return bases
+
+
+def _unit(value: Decimal) -> Decimal:
+    """Rounding that the venue's sums may show: one millionth of the value."""
+    return EXACT.divide(value, Decimal(1_000_000))
+
+
+def _is_foreign(fill: Fill, reports: Mapping[str, OrderReport], state: State) -> bool:
+    report = reports.get(fill.order_id)
+    return report is not None and report.client_order_id not in state.orders
+
+
+def _realised(state: State, fill: Fill, size: Size, market: ProductId) -> Decimal | None:
+    position = state.positions.get(market)
+    if fill.side is Side.BUY or position is None or size.is_zero:
+        return None
+    covered = min(size, position.size)
+    if covered.is_zero:
+        return None
+    proceeds = EXACT.subtract(fill.value, fill.fee)
+    if covered < size:
+        proceeds = EXACT.divide(EXACT.multiply(proceeds, covered.value), size.value)
+    return sold(position, covered, proceeds, state.cost_method)[1]

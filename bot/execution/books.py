@@ -1,0 +1,146 @@
+"""Puts observations into the journal: reports and fills become events, and events become the round's report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from bot.domain.decision import Reason, Reject
+from bot.domain.event import ChildAdopted, ExecutionMeasured, FillBooked, IntentClosed, Mismatch, OrderChanged, Payload
+from bot.domain.money import EXACT, ZERO, Size, total
+from bot.domain.order import Fill, OrderKind, OrderReport, OrderState
+from bot.domain.position import Position
+from bot.domain.product import ProductId, Side
+from bot.domain.state import Intent, Order, State
+from bot.execution.booking import Sorted, booking, cursor_after, order_of, sort_fills
+from bot.execution.controls import Controls, Recorder
+from bot.execution.last_hop import on_offer
+from bot.execution.lifecycle import measured, observed, unresolved
+from bot.execution.report import Tally
+
+
+class Books:
+    """Our orders and fills as the journal knows them. Raises (all methods that record): StorageFailed."""
+
+    def __init__(self, recorder: Recorder, controls: Controls) -> None:
+        self._recorder = recorder
+        self._controls = controls
+        self.cycle_id = ""
+
+    @property
+    def state(self) -> State:
+        return self._recorder.state
+
+    def record(self, payloads: Iterable[Payload], tally: Tally) -> None:
+        """Journal the payloads in order and note each in the tally."""
+        for payload in payloads:
+            self._recorder.record(payload, self.cycle_id)
+            self._note(payload, tally)
+
+    def close(self, intent: Intent | int, why: str, tally: Tally) -> None:
+        """No further order for this intent."""
+        number = intent if isinstance(intent, int) else intent.number
+        known = self.state.intents.get(number)
+        if known is not None and not known.closed:
+            self.record((IntentClosed(number, why),), tally)
+
+    def observe(self, reports: Iterable[OrderReport], tally: Tally) -> None:
+        """Apply what the venue shows of our orders; other people's are left alone."""
+        for report in reports:
+            self._adopt(report, tally)
+            order = self._find(report)
+            if order is None:
+                continue
+            if order.order_id and order.order_id != report.order_id:
+                self._twin(order, report, tally)
+                continue
+            self.record(observed(order, report), tally)
+            if order.state is OrderState.REJECTED and not report.status.is_terminal:
+                tally.orphans.append(report.order_id)
+
+    def book(
+        self, fills: Sequence[Fill], reports: Mapping[str, OrderReport], read_at: datetime, overlap: timedelta,
+        tally: Tally,
+    ) -> Sorted:  # fmt: skip
+        """Book every new fill once, oldest first. read_at: when the read of the fills began."""
+        found = sort_fills(self.state, fills, reports)
+        for fill in found.ready:
+            order = order_of(self.state, fill.order_id)
+            market = self._controls.market_of(fill.product if order is None else order.product)
+            self.record((booking(self.state, fill, market),), tally)
+        moved = cursor_after(self.state, found, read_at, overlap)
+        self.record(() if moved is None else (moved,), tally)
+        return found
+
+    def orders_of(self, intent: Intent) -> list[Order]:
+        """Every order made for an intent, oldest first; an adopted child is not an attempt."""
+        mine = [o for o in self.state.orders.values() if o.intent == intent.number and not o.parent_order_id]
+        return sorted(mine, key=lambda order: order.attempt)
+
+    def open_intents(self) -> list[Intent]:
+        """Intents that may still get an order, oldest first."""
+        return [intent for _, intent in sorted(self.state.intents.items()) if not intent.closed]
+
+    def working(self, base: str, *kinds: OrderKind) -> list[Order]:
+        """Our orders of these kinds that the venue may still hold, for one base currency."""
+        found = [o for o in self.state.orders.values() if o.state.is_working and o.product.base == base]
+        return [order for order in found if not kinds or order.kind in kinds]
+
+    def doubt(self, base: str, *sides: Side) -> Reject | None:
+        """An order of unknown fate on this base currency, which forbids further ones."""
+        doubtful = [o for o in self.working(base) if unresolved(o) and (not sides or o.side in sides)]
+        if not doubtful:
+            return None
+        return Reject(Reason.ORDER_UNRESOLVED, f"{base}: the fate of order {doubtful[0].client_order_id} is unknown")
+
+    def free(self, position: Position) -> Size:
+        """Base of a position that no sell of ours offers and that no unbooked sale has taken."""
+        base = position.product.base
+        sells = [o for o in self.state.orders.values() if o.side is Side.SELL and o.product.base == base]
+        offered = total(on_offer(order) for order in sells)
+        return Size(max(ZERO, EXACT.subtract(position.size.value, offered)))
+
+    def position(self, product: ProductId) -> Position | None:
+        return self.state.positions.get(self._controls.market_of(product))
+
+    def _note(self, payload: Payload, tally: Tally) -> None:
+        match payload:
+            case OrderChanged():
+                tally.changed.append((payload.client_order_id, payload.to_state))
+                if payload.to_state.is_terminal and not payload.from_state.is_terminal:
+                    self._ended(self.state.orders[payload.client_order_id], tally)
+            case FillBooked():
+                tally.fills.append(payload)
+            case Mismatch():
+                tally.mismatches.append(payload)
+            case ExecutionMeasured():
+                tally.measured.append(payload)
+
+    def _ended(self, order: Order, tally: Tally) -> None:
+        """Measured against what was expected; a protective order's intent ends with its one order."""
+        figures = measured(order)
+        self.record(() if figures is None else (figures,), tally)
+        if order.kind is OrderKind.PROTECTIVE and not order.parent_order_id:
+            self.close(order.intent, f"its order is {order.state.value}", tally)
+
+    def _find(self, report: OrderReport) -> Order | None:
+        return order_of(self.state, report.order_id) or self.state.orders.get(report.client_order_id)
+
+    def _adopt(self, report: OrderReport, tally: Tally) -> None:
+        """The venue opened the bracket attached to one of our entries: from now on it is one of our orders."""
+        parent = order_of(self.state, report.parent_id)
+        if parent is None or order_of(self.state, report.order_id) is not None:
+            return
+        taken = report.client_order_id in self.state.orders or not report.client_order_id
+        child = ChildAdopted(
+            report.order_id if taken else report.client_order_id, report.order_id, parent.order_id, parent.intent,
+            parent.product, report.size or parent.size, report.limit_price, report.stop_price, report.type,
+        )  # fmt: skip
+        self.record((child,), tally)
+
+    def _twin(self, order: Order, report: OrderReport, tally: Tally) -> None:
+        """Two orders at the venue under one client id: the second was never meant, so it has to go."""
+        ours, theirs = f"{order.order_id} {order.state.value}", f"{report.order_id} {report.status.value}"
+        self.record((Mismatch(f"order {order.client_order_id} exists twice", ours, theirs),), tally)
+        if not report.status.is_terminal:
+            tally.orphans.append(report.order_id)

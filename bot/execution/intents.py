@@ -1,0 +1,157 @@
+"""Serves open intents: new entries, time-outs, re-quotes that risk has approved anew, and their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bot.domain.decision import Approved, Reason, Reject
+from bot.domain.holdings import view_of
+from bot.domain.order import OrderKind, OrderState
+from bot.domain.product import ProductId, Side
+from bot.domain.snapshot import MarketView, Snapshot
+from bot.domain.state import Intent, Order
+from bot.execution import routing
+from bot.execution.books import Books
+from bot.execution.cancels import Canceller
+from bot.execution.controls import Controls, Permits, Venue
+from bot.execution.lifecycle import Due, due, seconds
+from bot.execution.report import Tally
+from bot.execution.selling import SellSide
+from bot.execution.trading import Terms, Trading
+from bot.settings.policy import Policy
+
+
+class Intents:
+    """Walks intents in the order of their numbers, cancels before anything new is sent."""
+
+    def __init__(
+        self, venue: Venue, controls: Controls, books: Books, canceller: Canceller, trading: Trading,
+        selling: SellSide, policy: Callable[[], Policy],
+    ) -> None:  # fmt: skip
+        self._venue = venue
+        self._controls = controls
+        self._books = books
+        self._canceller = canceller
+        self._trading = trading
+        self._selling = selling
+        self._policy = policy
+
+    def serve(self, snapshot: Snapshot | None, terms: Terms | None, tally: Tally) -> None:
+        """Halts and timers first, then every open intent's next step. Without a snapshot nothing new is sent.
+
+        Raises: StorageFailed.
+        """
+        permits = self._controls.permits()
+        self._obey(permits, tally)
+        self._timers(tally)
+        cancelled = [order for intent in self._books.open_intents() if (order := self._timed_out(intent, tally))]
+        if cancelled:
+            wait = seconds(self._policy().execution.hold_release_seconds)
+            self._canceller.await_end(cancelled, self._venue.clock.now() + wait, tally)
+        for intent in self._books.open_intents():
+            if intent.kind is not OrderKind.PROTECTIVE:
+                self._next(intent, snapshot, terms, permits, tally)
+
+    def enter(self, approved: Approved, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
+        """Begin an approved entry. Raises: StorageFailed."""
+        proposal = approved.proposal
+        view = view_of(snapshot, proposal.product)
+        refusal = self._entry_refusal(proposal.product, view)
+        if refusal is not None or view is None:
+            missing = Reject(Reason.DATA_UNAVAILABLE, f"{proposal.product}: not in the snapshot")
+            tally.refuse(proposal.product, Side.BUY, OrderKind.ENTRY, refusal or missing)
+            return
+        intent = Intent(
+            number=self._books.state.next_intent, cycle_id=snapshot.cycle_id, product=view.product.id, side=Side.BUY,
+            kind=OrderKind.ENTRY, size=approved.size, worst_price=approved.worst_price,
+            worst_quote=approved.worst_quote.amount, reference=proposal.reference, rule=proposal.rule,
+            why=proposal.rule, at=terms.now, exits=proposal.exits,
+        )  # fmt: skip
+        target = routing.Target(view.product, view.quote)
+        command = routing.next_command(intent, (), target, terms.now, terms.policy)
+        if isinstance(command, routing.Place):
+            self._trading.attempt(intent, command, view, terms, tally)
+        elif isinstance(command, routing.Close):
+            tally.refuse(view.product.id, Side.BUY, OrderKind.ENTRY, Reject(command.reason, command.why))
+
+    def _entry_refusal(self, product: ProductId, view: MarketView | None) -> Reject | None:
+        """One thing at a time per base currency: a doubt, a working order or an open intent keeps others out."""
+        if view is None:
+            return None
+        base = view.product.base
+        if (doubt := self._books.doubt(base)) is not None:
+            return doubt
+        busy = self._books.working(base, OrderKind.ENTRY, OrderKind.EXIT)
+        open_here = [i for i in self._books.open_intents() if i.product.base == base]
+        if busy or any(intent.kind is not OrderKind.PROTECTIVE for intent in open_here):
+            return Reject(Reason.ALREADY_WORKING, f"{product}: another order of {base} is still at work")
+        return None
+
+    def _obey(self, permits: Permits, tally: Tally) -> None:
+        """What the halt table takes off the venue."""
+        kinds = [OrderKind.ENTRY] * permits.cancel_entries + [OrderKind.PROTECTIVE] * permits.cancel_protective
+        settled = (OrderState.OPEN, OrderState.PARTIAL)
+        orders = [o for o in self._books.state.orders.values() if o.kind in kinds and o.state in settled]
+        if orders:
+            self._canceller.ask(orders, permits.why or "halted", tally)
+
+    def _timers(self, tally: Tally) -> None:
+        """Orders whose state should have passed: read them; an expiry that is over proves nothing by itself."""
+        now, execution = self._venue.clock.now(), self._policy().execution
+        for order in list(self._books.state.orders.values()):
+            fired = due(order, now, execution)
+            if fired is Due.READ or fired is Due.CANCEL_AGAIN:
+                self._canceller.read(order, tally)
+            fresh = self._books.state.orders[order.client_order_id]
+            if fired is Due.CANCEL_AGAIN and fresh.state is OrderState.CANCEL_PENDING:
+                self._canceller.ask((fresh,), "the cancel had no effect yet", tally)
+
+    def _timed_out(self, intent: Intent, tally: Tally) -> Order | None:
+        """The order of an intent that has to go now; its cancel is asked."""
+        command = self._command(intent, None)
+        if not isinstance(command, routing.Cancel):
+            return None
+        self._canceller.ask((command.order,), command.why, tally)
+        return command.order
+
+    def _next(
+        self, intent: Intent, snapshot: Snapshot | None, terms: Terms | None, permits: Permits, tally: Tally
+    ) -> None:
+        view = None if snapshot is None else view_of(snapshot, intent.product)
+        command = self._command(intent, view)
+        if isinstance(command, routing.Close):
+            self._books.close(intent, command.why, tally)
+        elif isinstance(command, routing.Place) and view is not None and terms is not None:
+            self._place(intent, command, view, terms, permits, tally)
+
+    def _place(
+        self, intent: Intent, command: routing.Place, view: MarketView, terms: Terms, permits: Permits, tally: Tally
+    ) -> None:  # fmt: skip
+        if intent.kind is OrderKind.EXIT:
+            sent = permits.exits and self._selling.again(intent, command, view, terms, tally)
+        else:
+            sent = permits.entries and self._requote(intent, command, view, terms, tally)
+        fresh = self._books.state.intents[intent.number]
+        if not sent and fresh.attempts == intent.attempts:
+            self._books.close(intent, "its next order could not be sent", tally)
+
+    def _requote(self, intent: Intent, command: routing.Place, view: MarketView, terms: Terms, tally: Tally) -> bool:
+        """Another attempt at what is left, if risk still wants it; never more than before, never dearer."""
+        if view.quote is None:
+            return False
+        answer = self._controls.reapprove(intent, command.size, view.quote)
+        if isinstance(answer, Reject):
+            tally.refuse(intent.product, intent.side, intent.kind, answer)
+            return False
+        bounded = replace(intent, worst_price=answer.worst_price, worst_quote=answer.worst_quote.amount)
+        again = self._command(bounded, view)
+        if not isinstance(again, routing.Place):
+            return False
+        smaller = replace(again, size=min(again.size, answer.size))
+        return self._trading.attempt(bounded, smaller, view, terms, tally)
+
+    def _command(self, intent: Intent, view: MarketView | None) -> routing.Command:
+        target = None if view is None else routing.Target(view.product, view.quote)
+        now, policy = self._venue.clock.now(), self._policy()
+        return routing.next_command(intent, self._books.orders_of(intent), target, now, policy)

@@ -1,0 +1,219 @@
+"""The last function before the socket: asks again, by itself, what everything above should already have respected.
+
+Kill switch, storage, halts, what is held, price collar and the governors. A governor that is breached latches: entries
+stop until an operator resumes them. The one exemption is a flattening sale of no more than is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from bot.domain.decision import Reason, Reject
+from bot.domain.event import LatchSet
+from bot.domain.market import Quote
+from bot.domain.money import BASIS_POINTS, EXACT, ZERO, Price, Size, total
+from bot.domain.order import OrderKind, OrderType, PlannedOrder
+from bot.domain.product import ProductId, Side
+from bot.domain.state import HaltCause, Latch, Order, State
+from bot.execution.controls import Controls, Permits, Recorder, Venue
+from bot.execution.lifecycle import seconds
+from bot.ports import KillState
+from bot.settings.policy import GovernorsPolicy, Policy
+
+_MINUTE: Final = timedelta(minutes=1)
+_DAY: Final = timedelta(hours=24)
+_REPEATS_KEPT: Final = 2
+"""Same-side orders that protective sells leave to exits: re-sizing a stop must never use up the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A governor's ceiling was reached: refuse, and latch."""
+
+    refusal: Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Everything the check looks at, read as late as possible. quote: fresh, or None when there is none.
+
+    counted: whether `state.sent` already holds the order that is being checked.
+    """
+
+    now: datetime
+    kill: KillState
+    storage_healthy: bool
+    permits: Permits
+    quote: Quote | None
+    state: State
+    market: ProductId
+    counted: bool
+
+
+def judge(order: PlannedOrder, moment: Moment, policy: Policy, *, flatten: bool = False) -> Reject | Breach | None:
+    """None when the order may leave now."""
+    refusal = _oversells(order, moment)
+    if refusal is not None:
+        return refusal
+    if flatten and order.side is Side.SELL and moment.permits.flatten:
+        return _collar(order, moment.quote, policy)
+    return (
+        _governed(order, moment, policy.execution.governors)
+        or _priced(order, moment, policy)
+        or _stored(moment)
+        or _permitted(order, moment.permits)
+        or _killed(moment.kill)
+    )
+
+
+class LastHop:
+    """Gathers the moment, judges, and latches a breach. Called again with the request ready to be sent."""
+
+    def __init__(self, venue: Venue, controls: Controls, recorder: Recorder, policy: Callable[[], Policy]) -> None:
+        self._venue = venue
+        self._controls = controls
+        self._recorder = recorder
+        self._policy = policy
+
+    def refusal(
+        self, order: PlannedOrder, *, counted: bool, quote: Quote | None = None, flatten: bool = False
+    ) -> Reject | None:
+        """Why the order may not leave, or None. quote None: ask for the freshest there is.
+
+        Raises: StorageFailed when the latch of a breach cannot be written.
+        """
+        verdict = judge(order, self._moment(order, counted, quote), self._policy(), flatten=flatten)
+        if isinstance(verdict, Breach):
+            self._latch(verdict.refusal)
+            return verdict.refusal
+        return verdict
+
+    def _moment(self, order: PlannedOrder, counted: bool, quote: Quote | None) -> Moment:
+        """The quote first, since asking for it takes time; the kill switch last, since it must be the newest fact."""
+        market = self._controls.market_of(order.product)
+        fresh = quote if quote is not None else self._venue.market.requote(market)
+        healthy, permits = self._controls.storage_healthy(), self._controls.permits()
+        state, now = self._recorder.state, self._venue.clock.now()
+        return Moment(now, self._controls.kill(), healthy, permits, fresh, state, market, counted)
+
+    def _latch(self, refusal: Reject) -> None:
+        name = f"governor.{refusal.reason.value}"
+        if name not in self._recorder.state.latches:
+            now = self._venue.clock.now()
+            self._recorder.record(LatchSet(Latch(name, HaltCause.GOVERNOR, refusal.detail, now)))
+
+
+def _killed(kill: KillState) -> Reject | None:
+    if not kill.active:
+        return None
+    return Reject(Reason.KILL_SWITCH, f"the kill switch is {kill.probe.value} {kill.reason}".rstrip())
+
+
+def _stored(moment: Moment) -> Reject | None:
+    return None if moment.storage_healthy else Reject(Reason.STORAGE_FAILED, "state cannot be written")
+
+
+def _permitted(order: PlannedOrder, permits: Permits) -> Reject | None:
+    allowed = permits.entries if order.side is Side.BUY else permits.exits
+    return None if allowed else Reject(Reason.HALTED, f"no {order.kind.value} orders: {permits.why or 'halted'}")
+
+
+def _oversells(order: PlannedOrder, moment: Moment) -> Reject | None:
+    """No sale of more than the books hold and that is not already on offer, unknown orders counted as open."""
+    if order.side is Side.BUY:
+        return None
+    base = order.product.base
+    others = [o for o in moment.state.orders.values() if o.client_order_id != order.client_order_id]
+    offered = total(on_offer(o) for o in others if o.side is Side.SELL and o.product.base == base)
+    position = moment.state.positions.get(moment.market)
+    held = ZERO if position is None else position.size.value
+    free = EXACT.subtract(held, offered)
+    if order.size.value <= free:
+        return None
+    detail = f"{order.product}: cannot sell {order.size}, {Size(max(ZERO, free))} of {Size(held)} held is free"
+    return Reject(Reason.NOTHING_TO_SELL, detail)
+
+
+def on_offer(order: Order) -> Decimal:
+    """Base of a sell that is not the books' to sell again: what may still fill, and what filled unbooked."""
+    return EXACT.add(order.remaining.value, max(ZERO, EXACT.subtract(order.filled.value, order.booked.value)))
+
+
+def _priced(order: PlannedOrder, moment: Moment, policy: Policy) -> Reject | None:
+    quote = moment.quote
+    if quote is None:
+        return Reject(Reason.QUOTE_MISSING, f"{order.product}: no quote to check the price against")
+    allowed = seconds(policy.data.max_quote_staleness_seconds)
+    if moment.now - quote.at > allowed:
+        age = quote.age_s(moment.now)
+        return Reject(
+            Reason.QUOTE_STALE, f"{order.product}: quote is {age:.1f} s old, allowed {allowed.total_seconds():g}"
+        )
+    return _collar(order, quote, policy)
+
+
+def _collar(order: PlannedOrder, quote: Quote | None, policy: Policy) -> Reject | None:
+    """A limit may not lie further from the market than the collar, on either side; a stop's limit, from its stop."""
+    if order.limit_price is None:
+        allowed = order.type is OrderType.MARKET and policy.execution.allow_market_orders
+        return None if allowed else Reject(Reason.PRICE_COLLAR, f"{order.product}: {order.type.value} without a limit")
+    if order.type is OrderType.BRACKET:
+        return _stop_below(order, quote)
+    if order.type is OrderType.STOP_LIMIT and order.stop_price is not None:
+        return _within(order, order.limit_price, order.stop_price, policy) or _stop_below(order, quote)
+    return None if quote is None else _within(order, order.limit_price, quote.cross(order.side), policy)
+
+
+def _within(order: PlannedOrder, price: Price, anchor: Price, policy: Policy) -> Reject | None:
+    collar = policy.execution.governors.price_collar_pct
+    away = anchor.distance_bps(price)
+    if abs(away) <= EXACT.multiply(collar.fraction, BASIS_POINTS):
+        return None
+    detail = f"{order.product}: {order.side.value} limit {price} is {away:.0f} bps from {anchor}, allowed {collar}"
+    return Reject(Reason.PRICE_COLLAR, detail)
+
+
+def _stop_below(order: PlannedOrder, quote: Quote | None) -> Reject | None:
+    if quote is None or order.stop_price is None or order.stop_price < quote.bid:
+        return None
+    return Reject(Reason.PRICE_COLLAR, f"{order.product}: stop {order.stop_price} is not below the bid {quote.bid}")
+
+
+def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> Breach | Reject | None:
+    sent, more = moment.state.sent, 0 if moment.counted else 1
+    minute = sum(moment.now - past.at < _MINUTE for past in sent) + more
+    if minute > limits.orders_per_minute:
+        return _breach(Reason.ORDERS_PER_MINUTE, f"{minute} orders in a minute, allowed {limits.orders_per_minute}")
+    today = [past for past in sent if moment.now - past.at < _DAY]
+    if len(today) + more > limits.orders_per_day:
+        return _breach(Reason.ORDERS_PER_DAY, f"{len(today) + more} orders a day, allowed {limits.orders_per_day}")
+    value = total(past.notional for past in today) + (_notional(order, moment) if more else ZERO)
+    if value > limits.notional_per_day_usd:
+        detail = f"{value:.2f} traded in 24 h, allowed {limits.notional_per_day_usd}"
+        return _breach(Reason.NOTIONAL_PER_DAY, detail)
+    return _repeated(order, moment, limits, more)
+
+
+def _repeated(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy, more: int) -> Breach | Reject | None:
+    window = seconds(limits.same_side_window_minutes * 60)
+    same = more + sum(
+        past.side is order.side and past.product.base == order.product.base and moment.now - past.at < window
+        for past in moment.state.sent
+    )
+    detail = f"{same} {order.side.value} orders of {order.product} in {window}, allowed {limits.same_side_repeats}"
+    if order.kind is OrderKind.PROTECTIVE and same > max(1, limits.same_side_repeats - _REPEATS_KEPT):
+        return Reject(Reason.SAME_SIDE_REPEATS, f"{detail}, {_REPEATS_KEPT} of them kept for exits")
+    return _breach(Reason.SAME_SIDE_REPEATS, detail) if same > limits.same_side_repeats else None
+
+
+def _notional(order: PlannedOrder, moment: Moment) -> Decimal:
+    price = order.limit_price or (moment.quote.cross(order.side) if moment.quote is not None else None)
+    return ZERO if price is None else EXACT.multiply(price.value, order.size.value)
+
+
+def _breach(reason: Reason, detail: str) -> Breach:
+    return Breach(Reject(reason, detail))

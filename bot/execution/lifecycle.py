@@ -1,0 +1,209 @@
+"""What an observation does to an order: reports, answers, silence and timers become journal events, or a mismatch.
+
+Every change goes through the transition table. A pair it does not hold is reported, never applied, never a crash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Self
+
+from bot.domain.event import ExecutionMeasured, Mismatch, OrderChanged, Payload
+from bot.domain.money import EXACT, Price, Size
+from bot.domain.order import OrderEvent, OrderReport, OrderState, OrderType, VenueStatus, advance
+from bot.domain.product import Side
+from bot.domain.state import Order
+from bot.errors import IllegalTransition
+from bot.settings.policy import ExecutionPolicy
+
+
+def changed(order: Order, event: OrderEvent, why: str, *, order_id: str = "", absent: int = 0) -> Payload:
+    """The event for something that moved no quantity; a Mismatch when the order's state does not allow it."""
+    payload = _step(order, event, why, _Figures.of(order), order_id or order.order_id, absent)
+    if event is OrderEvent.CANCEL_ASKED and isinstance(payload, OrderChanged):
+        return replace(payload, cancel_asked=True)
+    return payload
+
+
+def unresolved(order: Order) -> bool:
+    """Whether an order's fate is unknown: nothing else may be sent for its intent, nor bought of its product."""
+    return order.state in (OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN)
+
+
+def observed(order: Order, report: OrderReport) -> list[Payload]:
+    """What the venue's report changes: nothing, one event, or two when it tells of a step we missed.
+
+    Quantities only grow: a report that shows less than an earlier one is older, whatever the order it came in.
+    """
+    if (contradiction := _another_order(order, report) or _half_filled(order, report)) is not None:
+        return [contradiction]
+    figures = _Figures.newest(order, report)
+    if order.state.is_terminal:
+        return _after_the_end(order, report, figures)
+    payloads, state = _missed_step(order, report), order.state
+    if payloads:
+        state = OrderState.OPEN
+    event = _event(order, state, report, figures)
+    if payloads or _says_something(order, event, report, figures):
+        payloads.append(_step(order, event, _why(report), figures, report.order_id, 0, state))
+    if figures.filled > max(order.size, order.filled):
+        payloads.append(_mismatch(order, f"size {order.size}", f"{figures.filled} filled"))
+    return payloads
+
+
+def measured(order: Order) -> ExecutionMeasured | None:
+    """Expected against actual of an order that has ended with fills; slippage is positive when it was worse."""
+    if not order.state.is_terminal or order.filled.is_zero or order.filled_value <= 0:
+        return None
+    actual = Price(EXACT.divide(order.filled_value, order.filled.value))
+    moved = order.expected_price.distance_bps(actual)
+    return ExecutionMeasured(
+        order.client_order_id, order.expected_price, actual, moved if order.side is Side.BUY else -moved,
+        EXACT.multiply(order.filled_value, order.expected_fee_rate), order.fees,
+    )  # fmt: skip
+
+
+class Due(Enum):
+    """What a timer that has fired asks for."""
+
+    SILENCE = "silence"  # no answer came in time: the order's fate is unknown
+    CANCEL_AGAIN = "cancel_again"
+    READ = "read"  # it should have ended by now; only a read can tell
+
+
+def due(order: Order, now: datetime, policy: ExecutionPolicy) -> Due | None:
+    """The fired timer of an order, if any. An expiry that has passed is never evidence that the order is gone."""
+    at = timer(order, policy)
+    if at is None or now < at:
+        return None
+    if order.state in (OrderState.NEW, OrderState.SUBMITTED):
+        return Due.SILENCE
+    return Due.CANCEL_AGAIN if order.state is OrderState.CANCEL_PENDING else Due.READ
+
+
+def timer(order: Order, policy: ExecutionPolicy) -> datetime | None:
+    """When the order's present state should have passed; None when it has no time of its own."""
+    if order.state in (OrderState.NEW, OrderState.SUBMITTED):
+        return order.changed_at + seconds(policy.submitted_timeout_seconds)
+    if order.state is OrderState.CANCEL_PENDING:
+        return (order.cancel_asked_at or order.changed_at) + seconds(policy.cancel_timeout_seconds)
+    if order.state not in (OrderState.OPEN, OrderState.PARTIAL):
+        return None
+    if order.end_time is not None:
+        return order.end_time
+    immediate = order.type in (OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET)
+    return order.created_at + seconds(policy.submitted_timeout_seconds) if immediate else None
+
+
+def seconds(value: Decimal) -> timedelta:
+    """A policy's seconds as a duration, to the microsecond."""
+    return timedelta(microseconds=int(value * 1_000_000))
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Cumulative quantities of an order: base filled, its quote value, and fees."""
+
+    filled: Size
+    value: Decimal
+    fees: Decimal
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        return cls(order.filled, order.filled_value, order.fees)
+
+    @classmethod
+    def newest(cls, order: Order, report: OrderReport) -> Self:
+        if report.filled < order.filled:
+            return cls.of(order)
+        return cls(report.filled, max(order.filled_value, report.filled_value), max(order.fees, report.fees))
+
+
+def _step(
+    order: Order, event: OrderEvent, why: str, figures: _Figures, order_id: str, absent: int,
+    state: OrderState | None = None,
+) -> Payload:  # fmt: skip
+    source = order.state if state is None else state
+    try:
+        target = advance(source, event)
+    except IllegalTransition as error:
+        return _mismatch(order, source.value, f"{error} ({why})")
+    return OrderChanged(
+        order.client_order_id, order_id, source, target, why, figures.filled, figures.value, figures.fees, absent
+    )
+
+
+def _mismatch(order: Order, ours: str, theirs: str) -> Mismatch:
+    return Mismatch(f"order {order.client_order_id}", ours, theirs)
+
+
+def _another_order(order: Order, report: OrderReport) -> Mismatch | None:
+    """An answer that names some other order is never adopted. An alias pair has one base and two quote currencies."""
+    child = bool(order.parent_order_id)  # its size follows the parent's fills
+    ours = (order.product.base, order.side, None if child or report.size is None else order.size)
+    theirs = (report.product.base, report.side, None if child else report.size)
+    if ours == theirs:
+        return None
+    text = "{0[0]} {0[1].value} {0[2]}"
+    return _mismatch(order, text.format(ours), text.format(theirs))
+
+
+def _half_filled(order: Order, report: OrderReport) -> Mismatch | None:
+    """FILLED with less than all of it: one of the two is older. Believing it would free what may have traded."""
+    size = report.size if report.size is not None else order.size
+    if report.status is not VenueStatus.FILLED or report.filled >= size:
+        return None
+    return _mismatch(order, f"size {size}", f"FILLED with {report.filled}")
+
+
+def _missed_step(order: Order, report: OrderReport) -> list[Payload]:
+    """A cancel that is under way at the venue implies that the order was taken: one step before the one we see."""
+    early = order.state in (OrderState.SUBMITTED, OrderState.UNKNOWN)
+    if not early or report.status is not VenueStatus.CANCEL_QUEUED:
+        return []
+    return [_step(order, OrderEvent.ACK, "found at the venue", _Figures.of(order), report.order_id, 0)]
+
+
+def _event(order: Order, state: OrderState, report: OrderReport, figures: _Figures) -> OrderEvent:
+    match report.status:
+        case VenueStatus.FILLED:
+            return OrderEvent.FILL
+        case VenueStatus.CANCELLED:
+            return OrderEvent.CANCELED
+        case VenueStatus.EXPIRED:
+            return OrderEvent.EXPIRED
+        case VenueStatus.FAILED:
+            worked = state in (OrderState.PARTIAL, OrderState.CANCEL_PENDING) or not figures.filled.is_zero
+            return OrderEvent.CANCELED if worked else OrderEvent.REFUSED
+        case VenueStatus.CANCEL_QUEUED if state in (OrderState.OPEN, OrderState.PARTIAL):
+            return OrderEvent.CANCEL_ASKED
+    fresh = state in (OrderState.OPEN, OrderState.SUBMITTED, OrderState.UNKNOWN) and not figures.filled.is_zero
+    return OrderEvent.PART_FILL if fresh or figures.filled > order.filled else OrderEvent.ACK
+
+
+def _says_something(order: Order, event: OrderEvent, report: OrderReport, figures: _Figures) -> bool:
+    """Whether the report tells more than we know: a repetition is no event."""
+    if event is not OrderEvent.ACK:
+        return True
+    settled = order.state in (OrderState.OPEN, OrderState.PARTIAL, OrderState.CANCEL_PENDING)
+    same = order.order_id == report.order_id and figures == _Figures.of(order) and order.absent_listings == 0
+    return not (settled and same)
+
+
+def _after_the_end(order: Order, report: OrderReport, figures: _Figures) -> list[Payload]:
+    """Only quantities move now. An order we had given up as never placed, and that works, is news for people."""
+    payloads: list[Payload] = []
+    if figures != _Figures.of(order):
+        payloads.append(_step(order, OrderEvent.LATE_FILL, "late fill", figures, report.order_id, 0))
+    lives = not report.status.is_terminal or figures.filled > order.filled
+    if order.state is OrderState.REJECTED and lives:
+        payloads.append(_mismatch(order, f"REJECTED ({order.why})", f"{report.status.value} as {report.order_id}"))
+    return payloads
+
+
+def _why(report: OrderReport) -> str:
+    text = f"venue: {report.status.value}"
+    return f"{text} {report.reject_reason}" if report.reject_reason else text

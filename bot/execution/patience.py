@@ -1,0 +1,44 @@
+"""Waiting inside an action without losing what the wait was woken for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from bot.ports import Clock, WakeReason
+
+_URGENT: Final = frozenset({WakeReason.KILL_SWITCH, WakeReason.SIGNAL})
+
+
+class Patience:
+    """Waits on the clock; every wake that cut a wait short is given back to the clock by `repay`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._owed: list[WakeReason] = []
+
+    def until(self, when: datetime, *, stubborn: bool = False, enough: Callable[[], bool] | None = None) -> bool:
+        """Wait until `when`; False when cut short by the kill switch, a signal, or `enough`.
+
+        Durations are monotonic: a step of the wall clock neither shortens nor prolongs a wait.
+        stubborn: only `enough` cuts it short, for cancels that must be seen through.
+        """
+        end = self._clock.monotonic() + (when - self._clock.now()).total_seconds()
+        while (left := end - self._clock.monotonic()) > 0:
+            if enough is not None and enough():
+                return False
+            reason = self._clock.wait_until(self._clock.now() + timedelta(seconds=left))
+            if reason is None:
+                continue
+            if reason not in self._owed:
+                self._owed.append(reason)
+            if reason in _URGENT and not stubborn:
+                return False
+        return True
+
+    def repay(self) -> None:
+        """Wake the next wait for every reason that was used up here."""
+        owed, self._owed = self._owed, []
+        for reason in owed:
+            self._clock.wake(reason)

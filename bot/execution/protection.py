@@ -1,0 +1,131 @@
+"""Carries out the protective plan: one resting sell per managed position, in step with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bot.domain.decision import Reject
+from bot.domain.holdings import sellable, view_of
+from bot.domain.money import ZERO
+from bot.domain.order import OrderKind, OrderState, PlannedOrder
+from bot.domain.position import Position
+from bot.domain.product import Side
+from bot.domain.snapshot import MarketView, Snapshot
+from bot.domain.state import Intent, Order
+from bot.execution import protective
+from bot.execution.booking import order_of
+from bot.execution.books import Books
+from bot.execution.cancels import Canceller
+from bot.execution.constraints import Metadata, enforce_product_constraints
+from bot.execution.controls import Venue
+from bot.execution.identity import generate_client_order_id
+from bot.execution.lifecycle import seconds
+from bot.execution.report import Tally
+from bot.execution.selling import SellSide
+from bot.execution.sender import Draft, Sender
+from bot.execution.trading import Terms
+from bot.settings.policy import Policy
+
+
+class Protection:
+    """Keeps every position's stop at the venue."""
+
+    def __init__(
+        self, venue: Venue, books: Books, canceller: Canceller, selling: SellSide, sender: Sender,
+        policy: Callable[[], Policy],
+    ) -> None:  # fmt: skip
+        self._venue = venue
+        self._books = books
+        self._canceller = canceller
+        self._selling = selling
+        self._sender = sender
+        self._policy = policy
+
+    def keep(self, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
+        """One step for every position, and for protective orders whose position is gone. Raises: StorageFailed."""
+        for market in sorted(self._books.state.positions):
+            position = self._books.state.positions[market]
+            view = view_of(snapshot, market)
+            if view is not None:
+                self._step(position, view, snapshot, terms, tally)
+        self._lift_orphaned(tally)
+
+    def _step(self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
+        plan = self._plan(position, view, snapshot)
+        match plan:
+            case protective.ExitNow():
+                tally.exit_now.append(position.product)
+            case protective.CancelFirst(orders, why):
+                self._canceller.ask(orders, why, tally)
+            case protective.Place(cover):
+                self._place(position, cover, view, terms, tally)
+            case protective.Replace(orders, _, why):
+                if self._taken_back(orders, why, tally):
+                    self._place_anew(position, view, snapshot, terms, tally)
+
+    def _plan(self, position: Position, view: MarketView, snapshot: Snapshot) -> protective.Plan:
+        base = position.product.base
+        free = sellable(replace(snapshot, state=self._books.state), position)
+        selling = any(i.kind is OrderKind.EXIT and i.product.base == base for i in self._books.open_intents())
+        scene = protective.Scene(
+            view.product, view.quote, view.last_trade, free,
+            buying=bool(self._books.working(base, OrderKind.ENTRY)),
+            selling=selling or bool(self._books.working(base, OrderKind.EXIT)),
+        )  # fmt: skip
+        return protective.protective_plan(
+            position, self._books.working(base, OrderKind.PROTECTIVE), scene, self._policy().exits
+        )
+
+    def _place_anew(self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
+        """The order that was taken back may have sold some: the plan is made again from what the books say now."""
+        current = self._books.position(position.product)
+        plan = None if current is None else self._plan(current, view, snapshot)
+        if current is not None and isinstance(plan, protective.Place):
+            self._place(current, plan.cover, view, terms, tally)
+
+    def _taken_back(self, orders: tuple[Order, ...], why: str, tally: Tally) -> bool:
+        self._canceller.ask(orders, why, tally)
+        deadline = self._venue.clock.now() + seconds(self._policy().execution.hold_release_seconds)
+        ended = self._canceller.await_end(orders, deadline, tally)
+        self._selling.refresh_fills(tally)
+        return ended
+
+    def _place(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms, tally: Tally) -> None:
+        product = view.product
+        metadata = Metadata(terms.now, seconds(terms.policy.data.product_max_age_minutes * 60))
+        legal = enforce_product_constraints(
+            product, Side.SELL, cover.type, cover.limit_price, cover.size, terms.fees.taker, metadata
+        )
+        if isinstance(legal, Reject):
+            tally.refuse(product.id, Side.SELL, OrderKind.PROTECTIVE, legal)
+            return
+        intent = self._intent(position, replace(cover, size=legal.size), view, terms)
+        cid = generate_client_order_id(terms.tag, terms.genesis, intent.number, 1)
+        order = PlannedOrder(
+            cid, product.id, Side.SELL, OrderKind.PROTECTIVE, cover.type, legal.size, legal.price, cover.stop_price
+        )
+        self._sender.send(Draft(intent, order, view.quote, terms.fees.taker), tally)
+
+    def _intent(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms) -> Intent:
+        return Intent(
+            number=self._books.state.next_intent, cycle_id=self._books.cycle_id, product=view.product.id,
+            side=Side.SELL, kind=OrderKind.PROTECTIVE, size=cover.size, worst_price=cover.limit_price,
+            worst_quote=ZERO, reference=cover.stop_price, rule=position.rule, why="protective", at=terms.now,
+        )  # fmt: skip
+
+    def _lift_orphaned(self, tally: Tally) -> None:
+        """A protective sell without a position would sell what somebody else put there."""
+        held = {market.base for market in self._books.state.positions}
+        settled = (OrderState.OPEN, OrderState.PARTIAL)
+        stray = [
+            order
+            for order in self._books.state.orders.values()
+            if order.kind is OrderKind.PROTECTIVE and order.state in settled and order.product.base not in held
+        ]
+        self._canceller.ask([o for o in stray if not self._parent_open(o)], "no position to protect", tally)
+
+    def _parent_open(self, child: Order) -> bool:
+        """Whether the entry an attached bracket belongs to may still become a position in the books."""
+        parent = order_of(self._books.state, child.parent_order_id)
+        return parent is not None and (parent.state.is_working or parent.booked < parent.filled)

@@ -1,0 +1,190 @@
+"""The one protective sell that rests at the venue for each position, so that a dead bot still has its stop.
+
+Pure planning: what should rest there, and the step from what does rest to that. The stop lies where the position's own
+exits put it; a bracket also needs a target, and takes a far one when the rule named none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from bot.domain.exit_levels import ExitLevels, exit_levels
+from bot.domain.fees import largest_sale
+from bot.domain.market import Quote
+from bot.domain.money import Percent, Price, Size
+from bot.domain.order import Bracket, OrderState, OrderType
+from bot.domain.position import Exits, Position
+from bot.domain.product import Product, Side
+from bot.domain.state import Order
+from bot.settings.policy import ExitsPolicy, ProtectiveStyle
+
+RATCHET_SHARE: Final = Decimal("0.25")
+"""A trailing stop at the venue follows when it lags by this share of the trailing distance: not on every tick."""
+
+_BPS_PER_PERCENT: Final = Decimal(100)
+_SETTLING: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN, OrderState.CANCEL_PENDING})
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A protective sell: BRACKET (limit_price is the target) or STOP_LIMIT (limit_price lies below the stop)."""
+
+    type: OrderType
+    size: Size
+    limit_price: Price
+    stop_price: Price
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    cover: Cover
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Cancel `orders`, see them gone, then place `cover`."""
+
+    orders: tuple[Order, ...]
+    cover: Cover
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelFirst:
+    """Cancel `orders`; nothing may be placed before they are gone."""
+
+    orders: tuple[Order, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitNow:
+    """The price is already beyond a leg: the venue would refuse the order, and the position is due to be sold."""
+
+    why: str
+
+
+Plan = Keep | Place | Replace | CancelFirst | ExitNow
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the plan depends on besides the position.
+
+    sellable: base that may be sold, our own protective orders not counted as an offer. last_trade: stops trigger on it.
+    buying: an entry of ours may still add to the position; selling: an exit of ours owns the sell side.
+    """
+
+    product: Product
+    quote: Quote | None
+    last_trade: Price | None
+    sellable: Size
+    buying: bool = False
+    selling: bool = False
+
+
+def protective_plan(position: Position, working: Sequence[Order], scene: Scene, policy: ExitsPolicy) -> Plan:
+    """The next step for one position. working: our protective sells of it that the venue may still hold."""
+    held = tuple(working)
+    if any(order.state in _SETTLING for order in held):
+        return Keep("a protective order is not settled yet")
+    if scene.selling:
+        return Keep("an exit owns the sell side")
+    if not (policy.resting_on_exchange and position.managed) or position.size.is_zero:
+        return CancelFirst(held, "nothing to protect") if held else Keep("nothing to protect")
+    if len(held) > 1:
+        return CancelFirst(held[1:], "one protective order a position")
+    cover = wanted_cover(position, scene, policy)
+    if cover is None:
+        return CancelFirst(held, "no stop asked, or dust") if held else Keep("no stop asked, or dust")
+    return _adjust(position, held[0], cover, scene) if held else _start(cover, scene)
+
+
+def wanted_cover(position: Position, scene: Scene, policy: ExitsPolicy) -> Cover | None:
+    """What should rest at the venue; None when the exits name no stop or the size cannot be sold at it."""
+    levels = exit_levels(position)
+    if levels.highest_stop is None or scene.sellable.is_zero:
+        return None
+    stop = scene.product.passive(levels.highest_stop, Side.SELL)
+    limit = _limit_leg(position, levels, stop, scene.product, policy)
+    kind = OrderType.STOP_LIMIT if policy.style is ProtectiveStyle.STOP_LIMIT else OrderType.BRACKET
+    if limit is None:
+        return None
+    size = largest_sale(scene.product, min(position.size, scene.sellable), min(limit, stop))
+    return None if size is None else Cover(kind, size, limit, stop)
+
+
+def bracket_legs(price: Price, exits: Exits, policy: ExitsPolicy) -> Bracket | None:
+    """Legs for an entry at `price` that carries its bracket; not rounded. None when no stop is asked for."""
+    downs = [pct for pct in (exits.stop_loss_pct, exits.trailing_stop_pct) if pct is not None]
+    up = exits.take_profit_pct if exits.take_profit_pct is not None else policy.bracket_without_target_pct.value
+    if not downs or up <= 0 or not 0 < min(downs) < 100:
+        return None
+    return Bracket(_moved(price, up), _moved(price, -min(downs)))
+
+
+def _moved(price: Price, percent: Decimal) -> Price:
+    return price.shifted(percent * _BPS_PER_PERCENT)
+
+
+def _limit_leg(
+    position: Position, levels: ExitLevels, stop: Price, product: Product, policy: ExitsPolicy
+) -> Price | None:
+    if policy.style is ProtectiveStyle.STOP_LIMIT:
+        return _below(stop, policy.stop_limit_offset_pct, product)
+    target, entry = levels.target, position.entry_price
+    if target is None and entry is not None:
+        target = _moved(entry, policy.bracket_without_target_pct.value)
+    rounded = None if target is None else product.passive(target, Side.SELL)
+    return rounded if rounded is not None and rounded > stop else None
+
+
+def _below(stop: Price, offset: Percent, product: Product) -> Price | None:
+    """The limit of a stop-limit: far enough below the stop to be filled in a falling market."""
+    if offset.value >= 100:
+        return None
+    return product.passive(_moved(stop, -offset.value), Side.SELL)
+
+
+def _start(cover: Cover, scene: Scene) -> Plan:
+    if scene.quote is None:
+        return Keep("no usable quote to place a stop against")
+    low = scene.quote.bid if scene.last_trade is None else min(scene.quote.bid, scene.last_trade)
+    if cover.stop_price >= low:
+        return ExitNow(f"the stop {cover.stop_price} is not below the market at {low}")
+    if cover.type is OrderType.BRACKET and cover.limit_price <= scene.quote.bid:
+        return ExitNow(f"the target {cover.limit_price} is not above the bid {scene.quote.bid}")
+    return Place(cover)
+
+
+def _adjust(position: Position, resting: Order, cover: Cover, scene: Scene) -> Plan:
+    if resting.remaining.value > cover.size.value and resting.remaining > scene.sellable:
+        return Replace((resting,), cover, f"{resting.remaining} on offer, {scene.sellable} held")
+    if resting.remaining != cover.size:
+        if scene.buying:
+            return Keep("the entry is still filling")
+        return _replaced(resting, cover, scene, f"the position is {cover.size}, {resting.remaining} protected")
+    if _lags(position, resting, cover):
+        return _replaced(resting, cover, scene, f"the stop trails to {cover.stop_price}")
+    return Keep("in step")
+
+
+def _replaced(resting: Order, cover: Cover, scene: Scene, why: str) -> Plan:
+    """A replacement the venue would refuse is not begun: the order that rests is better than none."""
+    start = _start(cover, scene)
+    return Replace((resting,), cover, why) if isinstance(start, Place) else Keep("the market is beyond the new legs")
+
+
+def _lags(position: Position, resting: Order, cover: Cover) -> bool:
+    trailing = position.exits.trailing_stop_pct
+    if trailing is None or resting.stop_price is None:
+        return False
+    return cover.stop_price > _moved(resting.stop_price, trailing * RATCHET_SHARE)

@@ -1,0 +1,116 @@
+"""What one round of acting did, for the loop to turn into metrics, breakers and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from bot.domain.decision import Reason, Reject
+from bot.domain.event import ExecutionMeasured, FillBooked, Mismatch
+from bot.domain.order import OrderKind, OrderState
+from bot.domain.product import ProductId, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something the bot wanted to send and did not."""
+
+    product: ProductId
+    side: Side
+    kind: OrderKind
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A definite refusal by the venue."""
+
+    client_order_id: str
+    product: ProductId
+    kind: OrderKind
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of trading time one step took."""
+
+    step: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActReport:
+    """One round of acting. Ids are client order ids, but for `cancelled` and `orphans`, which are the venue's.
+
+    placed: accepted by the venue; cancelled: cancels asked; changed: new state of every order that moved.
+    latched: governors that were breached; orphans: orders of ours that were believed never placed and work.
+    exit_now: positions whose protective sell cannot rest any more, since the price is beyond it.
+    errors: reads and cancels that failed, in words; auth_refused: the venue refused the key.
+    """
+
+    placed: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+    unknown: tuple[str, ...] = ()
+    changed: tuple[tuple[str, OrderState], ...] = ()
+    fills: tuple[FillBooked, ...] = ()
+    measured: tuple[ExecutionMeasured, ...] = ()
+    mismatches: tuple[Mismatch, ...] = ()
+    latched: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+    exit_now: tuple[ProductId, ...] = ()
+    errors: tuple[str, ...] = ()
+    timings: tuple[Timing, ...] = ()
+    auth_refused: bool = False
+    rate_limited: int = 0
+
+    @property
+    def traded(self) -> bool:
+        """Whether anything reached the venue."""
+        return bool(self.placed or self.unknown)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Collects one ActReport while acting."""
+
+    placed: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    changed: list[tuple[str, OrderState]] = field(default_factory=list)
+    fills: list[FillBooked] = field(default_factory=list)
+    measured: list[ExecutionMeasured] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
+    latched: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    exit_now: list[ProductId] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
+    auth_refused: bool = False
+    rate_limited: int = 0
+
+    def refuse(self, product: ProductId, side: Side, kind: OrderKind, verdict: Reject) -> None:
+        self.refused.append(Refusal(product, side, kind, verdict.reason, verdict.detail))
+
+    def report(self) -> ActReport:
+        lists = {name: tuple(getattr(self, name)) for name in _LISTS}
+        return ActReport(**lists, auth_refused=self.auth_refused, rate_limited=self.rate_limited)
+
+
+_LISTS: Final = tuple(f.name for f in fields(Tally) if f.name not in {"auth_refused", "rate_limited"})
+
+
+def combined(reports: Iterable[ActReport]) -> ActReport:
+    """Several rounds as one."""
+    parts = tuple(reports)
+    lists = {name: tuple(item for part in parts for item in getattr(part, name)) for name in _LISTS}
+    return ActReport(
+        **lists, auth_refused=any(p.auth_refused for p in parts), rate_limited=sum(p.rate_limited for p in parts)
+    )

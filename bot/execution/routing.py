@@ -1,0 +1,243 @@
+"""What to do next for one intent: a function of values, so that every step can be tried without a venue.
+
+An entry rests at the touch until its time is over, is cancelled, and is quoted again at most `maker_max_reprices`
+times; then one immediate order within the slippage budget, or nothing, as the policy says. An exit crosses at once and
+is closed after one order: what is left is decided anew in the next cycle. While the fate of an order is unknown nothing
+else is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from bot.domain.decision import Reason
+from bot.domain.market import Quote
+from bot.domain.money import EXACT, ZERO, Price, Size, total
+from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
+from bot.domain.product import Product, Side, TradingMode
+from bot.domain.state import Intent, Order
+from bot.execution.lifecycle import seconds
+from bot.execution.protective import bracket_legs
+from bot.settings.policy import Policy, ProtectiveStyle
+
+EXIT_ATTEMPTS: Final = 3
+"""Orders of one exit intent, counting those refused because the hold of a cancelled order was not released yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Send an order. price: its limit (for MARKET the worst price assumed); again: a re-quote, to be approved anew."""
+
+    type: OrderType
+    price: Price
+    size: Size
+    end_time: datetime | None = None
+    attached: Bracket | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    order: Order
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing now. until: when to ask again; None when only an observation can change the answer."""
+
+    until: datetime | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """No further order for this intent. reason: why nothing was sent at all, when nothing was."""
+
+    why: str
+    reason: Reason = Reason.NO_SIGNAL
+
+
+Command = Place | Cancel | Wait | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an intent trades: the product as the venue describes it, and the quote to price from."""
+
+    product: Product
+    quote: Quote | None
+
+
+def next_command(
+    intent: Intent, orders: Sequence[Order], target: Target | None, now: datetime, policy: Policy
+) -> Command:
+    """The next step for `intent`, given every order ever made for it (oldest first, its side only).
+
+    target None: without market data working orders are still tended, and nothing new is sent.
+    """
+    waiting = _tend(intent, orders, now, policy)
+    if waiting is not None:
+        return waiting
+    left = remaining(intent, orders)
+    if left.is_zero:
+        return Close("filled")
+    if target is None:
+        return Wait(None, "no market data")
+    step = _enter if intent.kind is OrderKind.ENTRY else _leave
+    return step(intent, orders, left, target, now, policy)
+
+
+def next_time(intent: Intent, orders: Sequence[Order], now: datetime, policy: Policy) -> datetime | None:
+    """When `next_command` may say something new without a new observation; None: not by time alone."""
+    waiting = _tend(intent, orders, now, policy)
+    if isinstance(waiting, Wait):
+        return waiting.until
+    retry = _retry_at(orders, policy)
+    return now if retry is None else max(now, retry)
+
+
+def remaining(intent: Intent, orders: Sequence[Order]) -> Size:
+    """What the intent still lacks, counting what is filled and what may yet fill."""
+    taken = total(EXACT.add(done(order).value, order.remaining.value) for order in orders)
+    return Size(max(ZERO, EXACT.subtract(intent.size.value, taken)))
+
+
+def done(order: Order) -> Size:
+    """Base that certainly traded: the venue's cumulative figure or our booked fills, whichever knows more."""
+    return max(order.filled, order.booked)
+
+
+def would_cross(order: Order) -> bool:
+    """Whether a post-only order was refused because the market had moved through its price."""
+    return order.state is OrderState.REJECTED and "POST_ONLY" in order.why.upper()
+
+
+def lacked_funds(order: Order) -> bool:
+    """Whether an order was refused because the coins were still held elsewhere."""
+    return order.state is OrderState.REJECTED and "INSUFFICIENT" in order.why.upper()
+
+
+def _settled_at(orders: Sequence[Order], policy: Policy) -> datetime | None:
+    """A cancelled order may still report a fill that won the race: a new quote waits that long before it is sized."""
+    wait = seconds(policy.execution.post_trade_reconcile_wait_seconds)
+    return max((o.changed_at + wait for o in orders if o.state is not OrderState.REJECTED), default=None)
+
+
+def _tend(intent: Intent, orders: Sequence[Order], now: datetime, policy: Policy) -> Command | None:
+    """What working orders ask for; None when the intent is free for its next order."""
+    live = [order for order in orders if order.state.is_working]
+    if live:
+        return _tend_live(intent, orders, live, now, policy)
+    if intent.closed:
+        return Wait(None, "closed")
+    settled = _settled_at(orders, policy)
+    return Wait(settled, "late fills may still come") if settled is not None and now < settled else None
+
+
+def _tend_live(
+    intent: Intent, orders: Sequence[Order], live: Sequence[Order], now: datetime, policy: Policy
+) -> Command:
+    if any(order.state is OrderState.UNKNOWN for order in live):
+        return Wait(None, "the fate of an order is unknown")
+    order = live[-1]
+    if order.state in (OrderState.NEW, OrderState.SUBMITTED):
+        return Wait(order.changed_at + seconds(policy.execution.submitted_timeout_seconds), "no answer yet")
+    if order.state is OrderState.CANCEL_PENDING:
+        asked = order.cancel_asked_at or order.changed_at
+        again = asked + seconds(policy.execution.cancel_timeout_seconds)
+        return Wait(again, "cancel asked") if now < again else Cancel(order, "the cancel had no effect yet")
+    if len(live) > 1 or _overcommitted(intent, orders):
+        return Cancel(order, "more on offer than the intent still lacks")
+    ends = working_until(order, policy)
+    return Wait(ends, "resting") if now < ends else Cancel(order, "its time at the touch is over")
+
+
+def working_until(order: Order, policy: Policy) -> datetime:
+    """How long an order may work before the bot cancels it; an immediate order should never rest at all."""
+    execution = policy.execution
+    rests = order.type is OrderType.LIMIT_POST_ONLY
+    return order.created_at + seconds(execution.post_only_ttl_seconds if rests else execution.submitted_timeout_seconds)
+
+
+def _overcommitted(intent: Intent, orders: Sequence[Order]) -> bool:
+    taken = total(EXACT.add(done(order).value, order.remaining.value) for order in orders)
+    return taken > intent.size.value
+
+
+def _enter(
+    intent: Intent, orders: Sequence[Order], left: Size, target: Target, now: datetime, policy: Policy
+) -> Command:
+    last = orders[-1] if orders else None
+    if last is not None and last.state is OrderState.REJECTED and not would_cross(last):
+        return Close(f"refused: {last.why}")
+    if target.product.mode is not TradingMode.NORMAL:
+        return Close(f"{target.product.id} is {target.product.mode.value}: no entries", Reason.PRODUCT_STATUS)
+    if target.quote is None:
+        return Close("no usable quote", Reason.QUOTE_MISSING)
+    makers = sum(order.type is OrderType.LIMIT_POST_ONLY for order in orders)
+    execution = policy.execution
+    if execution.default_order_type == "limit_post_only" and makers <= execution.maker_max_reprices:
+        return _at_touch(intent, left, target.quote, now, policy, again=bool(orders))
+    crossed = any(order.type is OrderType.LIMIT_IOC for order in orders)
+    if crossed or (orders and not execution.taker_fallback):
+        return Close("not filled in the time and attempts allowed")
+    return _cross(intent, left, target.quote, execution.max_slippage_bps, again=bool(orders))
+
+
+def _leave(
+    intent: Intent, orders: Sequence[Order], left: Size, target: Target, now: datetime, policy: Policy
+) -> Command:
+    if orders and not (lacked_funds(orders[-1]) and len(orders) < EXIT_ATTEMPTS):
+        return Close("one order a cycle: what is left is decided anew")
+    retry = _retry_at(orders, policy)
+    if retry is not None and now < retry:
+        return Wait(retry, "the hold is not released yet")
+    if target.quote is None:
+        return Close("no usable quote", Reason.QUOTE_MISSING)
+    if target.product.mode in (TradingMode.POST_ONLY, TradingMode.AUCTION):
+        return _at_touch(intent, left, target.quote, now, policy, again=False)
+    command = _cross(intent, left, target.quote, policy.exits.max_slippage_bps, again=False)
+    market = policy.execution.allow_market_orders and target.product.mode is TradingMode.NORMAL
+    if market and isinstance(command, Place):
+        return Place(OrderType.MARKET, command.price, left)
+    return command
+
+
+def _retry_at(orders: Sequence[Order], policy: Policy) -> datetime | None:
+    if not orders or not lacked_funds(orders[-1]):
+        return None
+    return orders[-1].changed_at + seconds(policy.execution.hold_release_seconds)
+
+
+def _at_touch(intent: Intent, left: Size, quote: Quote, now: datetime, policy: Policy, *, again: bool) -> Place:
+    touch = quote.touch(intent.side)
+    price = min(touch, intent.worst_price) if intent.side is Side.BUY else max(touch, intent.worst_price)
+    execution = policy.execution
+    end = now + seconds(execution.post_only_ttl_seconds) + seconds(execution.gtd_margin_seconds)
+    attached = _attached(intent, price, policy)
+    return Place(OrderType.LIMIT_POST_ONLY, price, left, end, attached, again)
+
+
+def _cross(intent: Intent, left: Size, quote: Quote, slippage_bps: Decimal, *, again: bool) -> Command:
+    """An immediate limit at the opposite touch plus the slippage allowed, never beyond the approved worst price."""
+    opposite, worst = quote.cross(intent.side), intent.worst_price
+    if intent.side is Side.BUY:
+        if opposite > worst:
+            return Close(f"ask {opposite} is above the approved worst price {worst}", Reason.SLIPPAGE)
+        return Place(OrderType.LIMIT_IOC, min(opposite.shifted(slippage_bps), worst), left, again=again)
+    if opposite < worst:
+        return Close(f"bid {opposite} is below the approved worst price {worst}", Reason.SLIPPAGE)
+    return Place(OrderType.LIMIT_IOC, max(opposite.shifted(-slippage_bps), worst), left, again=again)
+
+
+def _attached(intent: Intent, price: Price, policy: Policy) -> Bracket | None:
+    exits = policy.exits
+    wanted = exits.resting_on_exchange and exits.style is ProtectiveStyle.ATTACHED_BRACKET
+    if intent.kind is not OrderKind.ENTRY or not wanted:
+        return None
+    return bracket_legs(price, intent.exits, exits)

@@ -1,0 +1,81 @@
+"""After submissions: wait, look again, book what filled, and note how long the venue took to show it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bot.domain.event import SettleObserved
+from bot.domain.snapshot import Balance
+from bot.domain.state import Order
+from bot.errors import ExchangeError
+from bot.execution.books import Books
+from bot.execution.cancels import Canceller, noted
+from bot.execution.controls import Venue
+from bot.execution.lifecycle import unresolved
+from bot.execution.report import Tally
+from bot.execution.selling import SellSide
+
+BUCKETS_MS: Final = (100, 250, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000)
+
+
+class Settlement:
+    """Follows the orders of this process from their submission until the venue shows them completely."""
+
+    def __init__(self, venue: Venue, books: Books, canceller: Canceller, selling: SellSide) -> None:
+        self._venue = venue
+        self._books = books
+        self._canceller = canceller
+        self._selling = selling
+        self._following: list[str] = []
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._following)
+
+    def follow(self, tally: Tally) -> None:
+        """Remember what the round sent."""
+        self._following += [cid for cid in (*tally.placed, *tally.unknown) if cid not in self._following]
+
+    def refresh(self, tally: Tally) -> Mapping[str, Balance] | None:
+        """Read the followed orders, fills and balances; None when balances could not be read."""
+        for order in self._orders():
+            if order.state.is_working:
+                self._canceller.read(order, tally)
+        self._selling.refresh_fills(tally)
+        try:
+            balances = {balance.currency: balance for balance in self._venue.exchange.balances()}
+        except ExchangeError as error:
+            noted(error, "reading balances", tally)
+            return None
+        self.note(balances, tally)
+        return balances
+
+    def note(self, balances: Mapping[str, Balance] | None, tally: Tally) -> None:
+        """Record the settle time of orders that the venue now shows completely. balances None: not compared."""
+        for order in self._orders():
+            if self._complete(order, balances):
+                self._following.remove(order.client_order_id)
+                waited = self._venue.clock.now() - order.created_at
+                self._books.record((SettleObserved(bucket_of(waited.total_seconds())),), tally)
+
+    def _orders(self) -> list[Order]:
+        known = self._books.state.orders
+        self._following = [cid for cid in self._following if cid in known]
+        return [known[cid] for cid in self._following]
+
+    def _complete(self, order: Order, balances: Mapping[str, Balance] | None) -> bool:
+        """Its state is certain, every fill of it is booked, and the wallets it moved read what the books expect."""
+        if unresolved(order) or order.booked < order.filled:
+            return False
+        ledgers = self._books.state.ledgers
+        moved = [ledgers.get(currency) for currency in (order.product.base, order.product.quote)]
+        if balances is None or order.filled.is_zero or None in moved:
+            return balances is not None or order.filled.is_zero
+        pairs = zip((order.product.base, order.product.quote), moved, strict=True)
+        return all(c in balances and ledger is not None and balances[c].total == ledger.expected for c, ledger in pairs)
+
+
+def bucket_of(seconds: float) -> int:
+    """The smallest bucket, in ms, that holds the time; the largest for anything longer."""
+    return next((bucket for bucket in BUCKETS_MS if seconds * 1000 <= bucket), BUCKETS_MS[-1])

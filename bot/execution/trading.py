@@ -1,0 +1,118 @@
+"""From a routing command to an order at the venue: legal numbers, a look at the book, then the sender."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.domain.decision import Reason, Reject
+from bot.domain.fees import cost_with_fee
+from bot.domain.order import Bracket, OrderKind, OrderType, PlannedOrder
+from bot.domain.product import Product, Side
+from bot.domain.snapshot import MarketView
+from bot.domain.state import FeeTier, Intent
+from bot.errors import AuthRefused, ExchangeError
+from bot.execution import routing
+from bot.execution.cancels import noted
+from bot.execution.constraints import Legal, Metadata, enforce_product_constraints
+from bot.execution.controls import Controls, Venue
+from bot.execution.identity import generate_client_order_id
+from bot.execution.lifecycle import seconds
+from bot.execution.pretrade import check_entry, check_exit, check_preview
+from bot.execution.report import Tally
+from bot.execution.sender import Draft, Sender
+from bot.settings.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an order is drawn up under. stale_ok: metadata of any age will do, for the last way out only."""
+
+    fees: FeeTier
+    policy: Policy
+    now: datetime
+    genesis: str
+    tag: str
+    stale_ok: bool = False
+
+
+def draw_up(intent: Intent, command: routing.Place, view: MarketView, terms: Terms) -> Draft | Reject:
+    """The attempt as it would be sent, or why it cannot be made legal within what was approved."""
+    product = view.product
+    rate = terms.fees.maker if command.type is OrderType.LIMIT_POST_ONLY else terms.fees.taker
+    age = None if terms.stale_ok else seconds(terms.policy.data.product_max_age_minutes * 60)
+    metadata = Metadata(terms.now, age)
+    legal = enforce_product_constraints(product, intent.side, command.type, command.price, command.size, rate, metadata)
+    if isinstance(legal, Reject):
+        return legal
+    if (dear := _over_budget(intent, product, legal, terms)) is not None:
+        return dear
+    cid = generate_client_order_id(terms.tag, terms.genesis, intent.number, intent.attempts + 1)
+    limit = None if command.type is OrderType.MARKET else legal.price
+    order = PlannedOrder(
+        cid, product.id, intent.side, intent.kind, command.type, legal.size, limit,
+        end_time=command.end_time, attached=_legal_bracket(product, command.attached),
+    )  # fmt: skip
+    return Draft(intent, order, view.quote, rate)
+
+
+def _over_budget(intent: Intent, product: Product, legal: Legal, terms: Terms) -> Reject | None:
+    """Risk approved a worst price and a worst cost; an order that could exceed either is not sent."""
+    if intent.kind is not OrderKind.ENTRY:
+        return None
+    cost = cost_with_fee(product, legal.price, legal.size, terms.fees.maker).amount
+    if legal.price > intent.worst_price or cost > intent.worst_quote:
+        detail = f"{product.id}: {cost} at {legal.price} exceeds the approved {intent.worst_quote}"
+        return Reject(Reason.ILLEGAL_ORDER, detail)
+    return None
+
+
+def _legal_bracket(product: Product, bracket: Bracket | None) -> Bracket | None:
+    if bracket is None:
+        return None
+    limit, stop = bracket.limit_price, bracket.stop_trigger_price
+    return Bracket(product.passive(limit, Side.SELL), product.passive(stop, Side.SELL))
+
+
+class Trading:
+    """Performs one Place command."""
+
+    def __init__(self, venue: Venue, controls: Controls, sender: Sender, policy: Callable[[], Policy]) -> None:
+        self._venue = venue
+        self._controls = controls
+        self._sender = sender
+        self._policy = policy
+
+    def attempt(
+        self, intent: Intent, command: routing.Place, view: MarketView, terms: Terms, tally: Tally, *,
+        flatten: bool = False,
+    ) -> bool:  # fmt: skip
+        """Whether the order may now be at the venue. A refusal is in the tally. Raises: StorageFailed."""
+        draft = draw_up(intent, command, view, terms)
+        refusal = draft if isinstance(draft, Reject) else self._looked_at(draft.order, view, tally)
+        if refusal is not None:
+            tally.refuse(view.product.id, intent.side, intent.kind, refusal)
+        if isinstance(draft, Reject) or refusal is not None:
+            return False
+        return self._sender.send(replace(draft, flatten=flatten), tally)
+
+    def _looked_at(self, order: PlannedOrder, view: MarketView, tally: Tally) -> Reject | None:
+        policy = self._policy()
+        if order.kind is not OrderKind.ENTRY:
+            return check_exit(order, view, policy.execution, policy.exits.max_slippage_bps)
+        refusal = check_entry(order, view, self._controls.spread_limit(view.product.id), policy.execution)
+        if refusal is None and policy.execution.use_preview:
+            return self._previewed(order, tally)
+        return refusal
+
+    def _previewed(self, order: PlannedOrder, tally: Tally) -> Reject | None:
+        """An entry whose preview cannot be had is not sent: what the venue would say is not known."""
+        try:
+            return check_preview(order, self._venue.exchange.preview(order))
+        except AuthRefused as error:
+            noted(error, "preview", tally)
+            return Reject(Reason.PREVIEW_REFUSED, f"{order.product}: {error}")
+        except ExchangeError as error:
+            noted(error, "preview", tally)
+            return Reject(Reason.DATA_UNAVAILABLE, f"{order.product}: no preview: {error}")
