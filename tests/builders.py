@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bot.domain.bars import Granularity, Scale, Windows
 from bot.domain.decision import Direction, TradeProposal, Trigger, TriggerKind
@@ -88,20 +88,23 @@ def market(
     name: str = "BTC-USD",
     bid: Number | None = "100",
     ask: Number | None = None,
-    windows: Windows | None = None,
+    windows: Windows | Literal["flat"] | None = "flat",
     quote_at: datetime = NOW,
     **changes: Any,
 ) -> MarketView:
     """A market with a fresh quote (ask: two cents above the bid) and a deep book. bid None: no quote.
 
+    windows: two quiet minutes unless given; too short for any trigger. None: no bars.
     `changes` go to the product; `listing` names another id under which the bot would trade this book.
     """
-    listing = product(changes.pop("listing", name), **changes)
+    alias = {"alias": ProductId(name)} if "listing" in changes else {}
+    listing = product(changes.pop("listing", name), **alias, **changes)
+    bars = ListWindows(ProductId(name), [1, 1], [1, 1], [1, 1], [0, 0]) if windows == "flat" else windows
     if bid is None:
-        return MarketView(listing, None, None, windows)
+        return MarketView(listing, None, None, bars)
     top = d(bid) + d("0.02") if ask is None else d(ask)
     held = quote(name, bid, top, at=quote_at)
-    return MarketView(listing, held, book(name, bid, top), windows, last_trade=price(bid))
+    return MarketView(listing, held, book(name, bid, top), bars, last_trade=price(bid))
 
 
 def position(
@@ -214,7 +217,7 @@ def snapshot(
 ) -> Snapshot:
     """A calm, reconciled cycle. Positions in `account` are held in full and free unless `balances` say otherwise."""
     books = account if account is not None else State()
-    views = {view.product.market if view.quote is None else view.quote.product: view for view in markets}
+    views = {view.product.market: view for view in markets}
     wallets = {"USD": balance("USD", cash)}
     for item in books.positions.values():
         wallets[item.product.base] = Balance(item.product.base, item.size.value, ZERO)
@@ -260,8 +263,14 @@ def universe(tier1: Sequence[str] = ("BTC-USD", "ETH-USD"), **changes: Any) -> U
     return Universe.model_validate({"tiers": {1: tier}, "hysteresis": settled, **changes})
 
 
-def config(tier1: Sequence[str] = ("BTC-USD", "ETH-USD"), **sections: Any) -> Config:
-    return Config(policy(**sections), universe(tier1))
+def rule(name: str = "dip", when: Any = None, **changes: Any) -> dict[str, Any]:
+    """A rule as the YAML file would write it; it holds when a breakout fires."""
+    return {"name": name, "when": when or {"any": ["breakout"]}, "stop_loss_pct": 5, "take_profit_pct": 10, **changes}
+
+
+def config(tier1: Sequence[str] = ("BTC-USD", "ETH-USD"), themes: Any = None, **sections: Any) -> Config:
+    """The default policy with rule `dip`, and tier 1 with these products."""
+    return Config(policy(**{"rules": [rule()], **sections}), universe(tier1, themes=themes or {}))
 
 
 @dataclass(frozen=True)

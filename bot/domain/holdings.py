@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from bot.domain.fees import largest_sale
-from bot.domain.money import EXACT, ZERO, Size, total
+from bot.domain.money import EXACT, ONE, ZERO, Size, total
 from bot.domain.order import OrderKind, OrderReport
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
-from bot.domain.snapshot import MarketView, Snapshot
+from bot.domain.snapshot import MarketView, Snapshot, Valuation
 from bot.domain.state import Order
 
 
@@ -18,6 +18,14 @@ def view_of(snap: Snapshot, product: ProductId) -> MarketView | None:
     """The market on which `product` trades, whether it is named by its book or by its listing."""
     found = snap.markets.get(product)
     return found if found is not None else next((v for v in snap.markets.values() if v.product.id == product), None)
+
+
+def marks_of(valuation: Valuation) -> dict[str, Decimal]:
+    """Value of one unit of each currency in the equity currency, where it is known."""
+    known = {part.currency: part.mark.value for part in valuation.parts if part.mark is not None}
+    if valuation.nlv is not None:
+        known[valuation.nlv.currency] = ONE
+    return known
 
 
 def sellable(snap: Snapshot, position: Position) -> Size:

@@ -1,0 +1,180 @@
+"""Circuit breakers as pure folds: count hits in a window, trip, cool off or latch.
+
+A breaker's name is a field of `BreakersPolicy`, alone for the whole account (`api_errors`) or followed by the product
+it is about (`volatility:SOL-USD`). Times are trading time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from bot.domain.bars import Windows
+from bot.domain.money import EXACT, HUNDRED, decimal_text, quantised
+from bot.domain.product import ProductId, TradingMode
+from bot.domain.snapshot import MarketView, Snapshot
+from bot.domain.state import BreakerState
+from bot.settings.policy import BreakerPolicy, BreakersPolicy, Policy
+
+NAMES: Final = tuple(BreakersPolicy.model_fields)
+
+
+def breaker_name(kind: str, product: ProductId | None = None) -> str:
+    """Key of a breaker in `State.breakers`."""
+    return kind if product is None else f"{kind}:{product}"
+
+
+def breaker_kind(name: str) -> str:
+    """The field of `BreakersPolicy` that governs this breaker."""
+    return name.partition(":")[0]
+
+
+def scope_of(name: str) -> ProductId | None:
+    """The product a breaker is about; None for the whole account."""
+    _, _, product = name.partition(":")
+    return ProductId(product) if product else None
+
+
+def breaker_policy(policies: BreakersPolicy, name: str) -> BreakerPolicy:
+    """The policy of a breaker. Raises AttributeError for a kind that does not exist: our bug, not the operator's."""
+    found: BreakerPolicy = getattr(policies, breaker_kind(name))
+    return found
+
+
+def closed(name: str) -> BreakerState:
+    """A breaker that has seen nothing."""
+    return BreakerState(name, open=False)
+
+
+def is_open(state: BreakerState, now: datetime) -> bool:
+    """Whether it stops trading at `now`; one that latched stays open until an operator resets it."""
+    return state.open and (state.until is None or now < state.until)
+
+
+def hit(state: BreakerState, now: datetime, policy: BreakerPolicy, detail: str = "") -> BreakerState:
+    """The breaker after one more counted event at `now`; trips when `threshold` of them lie inside the window.
+
+    A hit while open keeps it open for at least the cool-off from here: the condition has not gone.
+    """
+    if not policy.enabled:
+        return state
+    if is_open(state, now):
+        return _held_open(state, now, policy)
+    kept = (*_inside(state.hits, now, policy), now)[-_counted(policy) :]
+    seen = BreakerState(state.name, open=False, hits=kept)
+    if len(kept) < policy.threshold:
+        return seen
+    window = decimal_text(policy.window_seconds)
+    return _tripped(seen, now, policy, f"{len(kept)} hits in {window} s" + (f": {detail}" if detail else ""))
+
+
+def measured(state: BreakerState, now: datetime, policy: BreakerPolicy, value: Decimal, detail: str) -> BreakerState:
+    """The breaker of a measured quantity: trips when `value` reaches `threshold`, otherwise as `tick`."""
+    if not policy.enabled or value < policy.threshold:
+        return tick(state, now, policy)
+    if is_open(state, now):
+        return _held_open(state, now, policy)
+    return _tripped(BreakerState(state.name, open=False, hits=(now,)), now, policy, detail)
+
+
+def tick(state: BreakerState, now: datetime, policy: BreakerPolicy) -> BreakerState:
+    """The breaker with time passed: closed once its cool-off is over. Old hits are forgotten at the next one."""
+    if state.open and not is_open(state, now):
+        return BreakerState(state.name, open=False, hits=_inside(state.hits, now, policy))
+    return state
+
+
+def reset(state: BreakerState) -> BreakerState:
+    """Closed by an operator, memory cleared."""
+    return closed(state.name)
+
+
+def observed(snap: Snapshot, policy: Policy) -> tuple[BreakerState, ...]:
+    """Every breaker that a snapshot changes: time passed on all of them, and the four that are read from it.
+
+    exchange_status, product_status, volatility and stale_data are judged here; the others are hit where their events
+    happen (API errors, refusals, exceptions, slippage, reconcile, fees).
+    """
+    before = snap.state.breakers
+    after = {name: tick(state, snap.now, breaker_policy(policy.risk.breakers, name)) for name, state in before.items()}
+    for name, value, detail in _measurements(snap, policy):
+        state = after.get(name) or closed(name)
+        after[name] = measured(state, snap.now, breaker_policy(policy.risk.breakers, name), value, detail)
+    for name, detail in _conditions(snap, policy):
+        state = after.get(name) or closed(name)
+        after[name] = hit(state, snap.now, breaker_policy(policy.risk.breakers, name), detail)
+    return tuple(state for name, state in after.items() if state != before.get(name, closed(name)))
+
+
+def moved_pct(windows: Windows, seconds: Decimal) -> Decimal | None:
+    """Highest high over lowest low of the closed bars inside the last `seconds`, less one, in percent.
+
+    None when the history is shorter. At least one bar is looked at.
+    """
+    count = max(1, int(seconds) // windows.granularity.value)
+    lowest, newest = windows.lowest(count), windows.high()
+    before = windows.highest_before(count - 1) if count > 1 else newest
+    if lowest is None or newest is None or before is None or lowest <= 0:
+        return None
+    spread = Decimal(max(newest, before) - lowest)
+    return quantised(EXACT.divide(EXACT.multiply(spread, HUNDRED), Decimal(lowest)), 6)
+
+
+def _tripped(state: BreakerState, now: datetime, policy: BreakerPolicy, detail: str) -> BreakerState:
+    until = None if policy.reset == "latch" else now + cooloff(policy)
+    return replace(state, open=True, since=now, until=until, detail=detail)
+
+
+def _held_open(state: BreakerState, now: datetime, policy: BreakerPolicy) -> BreakerState:
+    """Extended by a quarter more than the cool-off when less than it is left: a lasting condition writes few events."""
+    if state.until is None or state.until - now >= cooloff(policy):
+        return state
+    return replace(state, until=now + cooloff(policy) * 5 / 4)
+
+
+def cooloff(policy: BreakerPolicy) -> timedelta:
+    return timedelta(seconds=whole_seconds(policy.cooloff_seconds))
+
+
+def whole_seconds(seconds: Decimal) -> int:
+    """Whole seconds, rounded up, for a timedelta."""
+    return int(-(-seconds // 1))
+
+
+def _inside(hits: tuple[datetime, ...], now: datetime, policy: BreakerPolicy) -> tuple[datetime, ...]:
+    since = now - timedelta(seconds=whole_seconds(policy.window_seconds))
+    return tuple(at for at in hits if since < at)
+
+
+def _counted(policy: BreakerPolicy) -> int:
+    """How many hits need remembering."""
+    return max(1, int(-(-policy.threshold // 1)))
+
+
+def _measurements(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, Decimal, str]]:
+    window = policy.risk.breakers.volatility.window_seconds
+    for market, view in snap.markets.items():
+        moved = moved_pct(view.windows, window) if view.windows is not None else None
+        if moved is None:
+            continue
+        detail = f"{market} moved {decimal_text(moved)} % within {decimal_text(window)} s"
+        yield breaker_name("volatility", market), moved, detail
+        if market == policy.regime.product:
+            yield "volatility", moved, detail
+
+
+def _conditions(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, str]]:
+    if snap.exchange_status.level.value in policy.exchange_status.levels:
+        yield "exchange_status", snap.exchange_status.detail
+    if snap.stale_fraction > policy.data.max_stale_fraction:
+        yield "stale_data", f"{decimal_text(snap.stale_fraction)} of the markets without a fresh quote"
+    for market, view in restricted(snap.markets).items():
+        yield breaker_name("product_status", market), f"{view.product.mode.value}: {view.product.mode_reason}"
+
+
+def restricted(markets: Mapping[ProductId, MarketView]) -> dict[ProductId, MarketView]:
+    """The markets on which the venue does not take every kind of order."""
+    return {market: view for market, view in markets.items() if view.product.mode is not TradingMode.NORMAL}

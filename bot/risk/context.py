@@ -1,0 +1,116 @@
+"""What every gate is given: the wish, and everything known about the cycle it is made in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bot.domain.decision import TradeProposal
+from bot.domain.fees import assumed_rate
+from bot.domain.holdings import marks_of, view_of
+from bot.domain.market import Quote
+from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Percent, Price
+from bot.domain.product import Product, Side
+from bot.domain.snapshot import Halt, MarketView, Snapshot
+from bot.domain.state import Intent
+from bot.risk.halts import Permission, active_halts, permission
+from bot.settings.policy import Policy
+from bot.settings.universe import Universe
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proposal on its way through the gates.
+
+    size_quote: notional still allowed, fees not included; each clamp makes it smaller. view: its market, None when the
+    snapshot has none. continues: the intent whose next attempt this is; it was counted when it was first approved.
+    """
+
+    proposal: TradeProposal
+    size_quote: Money
+    view: MarketView | None
+    continues: Intent | None = None
+
+    @property
+    def base(self) -> str:
+        return self.proposal.product.base
+
+    @property
+    def is_entry(self) -> bool:
+        return self.proposal.side is Side.BUY
+
+    @property
+    def product(self) -> Product | None:
+        return self.view.product if self.view is not None else None
+
+    @property
+    def quote(self) -> Quote | None:
+        return self.view.quote if self.view is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class RiskContext:
+    """One cycle as the gates see it.
+
+    rate: fee assumed for every buy, a fraction. marks: value of one unit of each currency in the equity currency.
+    """
+
+    snap: Snapshot
+    policy: Policy
+    universe: Universe
+    halts: tuple[Halt, ...]
+    permission: Permission
+    rate: Decimal
+    marks: Mapping[str, Decimal]
+
+    @property
+    def equity(self) -> Money | None:
+        """Net liquidation value; None while it is unknown or not positive, and then nothing is entered."""
+        nlv = self.snap.valuation.nlv
+        return nlv if nlv is not None and nlv.is_positive else None
+
+    def cap(self, percent: Percent) -> Money:
+        """`percent` of equity, cut to the canary's share in the first live hours; zero while equity is unknown."""
+        if self.equity is None:
+            return Money.zero(self.policy.portfolio.quote_currency)
+        cap = percent.of(self.equity)
+        return self.policy.governance.canary_scale_pct.of(cap) if self.snap.canary else cap
+
+    def value_of(self, currency: str) -> Decimal | None:
+        """Equity currency for one unit of `currency`."""
+        return self.marks.get(currency)
+
+    def worst_price(self, want: Candidate) -> Price | None:
+        """The worst price this wish may trade at, legal under its product; None without a price.
+
+        Entries: the ask and the slippage budget, and never above what their intent was decided at. Exits: the bid less
+        the exits' own budget.
+        """
+        product, quote = want.product, want.quote
+        if product is None:
+            return None
+        if not want.is_entry:
+            return product.passive(want.proposal.reference.shifted(-self.policy.exits.max_slippage_bps), Side.SELL)
+        if quote is None:
+            return None
+        worst = product.passive(quote.ask.shifted(self.policy.execution.max_slippage_bps), Side.BUY)
+        return worst if want.continues is None else min(worst, want.continues.worst_price)
+
+
+def context(snap: Snapshot, policy: Policy, universe: Universe) -> RiskContext:
+    """The context of one cycle."""
+    halts = active_halts(snap)
+    rate = assumed_rate(snap.fees, policy.fees.worst_maker_pct, policy.fees.worst_taker_pct)
+    return RiskContext(snap, policy, universe, halts, permission(halts, policy), rate, marks_of(snap.valuation))
+
+
+def candidate(proposal: TradeProposal, snap: Snapshot, continues: Intent | None = None) -> Candidate:
+    return Candidate(proposal, proposal.size_quote, view_of(snap, proposal.product), continues)
+
+
+def percent_of(part: Decimal, whole: Money | None) -> Decimal:
+    """`part` in percent of `whole`, for texts; zero while `whole` is unknown."""
+    if whole is None or not whole.is_positive:
+        return ZERO
+    return EXACT.divide(EXACT.multiply(part, HUNDRED), whole.amount)

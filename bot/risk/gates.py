@@ -1,0 +1,58 @@
+"""The gates, one row each, in the order in which they are asked; the first rejection ends it.
+
+An exit passes only the rows marked so, because each of them may be the reason why it cannot or must not be sent:
+kill_switch and halts (a sell is not permitted, but under `flatten` it is), product_status (the venue takes no type of
+order an exit could be), circuit_breakers (one declares that exits wait), quarantine (the base is not ours by our own
+books), min_notional (nothing to sell, or less than the venue takes). Every other limit is about taking on risk and must
+never keep a position from being closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bot.domain.decision import Verdict
+from bot.risk import gates_limits as limits
+from bot.risk import gates_permission as may
+from bot.risk.approval import human_approval
+from bot.risk.context import Candidate, RiskContext
+from bot.risk.exposure import ExposureBook
+
+Gate = Callable[[Candidate, ExposureBook, RiskContext], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One gate: its name in records, its function, and whether exits are asked too."""
+
+    name: str
+    gate: Gate
+    exits: bool = False
+
+
+GATES: Final[tuple[Row, ...]] = (
+    Row("kill_switch", may.kill_switch, exits=True),
+    Row("halts", may.halts, exits=True),
+    Row("environment", may.environment),
+    Row("data_freshness", may.data_freshness),
+    Row("exchange_status", may.exchange_status),
+    Row("product_status", may.product_status, exits=True),
+    Row("clock", may.clock),
+    Row("circuit_breakers", may.circuit_breakers, exits=True),
+    Row("loss_stops", may.loss_stops),
+    Row("trade_pacing", limits.trade_pacing),
+    Row("cooldowns", limits.cooldowns),
+    Row("bans", limits.bans),
+    Row("quarantine", limits.quarantine, exits=True),
+    Row("rule_budget", limits.rule_budget),
+    Row("position_count", limits.position_count),
+    Row("per_asset_cap", limits.per_asset_cap),
+    Row("theme_cap", limits.theme_cap),
+    Row("total_cap", limits.total_cap),
+    Row("cash", limits.cash),
+    Row("min_notional", limits.min_notional, exits=True),
+    Row("exit_guarantee", limits.exit_guarantee),
+    Row("human_approval", human_approval),
+)
