@@ -77,9 +77,9 @@ def quote(name: str = "BTC-USD", bid: Number = "100", ask: Number = "100.02", **
 
 
 def book(name: str = "BTC-USD", bid: Number = "100", ask: Number = "100.02", depth: Number = 1000) -> Book:
-    """Ten levels a side, one cent apart, each `depth` of base."""
+    """Ten levels a side (as far as prices go), one cent apart, each `depth` of base."""
     cents = [d("0.01") * step for step in range(10)]
-    bids = tuple(Level(price(d(bid) - cent), size(depth)) for cent in cents)
+    bids = tuple(Level(price(d(bid) - cent), size(depth)) for cent in cents if cent < d(bid))
     asks = tuple(Level(price(d(ask) + cent), size(depth)) for cent in cents)
     return Book(ProductId(name), bids, asks, NOW)
 
@@ -144,11 +144,11 @@ def order(
     return replace(made, **changes)
 
 
-def intent(number: int = 1, name: str = "BTC-USD", amount: Number = 1, at: Number = 100, **changes: Any) -> Intent:
+def intent(number: int = 1, name: str = "BTC-USD", amount: Number = 1, limit: Number = 100, **changes: Any) -> Intent:
     """An open entry intent of rule `dip`."""
     made = Intent(
         number=number, cycle_id="c0", product=ProductId(name), side=Side.BUY, kind=OrderKind.ENTRY, size=size(amount),
-        worst_price=price(at), worst_quote=d(amount) * d(at), reference=price(at), rule="dip", why="", at=NOW,
+        worst_price=price(limit), worst_quote=d(amount) * d(limit), reference=price(limit), rule="dip", why="", at=NOW,
     )  # fmt: skip
     return replace(made, **changes)
 
