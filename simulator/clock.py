@@ -1,0 +1,94 @@
+"""Trading time on demand: it moves while somebody asks for it, or by itself as fast as real time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+
+from simulator.feed import Feed
+from simulator.world import World
+from simulator.ws import Sockets
+
+FLUSH_WITHIN_S: Final = 5.0
+_BACKLOG_BYTES: Final = 1 << 20
+
+
+class WorldClock:
+    """Moves the world in steps on a fixed grid. Steps never depend on how the caller cut its waits.
+
+    step: trading time between two looks at the market. speed: trading seconds per real second; 0 is as fast as it goes.
+    """
+
+    def __init__(self, world: World, feed: Feed, sockets: Sockets, step: timedelta, speed: float = 0.0) -> None:
+        self._world = world
+        self._feed = feed
+        self._sockets = sockets
+        self._step = step
+        self._lock = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
+        self.speed = speed
+
+    async def advance(self, until: datetime, max_wall_s: float | None = None) -> bool:
+        """Move towards `until`; stop early after `max_wall_s` of real time or when the account's orders changed.
+
+        Returns whether they did. Everything the feeds had to say of the span has been sent when this returns.
+        """
+        await self.hold()
+        async with self._lock:
+            happened = await self._advance(until, max_wall_s)
+            await self._sockets.sent(FLUSH_WITHIN_S)
+        return happened
+
+    def run(self) -> None:
+        """Let trading time run by itself, in step with real time, until somebody asks for `advance`."""
+        if self._running is None:
+            self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def hold(self) -> None:
+        """Stop running freely."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def _advance(self, until: datetime, max_wall_s: float | None) -> bool:
+        loop = asyncio.get_running_loop()
+        began, first = loop.time(), self._world.now
+        while self._world.now < until:
+            happened = self._take_step(until)
+            await self._pace(loop.time() - began, self._world.now - first)
+            if happened:
+                return True
+            if max_wall_s is not None and loop.time() - began >= max_wall_s:
+                return False
+        return False
+
+    def _take_step(self, until: datetime) -> bool:
+        happened = self._world.step(min(until, self._next()))
+        self._feed.flush()
+        self._sockets.sweep()
+        return happened
+
+    def _next(self) -> datetime:
+        """The next point of the grid, which begins at midnight."""
+        now = self._world.now
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight + ((now - midnight) // self._step + 1) * self._step
+
+    async def _pace(self, spent_s: float, moved: timedelta) -> None:
+        """Let requests and socket writes have their turn, and real time catch up with the speed."""
+        ahead_s = moved.total_seconds() / self.speed - spent_s if self.speed > 0 else 0.0
+        await asyncio.sleep(max(0.0, ahead_s))
+        if self._sockets.backlog() > _BACKLOG_BYTES:
+            await self._sockets.sent(FLUSH_WITHIN_S)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        began, first = loop.time(), self._world.now
+        while True:
+            await asyncio.sleep(self._step.total_seconds() / 2)
+            due = first + timedelta(seconds=loop.time() - began)
+            async with self._lock:
+                while self._next() <= due:
+                    self._take_step(self._next())
