@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from bot.domain.bars import Granularity, Scale, Windows
+import numpy as np
+
+from bot.domain.bars import BarSeries, Granularity, Scale, Windows
 from bot.domain.decision import Direction, TradeProposal, Trigger, TriggerKind
 from bot.domain.market import Book, Level, Quote
 from bot.domain.money import ZERO, Money, Price, Size, total
@@ -32,6 +34,7 @@ from bot.domain.snapshot import (
     ValuePart,
 )
 from bot.domain.state import FeeTier, Intent, Order, State
+from bot.rules.conditions import Seen
 from bot.settings.config import Config
 from bot.settings.policy import Policy
 from bot.settings.universe import Universe
@@ -241,6 +244,13 @@ def trigger(
     return Trigger(ProductId(name), kind, direction, d(score), d(confidence))
 
 
+def seen(view: MarketView, tier: int | None = 1) -> Seen:
+    """A market as a rule looks at it; it must have a quote and bars."""
+    assert view.quote is not None
+    assert view.windows is not None
+    return Seen(view.product.market, view.product, view.quote, view.windows, tier)
+
+
 def proposal(name: str = "BTC-USD", amount: Number = 200, rule: str = "dip", **changes: Any) -> TradeProposal:
     """An entry of `amount` quote currency."""
     made = TradeProposal(
@@ -364,6 +374,18 @@ def windows(
     """Bars given by their closes in ticks of a cent; highs and lows equal them, volumes are 100 lots."""
     filled = volumes if volumes is not None else [100] * len(closes)
     return ListWindows(ProductId(name), closes, highs or closes, lows or closes, filled)
+
+
+def series(closes: Sequence[int], name: str = "BTC-USD", volumes: Sequence[int] | None = None) -> BarSeries:
+    """One minute bars that end at NOW, closes in ticks of a cent; open, high and low equal the close."""
+    ints = np.asarray(closes, dtype=np.int64)
+    lots = np.asarray(volumes if volumes is not None else [100] * len(closes), dtype=np.int64)
+    start = int(NOW.timestamp()) - 60 * len(closes)
+    quiet = np.zeros(len(closes), dtype=np.bool_)
+    scale = Scale(Decimal("0.01"), Decimal("0.00000001"))
+    return BarSeries(
+        ProductId(name), Granularity.ONE_MINUTE, scale, start, ints, ints, ints, ints, lots, quiet
+    )  # fmt: skip
 
 
 def minutes(count: Number) -> timedelta:

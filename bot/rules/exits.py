@@ -1,0 +1,147 @@
+"""Exits: what is to be sold now, and why. They come first in every cycle and are proposals like any other.
+
+Price exits are measured from the position's average fill price and judged by the best bid, which is what a sale would
+fetch. Protective orders resting at the venue do not stop an exit of the bot: execution releases them before it sells.
+Only positions the bot manages are sold, and only what is not already on offer; dust is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from bot.domain.decision import ExitReason, TradeProposal
+from bot.domain.exit_levels import ExitLevels, exit_levels
+from bot.domain.fees import largest_sale
+from bot.domain.holdings import marks_of, sellable, view_of
+from bot.domain.market import Quote
+from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Price, Size
+from bot.domain.order import OrderKind
+from bot.domain.position import Position
+from bot.domain.product import Product, Side, TradingMode
+from bot.domain.snapshot import Snapshot
+from bot.settings.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One position with what is needed to judge it. free: base that may be sold now."""
+
+    position: Position
+    product: Product
+    quote: Quote
+    free: Size
+    levels: ExitLevels
+    snap: Snapshot
+    policy: Policy
+
+    @property
+    def bid(self) -> Price:
+        return self.quote.bid
+
+
+def proposals(snap: Snapshot, policy: Policy, flatten: bool = False) -> tuple[TradeProposal, ...]:
+    """One exit for each position that is due, in the order of the products' ids. flatten: sell everything managed."""
+    held = (_holding(snap, policy, position) for _, position in sorted(snap.state.positions.items()))
+    wanted = (_due(holding, flatten) for holding in held if holding is not None)
+    return tuple(proposal for proposal in wanted if proposal is not None)
+
+
+def _holding(snap: Snapshot, policy: Policy, position: Position) -> Holding | None:
+    """None for what the bot may not, cannot or need not sell; without a bid nothing can be judged."""
+    view = view_of(snap, position.product)
+    if not position.managed or view is None or view.quote is None:
+        return None
+    free = largest_sale(view.product, sellable(snap, position), view.quote.bid)
+    if free is None:
+        return None
+    return Holding(position, view.product, view.quote, free, exit_levels(position), snap, policy)
+
+
+def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
+    if flatten:
+        return _sell(holding, ExitReason.FLATTEN, holding.free)
+    reason = next((reason for reason, due in DUE.items() if due(holding)), None)
+    if reason is not None:
+        return _sell(holding, reason, holding.free)
+    excess = _above_cap(holding)
+    return None if excess is None else _sell(holding, ExitReason.TRIM_TO_CAP, excess)
+
+
+def _stop_loss(holding: Holding) -> bool:
+    return holding.levels.stop is not None and holding.bid <= holding.levels.stop
+
+
+def _trailing_stop(holding: Holding) -> bool:
+    return holding.levels.trail is not None and holding.bid <= holding.levels.trail
+
+
+def _take_profit(holding: Holding) -> bool:
+    return holding.levels.target is not None and holding.bid >= holding.levels.target
+
+
+def _banned(holding: Holding) -> bool:
+    base, now = holding.position.product.base, holding.snap.now
+    return any(ban.product.base == base and now < ban.until for ban in holding.snap.state.bans.values())
+
+
+def _delisting(holding: Holding) -> bool:
+    """Closed by the venue, or restricted on the way out. The gates refuse what cannot be sent, and say so."""
+    product = holding.product
+    return product.mode is TradingMode.CLOSED or "delist" in product.mode_reason.lower()
+
+
+def _max_hold(holding: Holding) -> bool:
+    limit = holding.position.exits.max_hold_minutes
+    return limit is not None and holding.snap.now - holding.position.opened_at >= timedelta(minutes=limit)
+
+
+DUE: Final[dict[ExitReason, Callable[[Holding], bool]]] = {
+    ExitReason.STOP_LOSS: _stop_loss,
+    ExitReason.TRAILING_STOP: _trailing_stop,
+    ExitReason.TAKE_PROFIT: _take_profit,
+    ExitReason.BANNED: _banned,
+    ExitReason.DELISTING: _delisting,
+    ExitReason.MAX_HOLD: _max_hold,
+}
+"""Reasons to sell the whole position; the first that holds is given."""
+
+
+def _above_cap(holding: Holding) -> Size | None:
+    """What lies above the cap per asset, once it is above it by more than the tolerance; None when nothing legal is."""
+    nlv, policy = holding.snap.valuation.nlv, holding.policy
+    rate = marks_of(holding.snap.valuation).get(holding.product.quote)
+    if not policy.exits.trim_to_cap or nlv is None or not nlv.is_positive or rate is None:
+        return None
+    cap = policy.risk.max_per_asset_pct.of(nlv).amount
+    unit = EXACT.multiply(holding.bid.value, rate)
+    worth = EXACT.multiply(holding.position.size.value, unit)
+    tolerated = EXACT.multiply(cap, EXACT.add(ONE, EXACT.divide(policy.exits.trim_tolerance_pct.value, HUNDRED)))
+    if worth <= tolerated:
+        return None
+    excess = EXACT.divide(EXACT.subtract(worth, cap), unit)
+    return largest_sale(holding.product, Size(min(_up(excess, holding.product), holding.free.value)), holding.bid)
+
+
+def _up(amount: Decimal, product: Product) -> Decimal:
+    """One increment more than a whole number of them, so that the trim ends below the cap."""
+    return EXACT.add(amount, product.size_step) if amount > ZERO else ZERO
+
+
+def _sell(holding: Holding, reason: ExitReason, size: Size) -> TradeProposal:
+    position = holding.position
+    return TradeProposal(
+        product=holding.product.id,
+        side=Side.SELL,
+        kind=OrderKind.EXIT,
+        size_quote=holding.product.notional(holding.bid, size),
+        size_base=size,
+        reference=holding.bid,
+        rule=position.rule,
+        conviction=ONE,
+        exits=position.exits,
+        exit_reason=reason,
+    )
