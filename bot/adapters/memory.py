@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 
+from bot.errors import StateCorrupt
 from bot.ports import KillProbe, KillState
 
 GENERATIONS = 3
@@ -28,9 +29,11 @@ class MemoryStorage:
         return sorted({*self.days, *self._packed})
 
     def journal(self, day: str) -> bytes:
-        return bytes(self.days[day]) if day in self.days else gzip.decompress(self._packed[day])
+        return bytes(self.days[day]) if day in self.days else gzip.decompress(self._packed.get(day, b""))
 
     def cut_journal(self, day: str, length: int) -> None:
+        if day not in self.days:
+            raise StateCorrupt(f"journal {day} is packed; only a plain file can have a torn end")
         self.files[f"cut/{day}.{length}"] = bytes(self.days[day][length:])
         del self.days[day][length:]
 

@@ -94,19 +94,23 @@ def _around(lines: Sequence[Line], seq: int) -> tuple[Sequence[Line], Sequence[L
 
 
 def _torn(lines: Sequence[Line]) -> Damage | None:
-    """The damage to cut at: the first one behind the last durable event.
+    """The damage to cut at: the first one behind the last event that is known to have been safe.
 
-    A durable event is synced with all before it, so damage in front of one is no torn end; behind it, a power cut may
-    have dropped or mangled whatever was not synced yet.
+    A durable event with anything written behind it was synced, with all before it, so damage in front of it is no torn
+    end. Behind it, and when it is the very last line, a power cut may have dropped or mangled what was not synced yet.
 
     Raises: StateCorrupt when events that had been safe are damaged.
     """
     damages = [i for i, line in enumerate(lines) if isinstance(line, Damage)]
-    safe = max((i for i, line in enumerate(lines) if isinstance(line, Envelope) and line.payload.durable), default=-1)
+    safe = max((i for i, line in enumerate(lines[:-1]) if _is_durable(line)), default=-1)
     if damages and damages[0] < safe:
-        raise StateCorrupt(f"{lines[damages[0]]}; durable events stand behind it, so this is no torn end")
+        raise StateCorrupt(f"{lines[damages[0]]}; events that had been safe stand behind it, so this is no torn end")
     first = lines[damages[0]] if damages else None
     return first if isinstance(first, Damage) else None
+
+
+def _is_durable(line: Line) -> bool:
+    return isinstance(line, Envelope) and line.payload.durable
 
 
 def _before(lines: Sequence[Line], cut: Damage | None) -> Sequence[Line]:

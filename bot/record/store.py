@@ -87,13 +87,13 @@ class StateStore:
         self._state = found.state
         self._saved_seq = found.state.seq if found.generation == 0 and not found.replayed else -1
         self._day = max(self._storage.journal_days(), default="")
-        self._recovered = found
         if found.fresh:
-            self.record(JournalOpened(genesis, self._account, SCHEMA_VERSION))
+            self._append(JournalOpened(genesis, self._account, SCHEMA_VERSION))
         elif (why := self._storage.read(RENEW)) is not None:
-            self.record(GenesisRenewed(genesis, why.decode()))
+            self._append(GenesisRenewed(genesis, why.decode()))
         self._storage.remove(RENEW)
         self._recall_repeats()
+        self._recovered = found
         return found
 
     def record(self, payload: Payload, cycle_id: str = "", causation: int = 0) -> Envelope:
@@ -103,15 +103,7 @@ class StateStore:
         """
         if self._recovered is None:
             raise StateCorrupt("the journal is not open yet: call open() before record()")
-        origin = Origin(cycle_id, causation, self._config_hash, self._code_version)
-        now = self._clock.now()
-        envelope = sealed(payload, self._state.seq + 1, now, self._state.head, origin)
-        folded = apply(self._state, envelope)
-        day = self._day_of(now)
-        with self._writing():
-            self._storage.append(day, line(envelope), payload.durable)
-        self._state, self._day = folded, day
-        return envelope
+        return self._append(payload, cycle_id, causation)
 
     def record_decision(self, decision: DecisionMade, cycle_id: str, causation: int = 0) -> Envelope | None:
         """Record a cycle's decision; None when it only repeats the NO_TRADE before it, which is then counted.
@@ -167,6 +159,17 @@ class StateStore:
             self._broken = False
         return not self._broken
 
+    def _append(self, payload: Payload, cycle_id: str = "", causation: int = 0) -> Envelope:
+        origin = Origin(cycle_id, causation, self._config_hash, self._code_version)
+        now = self._clock.now()
+        envelope = sealed(payload, self._state.seq + 1, now, self._state.head, origin)
+        folded = apply(self._state, envelope)
+        day = self._day_of(now)
+        with self._writing():
+            self._storage.append(day, line(envelope), payload.durable)
+        self._state, self._day = folded, day
+        return envelope
+
     def _day_of(self, now: datetime) -> str:
         """Day file of an event at `now`; never an older one than the last, so that files stay in order of events."""
         return max(day_id(now), self._day)
@@ -196,7 +199,7 @@ class StateStore:
             self._storage.write(f"corrupt/{REPEATED}", content)
         else:
             if repeated.last_cycle != self._state.last_cycle:
-                self.record(repeated, repeated.last_cycle)
+                self._append(repeated, repeated.last_cycle)
         self._storage.remove(REPEATED)
 
     @contextmanager

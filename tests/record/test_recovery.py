@@ -112,9 +112,10 @@ def test_damage_in_front_of_a_durable_event_is_no_torn_end() -> None:
     position = len(storage.days[DAY]) + 30
     store.record(nothing_done())
     store.record(intent(7))
+    store.record(nothing_done("spread_wide"))
     storage.days[DAY][position] ^= 1
     untouched = contents(storage)
-    with pytest.raises(StateCorrupt, match="durable events stand behind it"):
+    with pytest.raises(StateCorrupt, match="had been safe"):
         store_on(storage)
     assert contents(storage) == untouched
 
