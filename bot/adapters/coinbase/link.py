@@ -1,0 +1,205 @@
+"""One WebSocket connection that stays up by itself: connect, subscribe, watch the heartbeat, reconnect with jitter."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from bot.adapters.coinbase.resolver import Resolver
+from bot.adapters.coinbase.strict_json import NotStrictJson, parse_document
+from bot.adapters.coinbase.wire.frame import FeedRefused, Frame, frame, request
+from bot.errors import CriticalDataUnavailable
+
+HEARTBEATS: Final = "heartbeats"
+FRAME_MAX_BYTES: Final = 32 * 2**20
+_WATCH_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTiming:
+    """Limits of one connection, in wall seconds. retry_min_s keeps two links far below 8 connects a second."""
+
+    open_s: float = 8.0
+    heartbeat_s: float = 5.0
+    retry_min_s: float = 0.5
+    retry_max_s: float = 30.0
+    refused_retry_s: float = 30.0
+    healthy_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """How a connection fares. gaps, reconnects: since start; why_down: what ended the last connection."""
+
+    up: bool
+    reconnects: int
+    gaps: int
+    why_down: str
+
+
+class Dropped(Exception):
+    """The connection is not worth keeping; the message says why."""
+
+
+class Link(ABC):
+    """A connection on the feed's loop. Subclasses say what to subscribe and what frames mean.
+
+    jitter: uniform in [low, high].
+    """
+
+    def __init__(
+        self,
+        name: str,
+        urls: tuple[str, ...],
+        context: ssl.SSLContext,
+        timing: LinkTiming,
+        jitter: Callable[[float, float], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.name = name
+        self._urls = urls
+        self._context = context
+        self._timing = timing
+        self._jitter = jitter
+        self._now = now
+        self._resolver = Resolver()
+        self._socket: ClientConnection | None = None
+        self._expected: int | None = None
+        self._silent = False
+        self._last_beat = 0.0
+        self._failures = 0
+        self._reconnects = -1
+        self._gaps = 0
+        self._why_down = "not connected yet"
+        self.evidence_at: datetime | None = None
+
+    @abstractmethod
+    async def subscribe(self, socket: ClientConnection) -> None:
+        """Send every subscription; the venue hangs up on whoever waits five seconds."""
+
+    @abstractmethod
+    def take(self, found: Frame) -> None:
+        """One frame in sequence. May raise CriticalDataUnavailable, which drops the connection."""
+
+    @abstractmethod
+    def missed(self) -> None:
+        """Frames were lost; what was built from them is void."""
+
+    @abstractmethod
+    async def recover(self, socket: ClientConnection) -> None:
+        """After frames were taken: ask again for what is void. Raises Dropped when that was tried just now."""
+
+    @property
+    def state(self) -> LinkState:
+        return LinkState(self._socket is not None, max(0, self._reconnects), self._gaps, self._why_down)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            began = time.monotonic()
+            wait = await self._once()
+            self._failures = 0 if time.monotonic() - began > self._timing.healthy_s else self._failures + 1
+            await asyncio.sleep(wait if wait is not None else self._retry_s())
+
+    async def barrier(self) -> bool:
+        """Whether every frame sent before this call has been taken: a ping overtakes nothing."""
+        socket = self._socket
+        if socket is None:
+            return False
+        with contextlib.suppress(WebSocketException, OSError):
+            await (await socket.ping())
+            for _ in range(3):  # the reader, woken before us, drains its queue without yielding
+                await asyncio.sleep(0)
+            return self._socket is socket
+        return False
+
+    async def _once(self) -> float | None:
+        """One connection from start to end; the seconds to wait when the end says so."""
+        self._reconnects += 1
+        try:
+            async with asyncio.timeout(self._timing.open_s):
+                socket = await self._open()
+            async with socket:
+                await self._session(socket)
+        except FeedRefused as refused:
+            self._why_down = f"refused: {refused}"
+            return self._jitter(self._timing.refused_retry_s / 2, self._timing.refused_retry_s)
+        except (OSError, TimeoutError, WebSocketException, Dropped, NotStrictJson, CriticalDataUnavailable) as error:
+            silence = f"no heartbeat for {self._timing.heartbeat_s:g} s"
+            self._why_down = silence if self._silent else f"{type(error).__name__}: {error}"[:200]
+        finally:
+            self._socket = None
+            self.evidence_at = None
+            self.missed()
+        return None
+
+    async def _open(self) -> ClientConnection:
+        url = self._urls[max(0, self._failures - 2) % len(self._urls)] if self._failures > 2 else self._urls[0]
+        parts = urlsplit(url)
+        port = parts.port or 443
+        address = await self._resolver.resolve(parts.hostname or "", port, self._timing.open_s)
+        # Resolved by us, verified against the name.
+        return await connect(
+            url,
+            host=address,
+            port=port,
+            ssl=self._context,
+            server_hostname=parts.hostname,
+            open_timeout=self._timing.open_s,
+            close_timeout=1.0,
+            max_size=FRAME_MAX_BYTES,
+            user_agent_header=None,
+        )
+
+    async def _session(self, socket: ClientConnection) -> None:
+        self._expected = None
+        self._silent = False
+        self._last_beat = time.monotonic()
+        self._socket = socket
+        watch = asyncio.create_task(self._watch(socket))
+        try:
+            await socket.send(request("subscribe", HEARTBEATS))
+            await self.subscribe(socket)
+            while True:
+                self._frame(await socket.recv())
+                await self.recover(socket)
+        finally:
+            watch.cancel()
+
+    async def _watch(self, socket: ClientConnection) -> None:
+        """Cut a connection whose heart has stopped: TCP alone may take minutes to notice."""
+        while time.monotonic() - self._last_beat <= self._timing.heartbeat_s:
+            await asyncio.sleep(_WATCH_S)
+        self._silent = True
+        self._socket = None
+        socket.transport.abort()
+
+    def _frame(self, content: str | bytes) -> None:
+        found = frame(parse_document(content.encode() if isinstance(content, str) else content))
+        expected, self._expected = self._expected, found.sequence + 1
+        if expected is not None and found.sequence < expected:
+            self._expected = expected  # late or repeated: its content is old
+            return
+        if expected is not None and found.sequence > expected:
+            self._gaps += 1
+            self.missed()
+        if found.channel == HEARTBEATS:
+            self._last_beat = time.monotonic()
+            self.evidence_at = min(found.at, self._now())
+        else:
+            self.take(found)
+
+    def _retry_s(self) -> float:
+        low = self._timing.retry_min_s
+        return self._jitter(low, min(self._timing.retry_max_s, low * 2 ** min(self._failures, 10)))

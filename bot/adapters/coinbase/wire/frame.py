@@ -1,0 +1,82 @@
+"""WebSocket frames: the envelope, book updates, trades, and the messages we send."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from bot.adapters.coinbase.strict_json import Document
+from bot.adapters.coinbase.wire.read import Fields
+from bot.domain.money import Price
+from bot.domain.product import ProductId, Side
+
+
+class FeedRefused(Exception):
+    """The venue answered with an error frame; the message is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message of a channel. sequence: its place on the connection; at: the venue's time of sending."""
+
+    channel: str
+    sequence: int
+    at: datetime
+    events: tuple[Fields, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LevelChange:
+    """Absolute size at one price; zero removes the level. side: BUY for bids."""
+
+    side: Side
+    price: Decimal
+    size: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    product: ProductId
+    price: Price
+    at: datetime
+
+
+def frame(document: Document) -> Frame:
+    """The envelope. Raises FeedRefused for an error frame, CriticalDataUnavailable for one that cannot be read."""
+    fields = Fields(document, "frame")
+    if fields.raw("type") == "error":
+        raise FeedRefused(fields.text_or("message", "no message")[:200])
+    return Frame(fields.text("channel"), fields.integer("sequence_num"), fields.time("timestamp"), _events(fields))
+
+
+def level_changes(event: Fields) -> Iterator[LevelChange]:
+    """Every change of one level2 event. Raises CriticalDataUnavailable."""
+    for row in event.rows("updates"):
+        side = row.text("side")
+        if side not in ("bid", "offer"):
+            raise row.bad("side", f"must be bid or offer, was {side[:20]!r}")
+        price = row.price("price_level").value
+        yield LevelChange(Side.BUY if side == "bid" else Side.SELL, price, row.amount("new_quantity"))
+
+
+def trades(event: Fields) -> Iterator[Trade]:
+    """Every trade of one market_trades event. Raises CriticalDataUnavailable."""
+    return (Trade(row.product(), row.price("price"), row.time("time")) for row in event.rows("trades"))
+
+
+def request(kind: str, channel: str, products: Iterable[ProductId] = (), token: str = "") -> str:
+    """A subscribe or unsubscribe message: one channel each, products in a stable order, a token where one is needed."""
+    message: dict[str, object] = {"type": kind, "channel": channel}
+    ids: Sequence[str] = sorted(products)
+    if ids:
+        message["product_ids"] = ids
+    if token:
+        message["jwt"] = token
+    return json.dumps(message)
+
+
+def _events(fields: Fields) -> tuple[Fields, ...]:
+    return tuple(fields.rows("events"))
