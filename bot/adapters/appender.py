@@ -25,7 +25,7 @@ class Appender:
         self._torn = True  # what an earlier process left unsynced, and a new file's name, are brought to the disk first
 
     def append(self, line: bytes, durable: bool) -> None:
-        """Append one line; if `durable` it is on the disk when this returns. Raises OSError, and nothing is appended."""
+        """Append one line; if `durable` on the disk when this returns. Raises OSError; then it is not appended."""
         if self._torn:
             self._restore()
         self._torn = True

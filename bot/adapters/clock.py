@@ -18,7 +18,6 @@ from bot.ports import WakeReason
 
 LONGEST_SELECT_S: Final = 3600.0
 UNREACHABLE_S: Final = 5.0
-"""Real seconds a test venue's clock may stay away before a wait gives up."""
 STEP_MS: Final = 250
 
 
@@ -84,11 +83,16 @@ class SteppedClock:
     After each step `barrier` is called, so that the feed's messages of the step are in before anyone decides.
     """
 
-    def __init__(self, url: str, ca_file: str | None, barrier: Callable[[], None]) -> None:
-        """Raises: ConfigError when `url` is not https on this machine; Transient when the venue does not answer."""
+    def __init__(
+        self, url: str, ca_file: str | None, barrier: Callable[[], None], patience_s: float = UNREACHABLE_S
+    ) -> None:
+        """patience_s: real seconds the venue's clock may stay away before a wait gives up.
+
+        Raises: ConfigError when `url` is not https on this machine; Transient when the venue does not answer."""
         self._url = url
         self._client = loopback_client(url, ca_file)
         self._barrier = barrier
+        self._patience_s = patience_s
         self._waker = Waker()
         self._start = self._now = self._time(self._asked("GET", None))
 
@@ -99,7 +103,7 @@ class SteppedClock:
         return (self._now - self._start).total_seconds()
 
     def wait_until(self, when: datetime) -> WakeReason | None:
-        """Raises Transient when the venue's clock stays unreachable for UNREACHABLE_S real seconds."""
+        """Raises Transient when the venue's clock stays away."""
         while (reason := self._waker.wait(0)) is None and self._now < when:
             answer = self._asked("POST", {"until": time_text(when), "max_wall_ms": STEP_MS})
             self._now = max(self._now, self._time(answer))
@@ -116,7 +120,7 @@ class SteppedClock:
         self._waker.close()
 
     def _asked(self, method: str, body: dict[str, object] | None) -> dict[str, object]:
-        give_up = time.monotonic() + UNREACHABLE_S
+        give_up = time.monotonic() + self._patience_s
         while True:
             try:
                 answer = self._client.request(method, self._url, json=body).raise_for_status().json()
