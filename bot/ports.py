@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -149,8 +149,8 @@ class MarketFacts:
 class MarketData(Protocol):
     """Quotes, books and bars of the watched markets, from a feed with REST behind it, or from recorded data."""
 
-    def watch(self, markets: Sequence[ProductId], needed_bars: int) -> None:
-        """The markets to follow from now on and how many closed bars each must have."""
+    def watch(self, needed_bars: Mapping[ProductId, int]) -> None:
+        """The markets to follow from now on, and how many closed bars each must have (0: quotes only)."""
         ...
 
     def refresh(self, now: datetime) -> None:

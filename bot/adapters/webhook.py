@@ -128,6 +128,13 @@ class WebhookCourier:
             raise UnsafeAddress("only https webhooks are called")
         if self._allowed_hosts and host not in self._allowed_hosts:
             raise UnsafeAddress("the webhook's host is not in alerts.allowed_hosts")
-        for found in socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM):
-            if not ipaddress.ip_address(found[4][0]).is_global:
-                raise UnsafeAddress("the webhook's host resolves to a private address")
+        if not all(ipaddress.ip_address(found).is_global for found in _resolved(host, parts.port or 443)):
+            raise UnsafeAddress("the webhook's host is or resolves to a private address")
+
+
+def _resolved(host: str, port: int) -> tuple[str, ...]:
+    """Every address of a host; an address is its own."""
+    try:
+        return (str(ipaddress.ip_address(host)),)
+    except ValueError:
+        return tuple(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))

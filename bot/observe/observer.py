@@ -29,7 +29,7 @@ from bot.observe.ledger import Sweep, residuals
 from bot.observe.markets import LastGood, bars_problem, quote_problem, stale_fraction, view
 from bot.observe.reconcile import Truth, read_account
 from bot.observe.skew import SkewMeter
-from bot.observe.ticks import TickGuard
+from bot.observe.tickguard import TickGuard
 from bot.observe.valuation import Mark, market_of, value
 from bot.ports import AccountReader, Clock, MarketData
 from bot.settings.config import Config
@@ -130,11 +130,16 @@ class Observer:
         found = {}
         for market, product in markets.items():
             facts = self._market.facts(market)
-            quote = quote_problem(facts, now, policy) or self._guard.quote_problem(market, facts, now)
             bars = bars_problem(facts, now, policy) or self._guard.bars_problem(market, facts, now)
+            quote = quote_problem(facts, now, policy) or self._guard.quote_problem(market, facts, now)
             found[market] = view(product, facts, quote, bars)
         self._last_good.update(found)
         return found
+
+    @property
+    def bad_ticks(self) -> Mapping[str, int]:
+        """Ticks held back or rejected so far, by fault."""
+        return self._guard.counts()
 
     @property
     def marks(self) -> Mapping[ProductId, Mark]:

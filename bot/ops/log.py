@@ -26,6 +26,8 @@ class Log(Protocol):
 
     def error(self, event: str, /, **fields: object) -> None: ...
 
+    def critical(self, event: str, /, **fields: object) -> None: ...
+
 
 Fields = MutableMapping[str, Any]
 
@@ -86,7 +88,7 @@ class _Silent:
     def debug(self, _event: str, /, **_fields: object) -> None:
         """Nothing is written."""
 
-    info = warning = error = debug
+    info = warning = error = critical = debug
 
 
 def _trace(error: object) -> str:

@@ -1,0 +1,66 @@
+"""Which observed conditions halt trading now: a pure list of Halts from what the loop knows besides its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from bot.domain.money import decimal_text
+from bot.domain.snapshot import ClockSkew, Halt, Valuation
+from bot.domain.state import HaltCause
+from bot.settings.policy import ClockPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Facts outside the durable state that may halt. Empty texts are conditions that do not hold.
+
+    exit_only: unmet gates at a start with our own orders or positions at stake. pending: unexplained differences.
+    """
+
+    kill: str = ""
+    storage: str = ""
+    auth: str = ""
+    start: str = ""
+    foreign_instance: str = ""
+    shutdown: str = ""
+    exit_only: tuple[str, ...] = ()
+    pending: Mapping[str, Decimal] | None = None
+    valuation: Valuation | None = None
+    skew: ClockSkew | None = None
+
+
+def halts(facts: Conditions, policy: ClockPolicy, now: datetime, since: Mapping[str, datetime]) -> tuple[Halt, ...]:
+    """The halts of these conditions; one that was in force before keeps its beginning.
+
+    since: cause -> when a halt of that cause began.
+    """
+    found = _found(facts, policy)
+    return tuple(Halt(cause, detail, since.get(cause.value, now)) for cause, detail in found)
+
+
+def _found(facts: Conditions, policy: ClockPolicy) -> Iterator[tuple[HaltCause, str]]:
+    simple = (
+        (HaltCause.KILL_SWITCH, facts.kill),
+        (HaltCause.STORAGE, facts.storage),
+        (HaltCause.START_HALTED, facts.start),
+        (HaltCause.FOREIGN_INSTANCE, facts.foreign_instance),
+        (HaltCause.AUTH_DEGRADED, facts.auth),
+        (HaltCause.EXIT_ONLY, "; ".join(facts.exit_only)),
+        (HaltCause.SHUTDOWN, facts.shutdown),
+    )
+    yield from ((cause, detail) for cause, detail in simple if detail)
+    if facts.pending:
+        amounts = ", ".join(f"{decimal_text(amount)} {currency}" for currency, amount in facts.pending.items())
+        yield HaltCause.RECONCILE_PENDING, f"books and exchange differ by {amounts}, not yet explained"
+    if facts.valuation is not None and facts.valuation.nlv is None:
+        yield HaltCause.NLV_UNKNOWN, facts.valuation.problem or "no valuation"
+    if facts.skew is not None and _skewed(facts.skew, policy):
+        limit = policy.no_entries_ms
+        yield HaltCause.CLOCK_SKEW, f"our clock is {facts.skew.ms:+.0f} ms from the exchange's, limit {limit} ms"
+
+
+def _skewed(skew: ClockSkew, policy: ClockPolicy) -> bool:
+    return skew.samples >= policy.min_samples and abs(skew.ms) > float(policy.no_entries_ms)

@@ -1,0 +1,53 @@
+"""Operator commands from the inbox, carried out between observing and deciding; each exactly once."""
+
+from __future__ import annotations
+
+from bot.domain.event import CommandApplied
+from bot.domain.money import Size
+from bot.loop.observation import Observation
+from bot.loop.world import Inbox
+from bot.ports import Clock, Command
+from bot.record.commands import Books, CommandOutcome, CommandRefused, carry_out
+from bot.record.store import StateStore
+from bot.settings.config import Config
+
+
+class CommandDesk:
+    """Takes commands out of the inbox, records what they do, and answers them."""
+
+    def __init__(self, inbox: Inbox, store: StateStore, observation: Observation, clock: Clock) -> None:
+        self._inbox = inbox
+        self._store = store
+        self._observation = observation
+        self._clock = clock
+
+    def carry_out(self, cycle_id: str, config: Config) -> None:
+        """Apply every waiting command, oldest first. Raises StorageFailed."""
+        for command in self._inbox.pending():
+            if command.id in self._store.state.commands:
+                self._inbox.done(command.id, "already applied")
+                continue
+            self._inbox.done(command.id, self._apply(command, cycle_id, config))
+
+    def _apply(self, command: Command, cycle_id: str, config: Config) -> str:
+        try:
+            outcome = carry_out(command, self._books(config))
+        except CommandRefused as error:
+            outcome = CommandOutcome((), f"refused: {error}")
+        result = outcome.result
+        for payload in outcome.payloads:
+            self._store.record(payload, cycle_id)
+        self._store.record(CommandApplied(command.id, command.verb, command.arguments, result), cycle_id)
+        return result
+
+    def _books(self, config: Config) -> Books:
+        truth, marks = self._observation.truth, self._observation.marks
+        balances = truth.balances if truth is not None else {}
+        held = {market: Size(balances[market.base].total) for market in marks if market.base in balances}
+        return Books(
+            state=self._store.state,
+            exclusions=config.universe.exclusions,
+            held=held,
+            marks={market: mark.price for market, mark in marks.items()},
+            now=self._clock.now(),
+        )

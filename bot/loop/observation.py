@@ -1,0 +1,195 @@
+"""The observe move: read the account and the markets, bring the books up to date, and make one Snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from bot.domain.event import Payload, QuarantineBegan
+from bot.domain.order import OrderReport
+from bot.domain.product import Product, ProductId
+from bot.domain.snapshot import Halt, Snapshot
+from bot.execution.engine import ExecutionEngine
+from bot.execution.identity import is_ours
+from bot.execution.report import ActReport, combined
+from bot.loop import upkeep
+from bot.loop.world import Identity, World
+from bot.observe import coldstart, ledger
+from bot.observe.observer import Metadata, Observer, Reading
+from bot.observe.reconcile import Truth, foreign_orders
+from bot.observe.valuation import Mark, market_of
+from bot.record.store import StateStore
+from bot.risk import stops
+from bot.settings.config import Config
+from bot.triggers import regime
+from bot.triggers.check import needed_bars
+from bot.universe.candidates import candidates
+
+REREAD_AFTER: Final = timedelta(milliseconds=500)
+"""A difference that a fill between two reads explains is gone this much later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One finished observation."""
+
+    reading: Reading
+    metadata: Metadata
+    report: ActReport
+
+
+class Observation:
+    """Reads through Observer, applies what it read to the books through ExecutionEngine and StateStore."""
+
+    def __init__(
+        self, config: Config, identity: Identity, world: World, observer: Observer, store: StateStore, tag: str
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._world = world
+        self._observer = observer
+        self._store = store
+        self._tag = tag
+        self.markets: Mapping[ProductId, ProductId] = {}
+        self.truth: Truth | None = None
+        self.needs_opening = False
+
+    @property
+    def marks(self) -> Mapping[ProductId, Mark]:
+        return self._observer.marks
+
+    def configure(self, config: Config) -> None:
+        self._config = config
+
+    def observe(self, cycle_id: str, engine: ExecutionEngine) -> Observed:
+        """Read everything and record what it means for the books.
+
+        Raises: CriticalDataUnavailable, ExchangeError, StorageFailed.
+        """
+        metadata = self._observer.metadata()
+        self.markets = {product.id: product.market for product in metadata.products.values()}
+        watched = self._watched(metadata)
+        self._follow(watched)
+        self._observer.skew()
+        truth = self._observer.account(self._store.state)
+        report = self._applied(truth, engine)
+        report = combined((report, engine.resolve_unknown()))
+        views = self._observer.views(watched)
+        self._open_books(truth, metadata, cycle_id)
+        truth = self._reread_when_unbalanced(truth, engine)
+        self.truth = truth
+        self._record(foreign_orders(self._store.state, truth.reports, self.is_ours), cycle_id)
+        self._record(self._strangers(report), cycle_id)
+        self._record(ledger.check(self._store.state, self._observer.sweep(truth, metadata, self._store.state),
+                                  self._config.policy.state), cycle_id)  # fmt: skip
+        now = self._world.clock.now()
+        valuation = self._observer.valuation(truth, metadata)
+        self._record(upkeep.expiries(self._store.state, now), cycle_id)
+        self._record(upkeep.equity_marks(self._store.state, valuation, now), cycle_id)
+        self._record(upkeep.high_marks(self._store.state, views), cycle_id)
+        self._record(upkeep.pauses_after(report.fills, self._store.state, self._config.policy), cycle_id)
+        performance = stops.performance(self._store.state, valuation)
+        self._record(upkeep.stop_latches(performance, self._store.state, self._config.policy, now), cycle_id)
+        return Observed(Reading(truth, views, valuation, performance), metadata, report)
+
+    def snapshot(self, cycle_id: str, observed: Observed, halts: Sequence[Halt], *, service: bool) -> Snapshot:
+        """The input of the decision, breakers brought up to date with it."""
+        state = self._store.state
+        snap = self._observer.snapshot(cycle_id, observed.reading, halts, state, self.is_ours, service=service)
+        self._record(upkeep.breaker_changes(snap, self._config.policy), cycle_id)
+        return replace(snap, state=self._store.state)
+
+    def is_ours(self, report: OrderReport) -> bool:
+        """Whether an order at the venue is one of ours, attached children included."""
+        orders = self._store.state.orders
+        if report.client_order_id in orders:
+            return True
+        ids = {order.order_id for order in orders.values()}
+        return report.order_id in ids or report.parent_id in ids
+
+    def strange_siblings(self) -> tuple[str, ...]:
+        """Working orders with our prefix that the journal does not know: another instance trades this account."""
+        if self.truth is None:
+            return ()
+        return tuple(
+            report.client_order_id
+            for report in self.truth.reports
+            if not report.status.is_terminal
+            and is_ours(report.client_order_id, self._tag)
+            and report.client_order_id not in self._store.state.orders
+            and not self.is_ours(report)
+        )
+
+    def _watched(self, metadata: Metadata) -> Mapping[ProductId, Product]:
+        """Market -> the listing traded on it: the universe's candidates, and whatever is held."""
+        portfolio = self._config.policy.portfolio
+        held = {position.product for position in self._store.state.positions.values()}
+        held |= {order.product for order in self._store.state.orders.values() if order.state.is_working}
+        if self.truth is not None:
+            owned = (currency for currency, balance in self.truth.balances.items() if balance.total > 0)
+            pricing = (market_of(currency, metadata.products, portfolio) for currency in owned)
+            held |= {market for market in pricing if market is not None}
+        listed = candidates(tuple(metadata.products.values()), self._config.universe, held)
+        found = {product.market: product for product in listed}
+        leader = self._config.policy.regime.product
+        if self._config.policy.regime.enabled and leader in metadata.products:
+            found.setdefault(metadata.products[leader].market, metadata.products[leader])
+        return found
+
+    def _follow(self, watched: Mapping[ProductId, Product]) -> None:
+        policy = self._config.policy
+        usual = needed_bars(policy, policy.data.bar_granularity)
+        leading = max(usual, regime.needed_bars(policy.regime, policy.data.bar_granularity))
+        leader = policy.regime.product if policy.regime.enabled else None
+        self._world.market.watch({market: leading if market == leader else usual for market in watched})
+        self._world.market.refresh(self._world.clock.now())
+
+    def _applied(self, truth: Truth, engine: ExecutionEngine) -> ActReport:
+        if self.needs_opening:
+            return ActReport()
+        return engine.observe_orders(truth.reports, truth.fills, truth.began_at, truth.missing)
+
+    def _open_books(self, truth: Truth, metadata: Metadata, cycle_id: str) -> None:
+        """The first complete read of an account anchors its books; later ones adopt what had no price then."""
+        if not self.needs_opening:
+            return
+        now = self._world.clock.now()
+        past = self._world.exchange.fills_since(now - timedelta(days=self._config.policy.state.rebuild_days))
+        markets = self._bases(truth, metadata)
+        self._record(coldstart.opening(past, truth.balances, markets, self._observer.marks, truth.began_at), cycle_id)
+        self.needs_opening = False
+
+    def _bases(self, truth: Truth, metadata: Metadata) -> Mapping[str, ProductId]:
+        portfolio = self._config.policy.portfolio
+        pairs = ((currency, market_of(currency, metadata.products, portfolio)) for currency in truth.balances)
+        cash = {portfolio.quote_currency, *portfolio.stable_values}
+        return {currency: market for currency, market in pairs if market is not None and currency not in cash}
+
+    def _reread_when_unbalanced(self, truth: Truth, engine: ExecutionEngine) -> Truth:
+        """Books and balances are read one after the other: a second look explains what a fill in between did."""
+        state = self._store.state
+        differs = ledger.residuals(state, truth.balances)
+        known = ledger.pending(state)
+        if not state.ledgers or dict(differs) == dict(known):
+            return truth
+        self._world.clock.wait_until(self._world.clock.now() + REREAD_AFTER)
+        again = self._observer.account(self._store.state)
+        engine.observe_orders(again.reports, again.fills, again.began_at, again.missing)
+        return again
+
+    def _strangers(self, report: ActReport) -> Sequence[Payload]:
+        """A trade on the account that was not ours: its product waits for `bot adopt` or `bot ignore`."""
+        state = self._store.state
+        found = []
+        for fill in report.fills:
+            market = fill.market or fill.product
+            if fill.foreign and market not in state.quarantined and market not in state.ignored:
+                detail = f"somebody else's {fill.side.value} of {fill.size} {market.base} at {fill.price}"
+                found.append(QuarantineBegan(market, detail))
+        return found
+
+    def _record(self, payloads: Iterable[Payload], cycle_id: str) -> None:
+        for payload in tuple(payloads):
+            self._store.record(payload, cycle_id)

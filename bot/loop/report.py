@@ -1,0 +1,234 @@
+"""What each cycle tells the operator: metrics, alerts, one wide log line, heartbeat and status report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from bot.domain.codec import canonical, encode
+from bot.domain.decision import Decision, Outcome, Reason
+from bot.domain.event import AlertRaised, FillBooked
+from bot.domain.money import HUNDRED, decimal_text
+from bot.domain.order import OrderState
+from bot.domain.snapshot import Halt, Snapshot
+from bot.domain.state import HaltCause, State
+from bot.errors import StateCorrupt, StorageFailed
+from bot.execution.report import ActReport, Refusal
+from bot.loop.world import Identity, Operator, World
+from bot.ops.alerts import AlertService, Severity
+from bot.ops.status import CycleRecord, RunFacts, status_report
+from bot.record.store import StateStore
+from bot.settings.config import Config
+
+HEARTBEAT: Final = "heartbeat.json"
+STATUS: Final = "status.json"
+CYCLES: Final = "cycles"
+
+_SEVERITY: Final[Mapping[HaltCause, Severity]] = {
+    HaltCause.RECONCILE_PENDING: Severity.WARNING,
+    HaltCause.STALE_DATA: Severity.WARNING,
+    HaltCause.BREAKER: Severity.WARNING,
+    HaltCause.SHUTDOWN: Severity.INFO,
+}
+"""Every other cause is CRITICAL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One finished cycle, with everything that is worth telling."""
+
+    record: CycleRecord
+    decision: Decision | None
+    snapshot: Snapshot | None
+    halts: tuple[Halt, ...]
+    report: ActReport
+    complete: bool
+    detail: str
+    stage_s: Mapping[str, float]
+
+
+class Reporter:
+    """Turns finished cycles into everything an operator sees."""
+
+    def __init__(
+        self, config: Config, identity: Identity, world: World, operator: Operator, store: StateStore, prefix: str
+    ) -> None:
+        self._config = config
+        self._world = world
+        self._operator = operator
+        self._store = store
+        self._facts = RunFacts(
+            identity.env.value, identity.mode.value, identity.pid, config.config_hash, identity.code_version, prefix
+        )
+        self._alerted: set[str] = set()
+        self.alerts = AlertService(
+            world.storage, world.clock.now, config.policy.alerts, identity.env.value, identity.mode.value, self._record
+        )
+
+    def configure(self, config: Config) -> None:
+        self._config = config
+        facts = self._facts
+        self._facts = RunFacts(
+            facts.env, facts.mode, facts.pid, config.config_hash, facts.code_version, facts.order_prefix
+        )
+
+    def halts_changed(self, halts: tuple[Halt, ...], state: State, now: datetime) -> None:
+        """Fire an alert for every halt in force, resolve those that ended."""
+        in_force = {halt.cause.value: (halt.cause, halt.detail) for halt in halts}
+        in_force |= {latch.name: (latch.cause, latch.detail) for latch in state.latches.values()}
+        for breaker in state.breakers.values():
+            if breaker.open and (breaker.until is None or now < breaker.until):
+                in_force[f"breaker.{breaker.name}"] = (HaltCause.BREAKER, f"{breaker.name}: {breaker.detail}")
+        for name, (cause, detail) in in_force.items():
+            severity = _SEVERITY.get(cause, Severity.CRITICAL)
+            if f"halt.{name}" not in self._alerted:
+                self._alert(f"halt.{name}", severity, f"trading is restricted: {name}", detail)
+                self._alerted.add(f"halt.{name}")
+        for fingerprint in sorted(self._alerted - {f"halt.{name}" for name in in_force}):
+            self.alerts.resolve(fingerprint, "no longer in force")
+            self._alerted.discard(fingerprint)
+        self._operator.courier.nudge()
+
+    def acted(self, report: ActReport) -> None:
+        """Counters, log lines and alerts of one round of acting."""
+        metrics, log = self._operator.metrics, self._operator.log
+        for client_order_id, state in report.changed:
+            metrics.orders.labels(state.value).inc()
+            log.info("order.changed", client_order_id=client_order_id, state=state.value)
+        for refusal in report.refused:
+            metrics.rejections.labels(refusal.reason.value).inc()
+            log.info("order.refused", **_refusal_fields(refusal))
+        for fill in report.fills:
+            log.info("fill.booked", **_fill_fields(fill))
+        metrics.rejections.labels(Reason.EXCHANGE_REJECTED.value).inc(len(report.rejections))
+        for error in report.errors:
+            log.warning("exchange.call_failed", detail=error)
+        for told in notices(report):
+            self.notice(*told)
+
+    def finished(self, cycle: Finished) -> None:
+        """Everything at the end of a cycle. A failing disk is counted and never stops trading's own clean-up."""
+        self._measure(cycle)
+        self._tell(cycle)
+        self.alerts.tick()
+        report = status_report(self._facts, self._store.state, cycle.snapshot, cycle.record, self.alerts.undelivered())
+        try:
+            self._world.storage.write(HEARTBEAT, canonical(cycle.record.as_json()))
+            self._world.storage.write(STATUS, json.dumps(report, indent=1).encode())
+            self._keep_cycle(cycle)
+        except StorageFailed as error:
+            self._operator.log.critical("heartbeat.not_written", detail=str(error))
+        self._operator.publish(report, cycle.complete, cycle.detail)
+        self._operator.heart.alive()
+        self._operator.courier.nudge()
+
+    def _measure(self, cycle: Finished) -> None:
+        metrics, state, snap = self._operator.metrics, self._store.state, cycle.snapshot
+        metrics.cycles.labels(cycle.record.outcome).inc()
+        if cycle.record.outcome == Outcome.NO_TRADE.value:
+            metrics.no_trade.labels(cycle.record.reason or "none").inc()
+        for stage, seconds in cycle.stage_s.items():
+            metrics.cycle_seconds.labels(stage).observe(seconds)
+        metrics.kill_switch.set(any(halt.cause is HaltCause.KILL_SWITCH for halt in cycle.halts))
+        metrics.unknown_orders.set(sum(1 for order in state.orders.values() if order.state is OrderState.UNKNOWN))
+        if snap is None:
+            return
+        metrics.residuals(snap.residuals, state.ledgers)
+        nlv = snap.valuation.nlv
+        if nlv is not None and nlv.is_positive:
+            metrics.equity.set(float(nlv.amount))
+            held = sum(float(part.value) for part in snap.valuation.parts if part.source in ("quote", "last_good"))
+            metrics.exposure.labels("total").set(held * float(HUNDRED) / float(nlv.amount))
+
+    def _tell(self, cycle: Finished) -> None:
+        decision, report = cycle.decision, cycle.report
+        self._operator.log.info(
+            "cycle.completed",
+            cycle_id=cycle.record.cycle_id,
+            outcome=cycle.record.outcome,
+            reason=cycle.record.reason,
+            detail=cycle.detail,
+            regime=decision.regime.value if decision is not None else None,
+            eligible=len(decision.eligible) if decision is not None else 0,
+            triggers=len(decision.triggers) if decision is not None else 0,
+            proposals=len(decision.evaluated) if decision is not None else 0,
+            approved=len(decision.approved) if decision is not None else 0,
+            placed=len(report.placed),
+            cancelled=len(report.cancelled),
+            fills=len(report.fills),
+            positions=len(self._store.state.positions),
+            halts=[halt.cause.value for halt in cycle.halts],
+            config_hash=self._facts.config_hash[:8],
+            stage_ms={name: round(seconds * 1000, 1) for name, seconds in cycle.stage_s.items()},
+        )
+
+    def _keep_cycle(self, cycle: Finished) -> None:
+        """The newest decisions in full, for `bot explain`; bounded."""
+        if cycle.decision is None:
+            return
+        storage = self._world.storage
+        storage.write(f"{CYCLES}/{cycle.record.cycle_id}.json", canonical(encode(cycle.decision)))
+        names = storage.names(CYCLES)
+        for name in names[: max(0, len(names) - self._config.policy.state.cycles_kept)]:
+            storage.remove(f"{CYCLES}/{name}")
+
+    def _alert(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
+        if self.alerts.fire(fingerprint, severity, title, detail):
+            self._operator.metrics.alerts.labels(severity.value).inc()
+            self._operator.log.warning("alert.raised", fingerprint=fingerprint, severity=severity.value, detail=detail)
+
+    def notice(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
+        """Tell the operator of something that happened and is over."""
+        self.alerts.notice(fingerprint, severity, title, detail)
+        self._operator.metrics.alerts.labels(severity.value).inc()
+        self._operator.log.warning("alert.raised", fingerprint=fingerprint, severity=severity.value, detail=detail)
+        self._operator.courier.nudge()
+
+    def _record(self, raised: AlertRaised) -> object:
+        try:
+            return self._store.record(raised)
+        except StateCorrupt:
+            return None  # the journal never opened: the outbox carries the alert all the same
+
+
+Notice = tuple[str, Severity, str, str]
+
+
+def notices(report: ActReport) -> Iterator[Notice]:
+    """What an operator must hear of one round of acting: fingerprint, severity, title, detail."""
+    for item in report.rejections:
+        title = f"{item.product}: the exchange refused an order"
+        yield f"rejected.{item.product}.{item.reason}", Severity.WARNING, title, f"{item.reason} {item.message}"
+    for mismatch in report.mismatches:
+        detail = f"{mismatch.what}: ours {mismatch.ours}, theirs {mismatch.theirs}; theirs was taken"
+        yield f"mismatch.{mismatch.what}", Severity.WARNING, "books and exchange differed", detail
+    for client_order_id in report.unknown:
+        detail = f"no usable answer for {client_order_id}; it counts as full exposure until it is found"
+        yield f"unknown.{client_order_id}", Severity.CRITICAL, "the fate of an order is unknown", detail
+    for name in report.latched:
+        detail = f"{name}: look at why, then `bot resume --latch {name}`"
+        yield f"latched.{name}", Severity.CRITICAL, "a governor stopped trading", detail
+
+
+def _refusal_fields(refusal: Refusal) -> dict[str, str]:
+    return {
+        "product": refusal.product,
+        "side": refusal.side.value,
+        "kind": refusal.kind.value,
+        "reason": refusal.reason.value,
+        "detail": refusal.detail,
+    }
+
+
+def _fill_fields(fill: FillBooked) -> dict[str, object]:
+    return {
+        "product": fill.product,
+        "side": fill.side.value,
+        "price": str(fill.price),
+        "size": str(fill.size),
+        "fee": decimal_text(fill.fee),
+        "foreign": fill.foreign,
+    }

@@ -1,0 +1,437 @@
+"""TradingLoop: observe, decide, act, record; one cycle at a time, on time, and out again without leaving a mess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from bot.decide import decide
+from bot.domain.decision import Decision, Outcome, Reason
+from bot.domain.event import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    HysteresisMoved,
+    RunStarted,
+    RunStopped,
+)
+from bot.domain.order import OrderKind
+from bot.domain.product import Product
+from bot.domain.snapshot import Snapshot
+from bot.domain.state import HaltCause
+from bot.errors import (
+    AuthRefused,
+    BotError,
+    CriticalDataUnavailable,
+    ExchangeError,
+    LockHeld,
+    RateLimited,
+    StateCorrupt,
+    StorageFailed,
+)
+from bot.execution.controls import Controls, Venue
+from bot.execution.engine import ExecutionEngine
+from bot.execution.identity import account_tag
+from bot.execution.report import ActReport, combined
+from bot.loop import upkeep
+from bot.loop.desk import CommandDesk
+from bot.loop.guard import KILL_RECHECK, Guard
+from bot.loop.observation import Observation, Observed
+from bot.loop.report import Finished, Reporter
+from bot.loop.schedule import Schedule
+from bot.loop.words import decision_made
+from bot.loop.world import Identity, Operator, World
+from bot.observe.observer import Observer
+from bot.ops.alerts import Severity
+from bot.ops.status import CycleRecord
+from bot.ports import KillState, WakeReason
+from bot.record.store import StateStore
+from bot.risk import approval
+from bot.risk.halts import Protective
+from bot.settings.config import Config
+
+SHUTDOWN_S: Final = timedelta(seconds=18)
+"""Of trading time for cancels to be proven at a shutdown; the process has 20 s to be gone."""
+FEE_UNIT: Final = Decimal("0.01")
+"""Rounding that a fee may show above what was assumed, in quote currency."""
+KILL_SWEEP: Final = timedelta(seconds=2)
+
+
+class Wanted(Enum):
+    """What the process around the loop asked for."""
+
+    RUN = "run"
+    STOP = "stop"
+    STOP_NOW = "stop_now"
+
+
+class TradingLoop:
+    """The one long-running loop. Everything that differs between live, paper and backtest comes in through `world`."""
+
+    def __init__(self, config: Config, identity: Identity, world: World, operator: Operator) -> None:
+        self._config = config
+        self._identity = identity
+        self._world = world
+        self._operator = operator
+        self._tag = account_tag(identity.portfolio, identity.env, identity.mode)
+        self.store = StateStore(world.storage, world.clock, config.config_hash, identity.code_version, identity.account)
+        observer = Observer(world.exchange, world.market, world.clock, config, identity.env, identity.mode)
+        self._observation = Observation(config, identity, world, observer, self.store, self._tag)
+        self.guard = Guard(config, world, self.store, self._observation)
+        self._engine = ExecutionEngine(
+            Venue(world.exchange, world.market, world.clock), self._controls(), self.store, config.policy, self._tag
+        )
+        self._reporter = Reporter(config, identity, world, operator, self.store, self._tag)
+        self._desk = CommandDesk(operator.inbox, self.store, self._observation, world.clock)
+        self._schedule = Schedule(world.clock, world.rng)
+        self._wanted = Wanted.RUN
+        self._stop_why = ""
+        self._new_config: Callable[[], Config | None] = _unchanged
+        self._count = 0
+        self._stage_s: dict[str, float] = {}
+        self.last: CycleRecord | None = None
+
+    # ------------------------------------------------------------------------------------------------ from outside
+
+    def open(self) -> None:
+        """Recover durable state and take up the configuration. State that cannot be trusted starts the loop halted.
+
+        Raises: StorageFailed.
+        """
+        try:
+            found = self.store.open(self._identity.genesis)
+        except StateCorrupt as error:
+            self.guard.flags.start = f"{error}; nothing was changed, see `bot state verify`"
+            self._reporter.notice("state.corrupt", Severity.CRITICAL, "durable state cannot be trusted", str(error))
+            return
+        for problem in found.problems:
+            self._reporter.notice("state.recovered", Severity.WARNING, "state was recovered with losses", problem)
+        self.store.use_config(self._config.config_hash, self._config.policy.risk.cost_method)
+        self.store.record(RunStarted(self._identity.env.value, self._identity.mode.value, self._identity.venue))
+        self._observation.needs_opening = self.store.state.fill_cursor is None
+
+    def stop(self, why: str) -> None:
+        """End the loop; a second call stops waiting for proof. Callable from a signal handler."""
+        self._wanted = Wanted.STOP if self._wanted is Wanted.RUN else Wanted.STOP_NOW
+        self._stop_why = self._stop_why or why
+        self._world.clock.wake(WakeReason.SIGNAL)
+
+    def reload(self, load: Callable[[], Config | None]) -> None:
+        """Take up the configuration `load` gives, before the next cycle; None keeps the running one."""
+        self._new_config = load
+        self._world.clock.wake(WakeReason.SIGNAL)
+
+    @property
+    def stopping(self) -> bool:
+        return self._wanted is not Wanted.RUN
+
+    def run(self, *, once: bool = False) -> int:
+        """Cycle until stopped (or once); answers the exit code. Raises LockHeld when the lock was lost."""
+        self._operator.heart.ready("observing")
+        while not self.stopping:
+            self._reconfigure()
+            self.run_cycle()
+            if once:
+                return self._leave_after_one()
+            self._wait()
+        return self._shut_down()
+
+    # ------------------------------------------------------------------------------------------------------- a cycle
+
+    def run_cycle(self, *, service: bool = False) -> CycleRecord:
+        """One whole cycle; every refusal and failure ends it with a recorded outcome and reason."""
+        started = self._world.clock.now()
+        self._count += 1
+        self._stage_s = {}
+        cycle_id = f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}-{self._count}"
+        if not self._world.storage.lock_held():
+            raise LockHeld("the lock file was taken away from this process; another instance may run")
+        finished = self._guarded(cycle_id, started, service)
+        self.last = finished.record
+        self._reporter.halts_changed(finished.halts, self.store.state, self._world.clock.now())
+        self._reporter.finished(finished)
+        return finished.record
+
+    def _guarded(self, cycle_id: str, started: datetime, service: bool) -> Finished:
+        """The edge at which every error becomes a cycle's outcome."""
+        try:
+            if self.guard.flags.start:
+                return self._ended(cycle_id, started, Outcome.HALTED, Reason.HALTED, self.guard.flags.start)
+            return self._cycle(cycle_id, started, service)
+        except CriticalDataUnavailable as error:
+            return self._refused(cycle_id, started, Reason.DATA_UNAVAILABLE, str(error), "api_errors")
+        except AuthRefused as error:
+            self.guard.flags.auth = str(error)
+            return self._refused(cycle_id, started, Reason.EXIT_ONLY, str(error), "api_errors")
+        except RateLimited as error:
+            return self._refused(cycle_id, started, Reason.RATE_BUDGET, str(error), "rate_limited")
+        except ExchangeError as error:
+            return self._refused(cycle_id, started, Reason.DATA_UNAVAILABLE, str(error), "api_errors")
+        except StorageFailed as error:
+            return self._without_disk(cycle_id, started, error)
+        except Exception as error:
+            self._operator.log.critical("cycle.failed", cycle_id=cycle_id, exc_info=error)
+            return self._refused(cycle_id, started, None, f"{type(error).__name__}: {error}", "exceptions")
+
+    def _cycle(self, cycle_id: str, started: datetime, service: bool) -> Finished:
+        kill = self.guard.look_at_kill()
+        facts = self.guard.conditions(kill)
+        if self.store.broken and not self.store.probe():
+            raise StorageFailed("the data directory still cannot be written")
+        self.guard.settle_halts(facts, cycle_id)
+        first = self._cancel_what_halts_forbid(kill)
+        with self._stage("commands"):
+            self._desk.carry_out(cycle_id, self._config)
+        with self._stage("observe"):
+            observed = self._observation.observe(cycle_id, self._engine)
+        self._hit_breakers(observed.report, cycle_id)
+        snapshot = self._concluded(cycle_id, observed, service)
+        with self._stage("decide"):
+            decision = decide(snapshot, self._config)
+        self._note(decision, cycle_id, service)
+        acted = self._act(decision, snapshot, observed, kill)
+        self._hit_breakers(acted, cycle_id)
+        report = combined((first, observed.report, acted))
+        self._reporter.acted(report)
+        with self._stage("record"):
+            self.store.save()
+        outcome = Outcome.TRADED if acted.traded and decision.outcome is not Outcome.HALTED else decision.outcome
+        if outcome is Outcome.TRADED and not acted.traded:
+            outcome = Outcome.NO_TRADE
+        reason = decision.reason if outcome is decision.outcome or outcome is Outcome.NO_TRADE else None
+        return self._finish(cycle_id, started, outcome, reason, decision.detail, decision, snapshot, report)
+
+    def _concluded(self, cycle_id: str, observed: Observed, service: bool) -> Snapshot:
+        """The snapshot under the halts that hold after everything was read."""
+        self.guard.flags.auth = ""
+        probe = self._observation.snapshot(cycle_id, observed, (), service=service)
+        self.guard.snapshot = probe
+        self.guard.latch_foreign_instance(self._observation.strange_siblings(), cycle_id)
+        kill = self.guard.look_at_kill()
+        halts = self.guard.settle_halts(self.guard.conditions(kill), cycle_id)
+        if not kill.active and not probe.residuals:
+            self.guard.flags.killed = False
+        snapshot = replace(probe, halts=halts, state=self.store.state, canary=self.guard.flags.canary)
+        self.guard.snapshot = snapshot
+        return snapshot
+
+    def _note(self, decision: Decision, cycle_id: str, service: bool) -> None:
+        """The decision's record and its memory. A service cycle that decided nothing leaves the idle streak alone."""
+        if not service or decision.evaluated:
+            self.store.record_decision(decision_made(decision), cycle_id)
+        if decision.hysteresis:
+            self.store.record(HysteresisMoved(decision.hysteresis), cycle_id)
+        for wanted in approval.requests(decision, self.store.state, self._config.policy.risk):
+            self.store.record(ApprovalAsked(wanted), cycle_id)
+            self._reporter.notice(
+                f"approval.{wanted.id}", Severity.WARNING, "a trade waits for your word",
+                f"`bot approve {wanted.id}`: {wanted.side.value} {wanted.product} for {wanted.size_quote}",
+            )  # fmt: skip
+        for granted in approval.used(decision.evaluated, self.store.state, decision.at):
+            self.store.record(ApprovalAnswered(granted.id, "used", cycle_id), cycle_id)
+
+    def _act(self, decision: Decision, snapshot: Snapshot, observed: Observed, kill: KillState) -> ActReport:
+        with self._stage("act"):
+            second = self._cancel_what_halts_forbid(kill)
+            if self.guard.permission().protective is Protective.FLATTEN:
+                listed = observed.metadata.products.values()
+                products: dict[str, Product] = {item.market: item for item in listed if item.alias is None}
+                done = self._engine.flatten(products, snapshot.fees)
+            else:
+                done = self._engine.execute(decision, snapshot)
+            report = combined((second, done))
+        with self._stage("settle"):
+            settled = self._engine.settle(snapshot)
+        self._record_pauses(settled)
+        return combined((report, settled))
+
+    def _record_pauses(self, report: ActReport) -> None:
+        for payload in upkeep.pauses_after(report.fills, self.store.state, self._config.policy):
+            self.store.record(payload)
+
+    def _cancel_what_halts_forbid(self, kill: KillState) -> ActReport:
+        """Working orders that the halts do not allow are asked to go, again and again until they are gone."""
+        kinds = self.guard.cancel_kinds()
+        working = any(o.kind in kinds and o.state.is_working for o in self.store.state.orders.values())
+        if not kinds or not (working or kill.active):
+            return ActReport()
+        patience = timedelta(seconds=10) if kill.active else KILL_SWEEP
+        why = "kill switch" if kill.active else "halted"
+        cleared = self._engine.cancel_all(kinds, self._world.clock.now() + patience, why, self._hurried)
+        return cleared.report
+
+    # ------------------------------------------------------------------------------------------- cycles that refuse
+
+    def _refused(self, cycle_id: str, started: datetime, reason: Reason | None, detail: str, breaker: str) -> Finished:
+        """A cycle that could not decide: counted, orders still served as far as reads allow."""
+        try:
+            now = self._world.clock.now()
+            changed = upkeep.breaker_hit(breaker, self.store.state, self._config.policy, now, detail[:120])
+            if changed is not None:
+                self.store.record(changed, cycle_id)
+            facts = self.guard.conditions(self.guard.look_at_kill())
+            self.guard.settle_halts(facts, cycle_id)
+            report = self._engine.manage_open_orders(None)
+            self._reporter.acted(report)
+            self.store.save()
+        except (StorageFailed, StateCorrupt) as error:
+            return self._without_disk(cycle_id, started, error)
+        outcome = Outcome.ERROR if reason is None else Outcome.NO_TRADE
+        if any(halt.cause is HaltCause.KILL_SWITCH for halt in self.guard.halts):
+            outcome, reason = Outcome.HALTED, Reason.KILL_SWITCH
+        return self._ended(cycle_id, started, outcome, reason, detail, report)
+
+    def _without_disk(self, cycle_id: str, started: datetime, error: BotError) -> Finished:
+        """The journal cannot be written: nothing is entered, our entries are cancelled, exits wait for the disk."""
+        report = ActReport()
+        try:
+            deadline = self._world.clock.now() + KILL_SWEEP
+            report = self._engine.cancel_all((OrderKind.ENTRY,), deadline, "storage failed", self._hurried).report
+        except StorageFailed as again:
+            self._operator.log.critical("cancel.not_recorded", detail=str(again))
+        self._reporter.notice("storage.failed", Severity.CRITICAL, "durable state cannot be written", str(error))
+        return self._ended(cycle_id, started, Outcome.HALTED, Reason.STORAGE_FAILED, str(error), report)
+
+    def _ended(
+        self, cycle_id: str, started: datetime, outcome: Outcome, reason: Reason | None, detail: str,
+        report: ActReport | None = None,
+    ) -> Finished:  # fmt: skip
+        return self._finish(cycle_id, started, outcome, reason, detail, None, None, report or ActReport())
+
+    def _finish(
+        self, cycle_id: str, started: datetime, outcome: Outcome, reason: Reason | None, detail: str,
+        decision: Decision | None, snapshot: Snapshot | None, report: ActReport,
+    ) -> Finished:  # fmt: skip
+        record = CycleRecord(
+            cycle_id, started, self._world.clock.now(), outcome.value, reason.value if reason is not None else "",
+            self._config.config_hash,
+        )  # fmt: skip
+        return Finished(
+            record, decision, snapshot or self.guard.snapshot, self.guard.halts, report, snapshot is not None, detail,
+            dict(self._stage_s),
+        )  # fmt: skip
+
+    def _hit_breakers(self, report: ActReport, cycle_id: str) -> None:
+        """Count what one round of acting says about the venue and our own assumptions."""
+        policy, hits = self._config.policy, []
+        hits += [("api_errors", error) for error in report.errors]
+        hits += [("rate_limited", "429")] * report.rate_limited
+        hits += [("rejections", f"{item.product} {item.reason}") for item in report.rejections]
+        hits += [("reconcile_mismatch", item.what) for item in report.mismatches]
+        for item in report.measured:
+            if item.slippage_bps > policy.execution.max_slippage_bps:
+                hits.append(("slippage", f"{item.client_order_id} {item.slippage_bps:.1f} bps"))
+            if item.actual_fee > item.expected_fee + FEE_UNIT:
+                hits.append(("fee_above_assumed", f"{item.client_order_id} {item.actual_fee}"))
+        for kind, detail in hits:
+            changed = upkeep.breaker_hit(kind, self.store.state, policy, self._world.clock.now(), detail[:120])
+            if changed is not None:
+                self.store.record(changed, cycle_id)
+        if report.auth_refused:
+            self.guard.flags.auth = "the exchange refused the key for an order"
+
+    # ------------------------------------------------------------------------------------------------------- waiting
+
+    def _wait(self) -> None:
+        """Until the next scheduled cycle; wakes serve orders and fills in between."""
+        due = self._schedule.next_cycle(self._config.policy)
+        while not self.stopping:
+            now = self._world.clock.now()
+            if now >= due:
+                return
+            soonest = min(time for time in (due, self._engine.next_timer(), self._recheck()) if time is not None)
+            woken = self._world.clock.wait_until(max(now, soonest)) if soonest > now else None
+            self._operator.heart.alive()
+            if self.stopping or (self._new_config is not _unchanged and woken is WakeReason.SIGNAL):
+                return
+            if woken is not None or self._world.clock.now() < due:
+                self.run_cycle(service=True)
+
+    def _recheck(self) -> datetime | None:
+        """While killed, look again soon as long as anything of ours may still work."""
+        if not self.guard.flags.killed:
+            return None
+        working = any(order.state.is_working for order in self.store.state.orders.values())
+        return self._world.clock.now() + (KILL_RECHECK if working else KILL_SWEEP)
+
+    def _reconfigure(self) -> None:
+        load, self._new_config = self._new_config, _unchanged
+        config = load()
+        if config is None:
+            return
+        self._config = config
+        for part in (self._observation, self.guard, self._reporter):
+            part.configure(config)
+        self._engine.configure(config.policy)
+        self.store.use_config(config.config_hash, config.policy.risk.cost_method)
+
+    # -------------------------------------------------------------------------------------------------------- leaving
+
+    def _leave_after_one(self) -> int:
+        """`--once`: GTD orders stay to their expiry; a kill is exit 6."""
+        killed = self.last is not None and self.last.reason == Reason.KILL_SWITCH.value
+        code = 6 if killed else 0
+        self._close("--once", code, ())
+        return code
+
+    def _shut_down(self) -> int:
+        """Cancel as the policy says and see it gone, take late fills, save. 7 when orders may still work."""
+        self._operator.heart.stopping(self._stop_why)
+        left: tuple[str, ...] = ()
+        try:
+            if not self.guard.flags.start:
+                deadline = self._world.clock.now() + SHUTDOWN_S
+                cleared = self._engine.shutdown(deadline, self._hurried)
+                left = cleared.left
+                self._reporter.acted(cleared.report)
+        except (BotError, OSError) as error:
+            self._operator.log.critical("shutdown.incomplete", exc_info=error)
+            left = tuple(o.client_order_id for o in self.store.state.orders.values() if o.state.is_working)
+        code = 7 if left else 0
+        severity = Severity.CRITICAL if left else Severity.INFO
+        detail = f"orders that may still work: {', '.join(left)}" if left else "no order of ours is working"
+        self._reporter.notice("shutdown", severity, f"the bot stopped ({self._stop_why})", detail)
+        self._close(self._stop_why, code, left)
+        return code
+
+    def _close(self, why: str, code: int, left: tuple[str, ...]) -> None:
+        try:
+            if not self.guard.flags.start:
+                self.store.flush()
+                self.store.record(RunStopped(why, code, left))
+                self.store.save()
+        except StorageFailed as error:
+            self._operator.log.critical("state.not_saved", detail=str(error))
+        self._operator.log.info("run.stopped", why=why, exit_code=code, still_working=list(left))
+
+    def _hurried(self) -> bool:
+        return self._wanted is Wanted.STOP_NOW
+
+    def _controls(self) -> Controls:
+        guard = self.guard
+        return Controls(
+            kill=self._world.storage.kill_state,
+            permits=guard.permits,
+            storage_healthy=guard.storage_healthy,
+            reapprove=guard.reapprove,
+            agrees=guard.agrees,
+            market_of=guard.market_of,
+            spread_limit=guard.spread_limit,
+        )
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        before = self._world.clock.monotonic()
+        try:
+            yield
+        finally:
+            self._stage_s[name] = self._world.clock.monotonic() - before
+            self._operator.heart.alive()
+
+
+def _unchanged() -> Config | None:
+    return None

@@ -1,0 +1,104 @@
+"""What time and observation make due in the books: periods, peaks, stops, expiries, breakers, cooldowns, marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from bot.domain.event import (
+    ApprovalAnswered,
+    BanEnded,
+    BreakerChanged,
+    CooldownBegan,
+    FillBooked,
+    LatchSet,
+    Payload,
+    PositionMarked,
+)
+from bot.domain.order import OrderKind
+from bot.domain.product import ProductId, Side
+from bot.domain.snapshot import MarketView, Performance, Snapshot, Valuation
+from bot.domain.state import State
+from bot.risk import breakers, cooldowns, stops
+from bot.settings.policy import Policy
+
+Record = Callable[[Payload], object]
+
+
+def expiries(state: State, now: datetime) -> Iterator[Payload]:
+    """Bans, approvals and period latches whose time is over."""
+    yield from (BanEnded(ban.product, "expired") for ban in state.bans.values() if ban.until <= now)
+    yield from (
+        ApprovalAnswered(item.id, "expired", "time") for item in state.approvals.values() if item.expires_at <= now
+    )
+    yield from stops.ended(state, now)
+
+
+def equity_marks(state: State, valuation: Valuation, now: datetime) -> Iterator[Payload]:
+    """New day or week, new peak."""
+    yield from stops.rolled(state, valuation, now)
+    peak = stops.peak(state, valuation)
+    if peak is not None:
+        yield peak
+
+
+def stop_latches(performance: Performance, state: State, policy: Policy, now: datetime) -> tuple[LatchSet, ...]:
+    """Loss stops reached just now."""
+    return tuple(LatchSet(latch) for latch in stops.breaches(performance, state, policy.risk, now))
+
+
+def high_marks(state: State, views: Mapping[ProductId, MarketView]) -> Iterator[PositionMarked]:
+    """New highest bids of positions with a trailing stop."""
+    for market, position in state.positions.items():
+        view = views.get(market)
+        if view is None or view.quote is None or position.exits.trailing_stop_pct is None:
+            continue
+        if position.high_mark is None or view.quote.bid > position.high_mark:
+            yield PositionMarked(market, view.quote.bid)
+
+
+def breaker_changes(snap: Snapshot, policy: Policy) -> tuple[BreakerChanged, ...]:
+    """Breakers that the snapshot trips, keeps open or closes."""
+    return tuple(BreakerChanged(state) for state in breakers.observed(snap, policy))
+
+
+def breaker_hit(kind: str, state: State, policy: Policy, now: datetime, detail: str) -> BreakerChanged | None:
+    """The breaker `kind` after one more counted event; None when nothing changed."""
+    before = state.breakers.get(kind) or breakers.closed(kind)
+    after = breakers.hit(before, now, breakers.breaker_policy(policy.risk.breakers, kind), detail)
+    return BreakerChanged(after) if after != before else None
+
+
+def pauses_after(fills: Iterable[FillBooked], state: State, policy: Policy) -> Iterator[CooldownBegan]:
+    """Cooldowns that booked fills of ours begin, the loss streak included.
+
+    state: after the fills were booked. A sale at a loss by a protective order, or by an exit whose reason was a stop,
+    is a stop-out.
+    """
+    for fill in fills:
+        if fill.foreign:
+            continue
+        market = fill.market or fill.product
+        pause = cooldowns.after_fill(market, fill.at, _stopped_out(fill, state), policy.risk)
+        if pause is not None:
+            yield CooldownBegan(pause)
+        if fill.side is Side.SELL and _lost(fill):
+            streak = cooldowns.after_streak(state.loss_streak, fill.at, policy.risk)
+            if streak is not None and market not in state.positions:
+                yield CooldownBegan(streak)
+
+
+def _stopped_out(fill: FillBooked, state: State) -> bool:
+    if fill.side is not Side.SELL or not _lost(fill):
+        return False
+    order = state.orders.get(fill.client_order_id)
+    if order is None:
+        return False
+    intent = state.intents.get(order.intent)
+    stopped = intent is not None and "stop" in intent.why
+    return order.kind is OrderKind.PROTECTIVE or stopped
+
+
+def _lost(fill: FillBooked) -> bool:
+    return fill.realised is not None and fill.realised < Decimal(0)

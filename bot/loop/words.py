@@ -1,0 +1,88 @@
+"""A Decision in the journal's words: what was wanted, what was said to it, and why, as plain texts and numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from bot.domain.decision import Allow, Approved, Clamp, Decision, Evaluated, TradeProposal, Trigger, Verdict
+from bot.domain.event import DecisionMade
+from bot.domain.money import decimal_text
+
+
+def decision_made(decision: Decision) -> DecisionMade:
+    """The one record of a cycle's decision."""
+    excluded = Counter(exclusion.reason.value for exclusion in decision.excluded)
+    return DecisionMade(
+        outcome=decision.outcome.value,
+        reason=decision.reason.value if decision.reason is not None else "",
+        detail=decision.detail,
+        regime=decision.regime.value,
+        proposals=tuple(_proposal(item) for item in decision.evaluated),
+        verdicts=tuple(row for item in decision.evaluated for row in _verdicts(item)),
+        eligible=len(decision.eligible),
+        triggers=tuple(_trigger(trigger) for trigger in decision.triggers),
+        excluded=dict(sorted(excluded.items())),
+    )
+
+
+def _proposal(item: Evaluated) -> Mapping[str, str]:
+    want = item.proposal
+    row = {
+        "product": want.product,
+        "side": want.side.value,
+        "kind": want.kind.value,
+        "rule": want.rule,
+        "size_quote": decimal_text(want.size_quote.amount),
+        "reference": str(want.reference),
+        "conviction": decimal_text(want.conviction),
+    }
+    return row | _exit_fields(want) | _approved_fields(item.approved)
+
+
+def _exit_fields(want: TradeProposal) -> dict[str, str]:
+    fields = {}
+    if want.size_base is not None:
+        fields["size_base"] = str(want.size_base)
+    if want.exit_reason is not None:
+        fields["exit_reason"] = want.exit_reason.value
+    return fields
+
+
+def _approved_fields(approved: Approved | None) -> dict[str, str]:
+    if approved is None:
+        return {"approved": "no"}
+    return {
+        "approved": "yes",
+        "size": str(approved.size),
+        "worst_price": str(approved.worst_price),
+        "worst_quote": decimal_text(approved.worst_quote.amount),
+    }
+
+
+def _verdicts(item: Evaluated) -> list[Mapping[str, str]]:
+    """What gates said beyond a plain yes; a full table is kept with the cycle's inputs."""
+    return [
+        {"product": item.proposal.product, "gate": result.gate, **_said(result.verdict)}
+        for result in item.results
+        if not isinstance(result.verdict, Allow)
+    ]
+
+
+def _said(verdict: Verdict) -> dict[str, str]:
+    if isinstance(verdict, Allow):
+        return {"verdict": "allow"}
+    if isinstance(verdict, Clamp):
+        to = decimal_text(verdict.size_quote.amount)
+        return {"verdict": "clamp", "to": to, "reason": verdict.reason.value, "detail": verdict.detail}
+    return {"verdict": "reject", "reason": verdict.reason.value, "detail": verdict.detail}
+
+
+def _trigger(trigger: Trigger) -> Mapping[str, str]:
+    return {
+        "product": trigger.product,
+        "kind": trigger.kind.value,
+        "direction": trigger.direction.value,
+        "score": decimal_text(trigger.score),
+        "confidence": decimal_text(trigger.confidence),
+    }

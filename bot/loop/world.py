@@ -1,0 +1,83 @@
+"""What a TradingLoop is given: the five objects that differ between live, paper and backtest, and who it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bot.domain.snapshot import Environment, Mode
+from bot.ops.log import Log
+from bot.ops.metrics import Metrics
+from bot.ports import Clock, Command, Exchange, MarketData, Rng, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Live, paper, dry-run, backtest and fault runs differ in these five objects and in nothing else."""
+
+    clock: Clock
+    exchange: Exchange
+    market: MarketData
+    storage: Storage
+    rng: Rng
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who trades. portfolio: the venue's id of the account; genesis: a random id in case a new journal begins."""
+
+    env: Environment
+    mode: Mode
+    portfolio: str
+    venue: str
+    code_version: str
+    genesis: str
+    pid: int = 0
+
+    @property
+    def account(self) -> str:
+        """Fingerprint that durable state is bound to: state of another account, env or mode is refused."""
+        return f"{self.portfolio}|{self.env.value}|{self.mode.value}"
+
+
+class Courier(Protocol):
+    """Whoever delivers alerts; told that new ones wait."""
+
+    def nudge(self) -> None: ...
+
+
+class Heart(Protocol):
+    """The service manager: told when the loop is ready, alive, or stopping."""
+
+    def ready(self, status: str = "") -> bool: ...
+
+    def alive(self) -> bool: ...
+
+    def stopping(self, why: str = "") -> bool: ...
+
+    def status(self, text: str) -> bool: ...
+
+
+class Inbox(Protocol):
+    """Operator commands that wait for the daemon."""
+
+    def pending(self) -> Sequence[Command]: ...
+
+    def done(self, command_id: str, result: str) -> None: ...
+
+
+Publish = Callable[[dict[str, Any], bool, str], None]
+"""Takes the status report, whether the newest observation was complete, and why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How the people around see the loop."""
+
+    log: Log
+    metrics: Metrics
+    publish: Publish
+    courier: Courier
+    heart: Heart
+    inbox: Inbox

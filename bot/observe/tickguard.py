@@ -1,0 +1,54 @@
+"""Remembers each market's accepted prices between cycles and says what may not be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from bot.domain.decision import Reason
+from bot.domain.product import ProductId
+from bot.domain.snapshot import Problem
+from bot.observe.ticks import Accept, BarTick, QuoteTick, TickState, bar_tick, judge, quote_tick
+from bot.ports import MarketFacts
+from bot.settings.policy import DataPolicy
+
+AVERAGE_BARS: Final = 60
+"""Bars over which a bar's volume is compared."""
+
+
+class TickGuard:
+    """One `TickState` a market. Judge a market's bars before its quote."""
+
+    def __init__(self, policy: DataPolicy) -> None:
+        self._policy = policy
+        self._states: dict[ProductId, TickState] = {}
+
+    def bars_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
+        """Why the newest bar may not be acted on."""
+        tick = bar_tick(facts.windows, AVERAGE_BARS) if facts.windows is not None else None
+        return self._judged(market, tick, now)
+
+    def quote_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
+        """Why the quote may not be acted on."""
+        if facts.quote is None:
+            return None
+        bar = bar_tick(facts.windows, AVERAGE_BARS) if facts.windows is not None else None
+        return self._judged(market, quote_tick(facts.quote, bar.volume_ratio if bar is not None else None), now)
+
+    def counts(self) -> Mapping[str, int]:
+        """Fault -> ticks held back or rejected for it, over all markets."""
+        found: Counter[str] = Counter()
+        for state in self._states.values():
+            found.update({fault.value: count for fault, count in state.counts.items()})
+        return found
+
+    def _judged(self, market: ProductId, tick: QuoteTick | BarTick | None, now: datetime) -> Problem | None:
+        if tick is None:
+            return None
+        before = self._states.get(market, TickState())
+        self._states[market], verdict = judge(before, tick, now, self._policy)
+        if isinstance(verdict, Accept):
+            return None
+        return Problem(Reason.QUOTE_HELD_BACK, f"{verdict.fault.value}: {verdict.detail}")
