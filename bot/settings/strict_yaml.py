@@ -24,6 +24,8 @@ DEPTH_LIMIT: Final = 20
 NODE_LIMIT: Final = 20_000
 TEXT_SHOWN: Final = 60
 
+_CUT_SHORT: Final = "ends in the middle of a line, as if half written: end the last line"
+
 KeyPath = tuple[str | int, ...]
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,23})", re.ASCII)
@@ -102,6 +104,8 @@ def read(file: str, data: bytes) -> Document:
         document.refuse(data.count(b"\n", 0, error.start) + 1, (), "is not UTF-8 text")
         return document
     _refuse_secret_lines(document, text)
+    if text.strip() and not text.endswith(("\n", "\r", "}", "]", "# end")):
+        document.problems.append(document.problem(text.count("\n") + 1, (), _CUT_SHORT))
     try:
         document.value = _Reader(text, document).read()
     except yaml.MarkedYAMLError as error:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from bot.domain.decision import Regime, TriggerKind
-from bot.settings.types import AtLeastOne, Flag, Fraction, Number, Positive, Section
+from bot.settings.types import AtLeastOne, Flag, Fraction, Negative, Positive, Section
 
 S = TypeVar("S", bound="TriggerSection")
 
@@ -109,7 +109,7 @@ class MeanReversion(TriggerSection):
     """z-score of the close over the lookback at or below z_max; only the named tiers and regimes."""
 
     lookback_minutes: AtLeastOne = 1440
-    z_max: Annotated[Number, Field(lt=0)] = Decimal("-2.5")
+    z_max: Negative = Decimal("-2.5")
     tiers: tuple[AtLeastOne, ...] = (1,)
     regimes: tuple[Regime, ...] = (Regime.CHOP,)
 

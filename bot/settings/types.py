@@ -67,9 +67,10 @@ Number = Annotated[
 ]
 """An exact decimal, built from the scalar's text."""
 
-Positive = Annotated[Number, Field(gt=0)]
-NotNegative = Annotated[Number, Field(ge=0)]
-Fraction = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
+Negative = Annotated[Number, Field(lt=0), WithJsonSchema({"type": "number", "exclusiveMaximum": 0})]
+NotNegative = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})]
+Fraction = Annotated[Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
 Count = Annotated[int, Field(ge=0, strict=True)]
 AtLeastOne = Annotated[int, Field(ge=1, strict=True)]
 TierNumber = Annotated[int, BeforeValidator(_tier), Field(ge=1, strict=True)]

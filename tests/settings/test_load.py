@@ -11,8 +11,8 @@ import pytest
 from bot.errors import ConfigError
 from bot.settings.load import load_config, parse_config
 from bot.settings.policy import Policy
+from bot.settings.schema import schema
 from bot.settings.shapes import names_a_secret
-from bot.settings.universe import Universe
 from tests.settings.texts import UNIVERSE, problems, refused
 
 
@@ -59,11 +59,11 @@ def test_numbers_keep_every_digit_of_their_text() -> None:
         ("rate_limits: {endpoints: [{path: /orders}]}", "rate_limits.endpoints[0].per_second: is missing"),
         ("rules: {}", "rules: must be a list, was a mapping"),
         ("- 1", "must be a mapping of keys, was a list"),
-        ("", "policy.yaml: is empty"),
+        ("\n", "policy.yaml: is empty"),
         ("# nothing but a comment\n", "policy.yaml: is empty"),
         (
             "risk: {max_total_pct: 25",
-            "policy.yaml:1: is not valid YAML: while parsing a flow mapping, expected ',' or '}'",
+            "policy.yaml:2: is not valid YAML: while parsing a flow mapping, expected ',' or '}'",
         ),
         ("risk:\n  max_total_pct: 5\n max_open_positions: 1", "policy.yaml:3: is not valid YAML:"),
         ("risk:\n\tmax_total_pct: 5", "policy.yaml:2: is not valid YAML:"),
@@ -167,12 +167,12 @@ def test_files_are_read_from_the_folder(tmp_path: Path) -> None:
 
 
 def test_no_key_of_ours_is_taken_for_a_secret_by_its_name() -> None:
-    def keys(schema: object) -> set[str]:
-        if isinstance(schema, dict):
-            own = set(schema.get("properties", {}))
-            return own.union(*[keys(value) for value in schema.values()])
-        return set().union(*[keys(item) for item in schema]) if isinstance(schema, list) else set()
+    def keys(node: object) -> set[str]:
+        if isinstance(node, dict):
+            own = set(node.get("properties", {}))
+            return own.union(*[keys(value) for value in node.values()])
+        return set().union(*[keys(item) for item in node]) if isinstance(node, list) else set()
 
-    every = keys(Policy.model_json_schema()) | keys(Universe.model_json_schema())
+    every = keys(schema("policy")) | keys(schema("universe"))
     assert len(every) > 150
     assert [key for key in every if names_a_secret(key)] == []

@@ -19,5 +19,5 @@ def refused(policy: bytes = POLICY, universe: bytes = UNIVERSE) -> list[str]:
 
 
 def problems(policy: str) -> list[str]:
-    """Every problem of a policy beside a sound universe."""
-    return refused(policy.encode())
+    """Every problem of a policy beside a sound universe; its last line is ended."""
+    return refused(policy.removesuffix("\n").encode() + b"\n")
