@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.real.bad_ticks import a_recorded_fall_is_no_bad_tick
 from tests.real.manifest import recordings_are_what_the_manifest_says
 
 # name -> the problems found in the folder; none means passed.
 CHECKS: Final[Mapping[str, Callable[[Path], list[str]]]] = {
     "recordings are what the manifest says": recordings_are_what_the_manifest_says,
+    "a recorded fall is acted on, a tenfold tick in it is not": a_recorded_fall_is_no_bad_tick,
 }
 
 

@@ -1,0 +1,309 @@
+"""Bad ticks: what a market shows is accepted, held back until it is confirmed, or rejected outright.
+
+A price further than `max_price_deviation_pct` from the last accepted one is held back. It is confirmed
+- by quotes: volume of at least min_volume_ratio x average, and the mid agreeing on confirm_updates updates that span
+  at least confirm_window_ms;
+- by bars: confirm_bars bars in a row that close there, or one bar with that volume whose close the quotes agree on.
+More than FOLD times off, only bars in a row confirm it, however often quotes repeat it.
+Nonsense (crossed, zero, not finite, high below low, from the future, older than what is known) is rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from bot.domain.bars import Windows
+from bot.domain.market import Quote
+from bot.domain.money import EXACT, HUNDRED, decimal_text, quantised
+from bot.settings.policy import DataPolicy
+
+FOLD: Final = 4
+"""Beyond this multiple, or part, of the last accepted price: a market hardly moves so far between two bars, but a
+slipped decimal point does."""
+
+SUSPECTS_KEPT: Final = 8
+
+
+class Fault(Enum):
+    """Why a tick was held back or rejected; also the name of its counter."""
+
+    NOT_FINITE = "not_finite"
+    NOT_POSITIVE = "not_positive"
+    CROSSED = "crossed"
+    HIGH_BELOW_LOW = "high_below_low"
+    FROM_FUTURE = "from_future"
+    OUT_OF_ORDER = "out_of_order"
+    DEVIATION = "deviation"
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteTick:
+    """Best bid and ask as they came. volume_ratio: this minute's volume over its average; None: not known."""
+
+    bid: Decimal
+    ask: Decimal
+    at: datetime
+    volume_ratio: Decimal | None = None
+
+    @property
+    def prices(self) -> Mapping[str, Decimal]:
+        return {"bid": self.bid, "ask": self.ask}
+
+    @property
+    def mid(self) -> Decimal:
+        return EXACT.divide(EXACT.add(self.bid, self.ask), Decimal(2))
+
+
+@dataclass(frozen=True, slots=True)
+class BarTick:
+    """A closed bar as it came. at: when it closed; volume_ratio as in QuoteTick."""
+
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    at: datetime
+    volume_ratio: Decimal | None = None
+
+    @property
+    def prices(self) -> Mapping[str, Decimal]:
+        return {"high": self.high, "low": self.low, "close": self.close}
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """May be acted on. confirmed: it had deviated and was confirmed."""
+
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HoldBack:
+    """May not be acted on until it is confirmed."""
+
+    fault: Fault
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Is nonsense; nothing is learnt from it."""
+
+    fault: Fault
+    detail: str
+
+
+Verdict = Accept | HoldBack | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A price and its time."""
+
+    price: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A level seen but not believed yet: since when, last when, and in how many agreeing ticks."""
+
+    price: Decimal
+    since: datetime
+    last: datetime
+    ticks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TickState:
+    """What one market's guard remembers. quote, bar: last accepted mid and close; the doubts: levels held back.
+
+    suspects: ends of bars that were held back and then refuted, newest last: fetch the bars from there on again, for
+        what they show may be false.
+    counts: fault -> how many ticks were held back or rejected for it.
+    """
+
+    quote: Seen | None = None
+    bar: Seen | None = None
+    quote_doubt: Doubt | None = None
+    bar_doubt: Doubt | None = None
+    suspects: tuple[datetime, ...] = ()
+    counts: Mapping[Fault, int] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> Seen | None:
+        """The newest accepted price, of a quote or a bar."""
+        return max(
+            (seen for seen in (self.quote, self.bar) if seen is not None), key=lambda seen: seen.at, default=None
+        )
+
+    def counted(self, fault: Fault) -> TickState:
+        return replace(self, counts={**self.counts, fault: self.counts.get(fault, 0) + 1})
+
+
+def quote_tick(quote: Quote, volume_ratio: Decimal | None = None) -> QuoteTick:
+    """A quote that was already parsed."""
+    return QuoteTick(quote.bid.value, quote.ask.value, quote.at, volume_ratio)
+
+
+def bar_tick(windows: Windows, average_bars: int) -> BarTick | None:
+    """The newest closed bar, its volume over the average of the `average_bars` bars before it. None: there is no bar.
+
+    The ratio is None when those bars are not all known or had no volume.
+    """
+    high, low, close = windows.high(), windows.low(), windows.close()
+    if high is None or low is None or close is None:
+        return None
+    price, end = windows.scale.price, datetime.fromtimestamp(windows.end, UTC)
+    own, all_of_them = windows.volume_sum(1), windows.volume_sum(average_bars + 1)
+    before = all_of_them - own if own is not None and all_of_them is not None else 0
+    ratio = EXACT.divide(Decimal(own * average_bars), Decimal(before)) if own is not None and before else None
+    return BarTick(price(high).value, price(low).value, price(close).value, end, ratio)
+
+
+def judge(state: TickState, tick: QuoteTick | BarTick, now: datetime, policy: DataPolicy) -> tuple[TickState, Verdict]:
+    """The memory after this tick, and what may be done with it. A tick judged again changes nothing.
+
+    Judge a market's newest bar before its first quote: the very first price has nothing to be measured against.
+    """
+    nonsense = _nonsense(tick, now) or _late(state, tick)
+    if nonsense is not None:
+        return state.counted(nonsense.fault), nonsense
+    if isinstance(tick, QuoteTick):
+        return _judge_quote(state, tick, policy)
+    return _judge_bar(state, tick, policy)
+
+
+def _judge_quote(state: TickState, tick: QuoteTick, policy: DataPolicy) -> tuple[TickState, Verdict]:
+    """Measured against the newest accepted price alone."""
+    mid, known, limit = tick.mid, state.newest, policy.max_price_deviation_pct.value
+    accepted = replace(state, quote=Seen(mid, tick.at), quote_doubt=None)
+    if known is None or _near(mid, known.price, known.price, limit):
+        return accepted, Accept()
+    doubt = _doubted(state.quote_doubt, mid, tick.at, limit)
+    traded = _traded(tick.volume_ratio, policy) and not _folded(mid, mid, known.price, known.price)
+    if traded and _lasting(doubt, policy):
+        return accepted, Accept(confirmed=True)
+    held = replace(state, quote_doubt=doubt)
+    return _counted_once(state, held), _hold(mid, known.price, limit)
+
+
+def _judge_bar(state: TickState, tick: BarTick, policy: DataPolicy) -> tuple[TickState, Verdict]:
+    """High and low are measured against the last accepted close and, when newer, the last accepted mid: the bar of a
+    confirmed fall reaches from the one to the other."""
+    if state.bar == Seen(tick.close, tick.at):
+        return state, Accept()
+    limit, known = policy.max_price_deviation_pct.value, _known(state)
+    accepted = replace(state, bar=Seen(tick.close, tick.at), bar_doubt=None, suspects=_suspects(state, tick))
+    low, high = min(known, default=tick.close), max(known, default=tick.close)
+    if not known or (_near(tick.low, low, high, limit) and _near(tick.high, low, high, limit)):
+        return accepted, Accept()
+    far = tick.high if _near(tick.low, low, high, limit) else tick.low
+    if wick := _near(
+        tick.close, low, high, limit
+    ):  # no closes beyond that could be counted; an ordinary bar refutes it
+        doubt = Doubt(far, tick.at, tick.at, ticks=0)
+    else:
+        doubt = _doubted(state.bar_doubt, tick.close, tick.at, limit)
+    traded = _traded(tick.volume_ratio, policy) and not _folded(tick.low, tick.high, low, high)
+    if doubt.ticks >= policy.confirm_bars or (traded and _quotes_agree(state, tick, policy)):
+        return replace(accepted, quote_doubt=None, suspects=state.suspects), Accept(confirmed=True)
+    held = replace(state, bar_doubt=doubt, suspects=accepted.suspects if wick else state.suspects)
+    return _counted_once(state, held), _hold(far, min(max(far, low), high), limit)
+
+
+def _nonsense(tick: QuoteTick | BarTick, now: datetime) -> Reject | None:
+    for name, value in tick.prices.items():
+        if not value.is_finite():
+            return Reject(Fault.NOT_FINITE, f"{name} is {value}")
+        if value <= 0:
+            return Reject(Fault.NOT_POSITIVE, f"{name} is {value}")
+    if isinstance(tick, QuoteTick):
+        crossed = tick.bid >= tick.ask
+        return Reject(Fault.CROSSED, f"bid {tick.bid} is not below ask {tick.ask}") if crossed else None
+    if not tick.low <= tick.close <= tick.high:
+        return Reject(
+            Fault.HIGH_BELOW_LOW, f"low {tick.low} and high {tick.high} do not contain the close {tick.close}"
+        )
+    if tick.at > now:
+        return Reject(Fault.FROM_FUTURE, f"closes at {tick.at:%H:%M:%S}, it is {now:%H:%M:%S}")
+    return None
+
+
+def _late(state: TickState, tick: QuoteTick | BarTick) -> Reject | None:
+    """Older than something of its own kind that was already judged."""
+    quote = isinstance(tick, QuoteTick)
+    seen, doubt = (state.quote, state.quote_doubt) if quote else (state.bar, state.bar_doubt)
+    times = [seen.at] if seen is not None else []
+    times += [doubt.last] if doubt is not None else []
+    newest = max(times, default=tick.at)
+    if tick.at >= newest:
+        return None
+    return Reject(Fault.OUT_OF_ORDER, f"of {tick.at:%H:%M:%S.%f}, {newest:%H:%M:%S.%f} was seen before")
+
+
+def _known(state: TickState) -> tuple[Decimal, ...]:
+    if state.bar is None:
+        return (state.quote.price,) if state.quote is not None else ()
+    newer = state.quote is not None and state.quote.at >= state.bar.at
+    return (state.bar.price, state.quote.price) if state.quote is not None and newer else (state.bar.price,)
+
+
+def _near(price: Decimal, low: Decimal, high: Decimal, limit: Decimal) -> bool:
+    """Whether `price` is at most `limit` percent below `low` or above `high`."""
+    scaled = EXACT.multiply(price, HUNDRED)
+    floor = EXACT.multiply(low, EXACT.subtract(HUNDRED, limit))
+    return floor <= scaled <= EXACT.multiply(high, EXACT.add(HUNDRED, limit))
+
+
+def _folded(price_low: Decimal, price_high: Decimal, low: Decimal, high: Decimal) -> bool:
+    return EXACT.multiply(price_low, FOLD) < low or price_high > EXACT.multiply(high, FOLD)
+
+
+def _doubted(doubt: Doubt | None, price: Decimal, at: datetime, limit: Decimal) -> Doubt:
+    """The running doubt with one more agreeing tick, or a new one at another level."""
+    if doubt is None or not _near(price, doubt.price, doubt.price, limit):
+        return Doubt(price, at, at)
+    return replace(doubt, last=at, ticks=doubt.ticks + 1) if at > doubt.last else doubt
+
+
+def _lasting(doubt: Doubt, policy: DataPolicy) -> bool:
+    span = timedelta(milliseconds=policy.confirm_window_ms)
+    return doubt.ticks >= policy.confirm_updates and doubt.last - doubt.since >= span
+
+
+def _traded(ratio: Decimal | None, policy: DataPolicy) -> bool:
+    return ratio is not None and ratio >= policy.min_volume_ratio
+
+
+def _quotes_agree(state: TickState, tick: BarTick, policy: DataPolicy) -> bool:
+    """The accepted mid since the last accepted bar, or a lasting doubt, lies where the bar closed."""
+    limit, doubt, quote = policy.max_price_deviation_pct.value, state.quote_doubt, state.quote
+    if doubt is not None:
+        return _lasting(doubt, policy) and _near(doubt.price, tick.close, tick.close, limit)
+    if quote is None or (state.bar is not None and quote.at < state.bar.at):
+        return False
+    return _near(quote.price, tick.close, tick.close, limit)
+
+
+def _suspects(state: TickState, tick: BarTick) -> tuple[datetime, ...]:
+    """A later bar back where the market was refutes those held back before it; the same bar corrected does not."""
+    doubt = state.bar_doubt
+    if doubt is None or doubt.last >= tick.at:
+        return state.suspects
+    return (*state.suspects, doubt.since)[-SUSPECTS_KEPT:]
+
+
+def _counted_once(before: TickState, held: TickState) -> TickState:
+    """A tick that adds nothing to a doubt was judged before."""
+    return held if held == before else held.counted(Fault.DEVIATION)
+
+
+def _hold(price: Decimal, known: Decimal, limit: Decimal) -> HoldBack:
+    moved = EXACT.divide(EXACT.multiply(EXACT.subtract(price, known), HUNDRED), known)
+    detail = f"{decimal_text(price)} is {quantised(moved, 2):+} % from {decimal_text(known)}"
+    return HoldBack(Fault.DEVIATION, f"{detail}, limit {decimal_text(limit)} %")
