@@ -8,11 +8,11 @@ from itertools import chain
 
 from bot.domain.event import Envelope, JournalAnchored
 from bot.domain.state import State
-from bot.errors import StateCorrupt
+from bot.errors import StateCorrupt, UnitError
 from bot.ports import Storage
 from bot.record.fold import apply
 from bot.record.journal import linked, read_days
-from bot.record.statefile import dump
+from bot.record.statefile import dump, load
 
 
 def replayed(base: State, envelopes: Iterable[Envelope]) -> Iterator[State]:
@@ -74,12 +74,14 @@ def verify(storage: Storage, generations: Sequence[bytes]) -> Proof:
     """Prove the chain of the whole journal, and that folding it gives the newest of `generations` on its way."""
     days = storage.journal_days()
     state, events = State(), 0
-    found = not generations
     try:
+        wanted = load(generations[0]).seq if generations else None
         base = base_of(read_days(storage, days))
         for state in replayed(base, read_days(storage, days)):
             events += state.seq > base.seq
-            found = found or dump(state) == generations[0]
-    except StateCorrupt as error:
+            if state.seq == wanted and dump(state) != generations[0]:
+                return Proof(events, state, f"folding the journal up to event {wanted} does not give state.json")
+    except (StateCorrupt, UnitError) as error:
         return Proof(events, state, str(error))
-    return Proof(events, state, "" if found else "folding the journal never gives state.json")
+    behind = wanted is not None and state.seq < wanted
+    return Proof(events, state, f"state.json knows event {wanted}, the journal ends at {state.seq}" if behind else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -110,11 +111,16 @@ def test_folding_the_journal_reproduces_the_snapshot_byte_for_byte() -> None:
 def test_verify_names_a_snapshot_that_the_journal_does_not_give() -> None:
     storage = MemoryStorage()
     store = filled_store(storage)
-    other = filled_store()
-    other.record(SAMPLES[3])
-    assert "never gives state.json" in verify(storage, [dump(other.state)]).problem
+    length = store.state.seq
+    tampered = dump(replace(store.state, realised_total=Decimal(10**6)))
+    assert "does not give state.json" in verify(storage, [tampered]).problem
+    store.record(SAMPLES[3])
+    later = dump(store.state)
+    del storage.days["2026-11-18"][storage.days["2026-11-18"].rindex(b"\n", 0, -1) + 1 :]
+    assert f"the journal ends at {length}" in verify(storage, [later]).problem
+    assert "JSON" in verify(storage, [later[:-9], later]).problem
     storage.days["2026-11-18"][40] ^= 1
-    assert "byte 0" in verify(storage, [dump(store.state)]).problem
+    assert "byte 0" in verify(storage, ()).problem
 
 
 def test_a_failed_write_has_not_happened() -> None:
