@@ -51,9 +51,9 @@ def running(days: int) -> Running:
 
 def test_old_days_go_and_everything_left_is_still_proven_to_the_byte() -> None:
     run = running(20)
+    assert len(run.storage.journal_days()) == RETENTION + 1
     run.store.flush()
     run.store.save()
-    assert len(run.storage.journal_days()) == RETENTION + 1
     assert verify(run.storage, run.storage.state_generations()).problem == ""
     run.storage.snapshots.clear()
     assert dump(store_on(run.storage).state) == dump(run.store.state)
