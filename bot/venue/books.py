@@ -163,7 +163,7 @@ class Books:
         else:
             self.put(order, order.record)
         if before.request.attached is not None:
-            self._attach(order, before.request.attached, product, trade_time)
+            self._attach(order, before.request.attached, product, row)
 
     def _row(self, record: OrderRecord, take: Take, liquidity: Liquidity, trade_time: datetime) -> VenueFill:
         rate = record.maker_rate if liquidity is Liquidity.MAKER else record.taker_rate
@@ -182,7 +182,7 @@ class Books:
         piece = self.pieces.get(ProductId(f"{quote}-USD"))
         return mul(fill.value, piece.close) if piece is not None else ZERO
 
-    def _attach(self, parent: Working, legs: Bracket, product: Product, at: datetime) -> None:
+    def _attach(self, parent: Working, legs: Bracket, product: Product, fill: VenueFill) -> None:
         """Let the attached bracket follow its parent's fills (R10), in whole size steps.
 
         A child a person cancelled is not replaced; one that already sold out is followed by another.
@@ -197,7 +197,7 @@ class Books:
         if last is not None and last.record.is_working:
             self._grow(last, size)
         else:
-            self._bear(parent, legs, size, at)
+            self._bear(parent, legs, size, fill)
 
     def _grow(self, child: Working, size: Decimal) -> None:
         record = child.record
@@ -205,13 +205,13 @@ class Books:
         config = replace(record.config, base_size=add(record.terms.base_size or ZERO, size))
         self.put(child, replace(record.configured(config), hold=add(record.hold, size), updated_at=self.now))
 
-    def _bear(self, parent: Working, legs: Bracket, size: Decimal, at: datetime) -> None:
+    def _bear(self, parent: Working, legs: Bracket, size: Decimal, fill: VenueFill) -> None:
         record = parent.record
         config = BracketConfig(size, legs.limit_price.value, legs.stop_trigger_price.value)
         request = OrderRequest("", record.product, Side.SELL, config, owner=record.owner)
         child = self.open(request, size, parent=record.order_id)
-        child.live, child.since = True, at
+        child.live, child.since = True, fill.trade_time
         parent.children.append(child)
-        self.desks[record.market].newborn.append(child)
+        self.desks[record.market].newborn.append((child, fill.price))
         self.put(child, replace(child.record, status=VenueStatus.OPEN))
         self.put(parent, replace(parent.record, attached_order_id=child.record.order_id))

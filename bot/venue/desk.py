@@ -51,7 +51,8 @@ class Desk:
     """The working orders of one market and what they have taken of its newest slice.
 
     share: base that may still fill without a book; taken: base consumed of the book per taker side.
-    views: what single orders saw of the slice where that is not all of it. newborn: children of this slice's fills.
+    views: what single orders saw of the slice where that is not all of it. newborn: children of this slice's fills,
+    each with the price of the fill.
     """
 
     market: ProductId
@@ -60,7 +61,7 @@ class Desk:
     share: Decimal = ZERO
     taken: dict[Side, Decimal] = field(default_factory=lambda: dict.fromkeys(Side, ZERO))
     views: dict[str, View] = field(default_factory=dict)
-    newborn: list[Working] = field(default_factory=list)
+    newborn: list[tuple[Working, Decimal]] = field(default_factory=list)
 
     def see(self, piece: MarketSlice, product: Product, rules: FillRules) -> None:
         """Take notice of the newest slice; its liquidity is fresh."""

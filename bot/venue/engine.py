@@ -24,6 +24,7 @@ from bot.venue.market import (
     from_price,
     levels,
     only_close,
+    spent,
     touch_at_end,
     whole,
 )
@@ -67,8 +68,8 @@ class Engine:
         desk.newborn.clear()
         for side in Side:
             self._rest(desk, side, piece)
-        for child in tuple(desk.newborn):
-            self._newborn(desk, child, piece)
+        for child, price in tuple(desk.newborn):
+            self._newborn(desk, child, from_price(piece, price), piece)
 
     def arrive(self, desk: Desk, order: Working, touch: Touch | None, at: datetime) -> None:
         """An order reaches the book: refused late, filled at once as far as it crosses, then at rest or ended.
@@ -138,7 +139,7 @@ class Engine:
         if price is None:
             return
         self._go_live(order, terms.stop_price)
-        desk.views[order.record.order_id] = from_price(piece, price)
+        desk.views[order.record.order_id] = (from_price if self._rules.by_bars else spent)(piece, price)
         self._take(desk, order, Touch(price, price), None, self._books.now)
 
     def _go_live(self, order: Working, stop: Decimal) -> None:
@@ -155,10 +156,9 @@ class Engine:
             if order.record.is_working:
                 self._fill_resting(desk, order, piece)
 
-    def _newborn(self, desk: Desk, child: Working, piece: MarketSlice) -> None:
+    def _newborn(self, desk: Desk, child: Working, view: View, piece: MarketSlice) -> None:
         """A child born of a resting parent's fill: it saw the slice from that price on (R10)."""
-        born_at = self._books.orders[child.record.originating_order_id].record.live_limit
-        desk.views[child.record.order_id] = from_price(piece, born_at or piece.close)
+        desk.views[child.record.order_id] = view
         self._watch(desk, child, piece)
         if child.record.is_working and not child.taking:
             self._fill_resting(desk, child, piece)

@@ -91,14 +91,15 @@ class View(NamedTuple):
     """The part of a slice that one order lived through.
 
     reference: price at which its part begins. low, high: extremes that may have come during its part (a stop counts
-    them); sure_low, sure_high: prices that certainly traded during its part (a passive fill needs them).
+    them); sure_low, sure_high: prices that certainly traded during its part (a passive fill needs them), None when
+    nothing certainly did.
     """
 
     reference: Decimal
     low: Decimal
     high: Decimal
-    sure_low: Decimal
-    sure_high: Decimal
+    sure_low: Decimal | None
+    sure_high: Decimal | None
 
 
 def whole(piece: MarketSlice) -> View:
@@ -114,9 +115,14 @@ def only_close(piece: MarketSlice) -> View:
 def from_price(piece: MarketSlice, price: Decimal) -> View:
     """The view of an order that came to life inside the slice when `price` traded.
 
-    Whether the extremes came before or after is unknown: stops assume after, profits count only the way to the close.
+    Whether the extremes came before or after is unknown: stops assume after, profits count only the close.
     """
-    return View(price, piece.low, piece.high, min(price, piece.close), max(price, piece.close))
+    return View(price, piece.low, piece.high, piece.close, piece.close)
+
+
+def spent(piece: MarketSlice, price: Decimal) -> View:
+    """The view of an order whose one trade in this slice was the one at `price` that woke it."""
+    return View(price, piece.low, piece.high, None, None)
 
 
 def touch_around(mid: Decimal, half_spread_bps: Decimal, step: Decimal) -> Touch:

@@ -23,7 +23,8 @@ R7  IOC and market: what does not fill at once is CANCELLED. FOK: all at once, e
 R8  A stop triggers when the slice trades at or beyond the stop; from then on it is a limit order. It fills at once as
     taker from min(start, stop) (falling) or max(start, stop) (rising), where start is the opening, or for an order born
     inside the slice its birth price; made worse by `slippage_bps`, never beyond its limit. A recorded book or depth
-    model is walked instead. A gap beyond the limit does not fill: the limit rests.
+    model is walked instead. A gap beyond the limit does not fill: the limit rests, in bar mode at once (only the close
+    can then fill it in this bar), in tick mode from the next slice on.
 R9  A bracket rests as a take profit and watches its stop. The stop drops the take profit and leaves a stop-limit 5 %
     beyond the trigger. In a slice that holds both prices the stop wins.
 R10 An attached bracket is born with its parent's first fill, for exactly what has filled, and grows with it. Born at
@@ -35,8 +36,8 @@ R12 An order that ran out of liquidity before it ran out of limit goes on taking
     long as its limit crosses the touch; after that it rests.
 R13 No matching while the product's mode is auction, post-only, cancel-only or closed; expiry goes on.
 R14 Money: a fill costs price x size and a fee of price x size x rate, exact, the rate being the tier's at placement.
-    A quote-sized remainder below one quote step is dust: the order is FILLED. A market buy sized in base holds
-    its cost at the protection distance, again on arrival; what the wallet cannot pay for is CANCELLED.
+    A quote-sized remainder below one quote step is dust: the order is FILLED. A market buy sized in base holds its cost
+    at the protection distance, again on arrival; what the wallet cannot pay for is CANCELLED.
 
 This file holds the rules as functions of values; engine.py applies them to the orders.
 """
@@ -96,6 +97,8 @@ def single_offer(
 def passive_price(side: Side, limit: Decimal, view: View, rules: FillRules) -> Decimal | None:
     """The price at which a resting order fills in what it saw of the slice, or None (R3)."""
     extreme = view.sure_low if side is Side.BUY else view.sure_high
+    if extreme is None:
+        return None
     if rules.pessimistic:
         return limit if extreme != limit and reaches(side, limit, extreme) else None
     if not reaches(side, limit, extreme):

@@ -216,14 +216,14 @@ class Venue:
     def fee_tier(self) -> FeeTier:
         return self._books.fee_tier()
 
-    def slice(self, product: ProductId) -> MarketSlice | None:
+    def last_slice(self, product: ProductId) -> MarketSlice | None:
         """The newest slice of the product's market."""
         found = self._products.get(product)
         return self._pieces.get(found.market if found is not None else product)
 
     def quote(self, product: ProductId) -> Quote | None:
         """Best bid and ask under the id asked for; None before the first slice. Sizes are those of the first level."""
-        found, piece = self._products.get(product), self.slice(product)
+        found, piece = self._products.get(product), self.last_slice(product)
         if found is None or piece is None:
             return None
         touch = self._touch(found, piece)
@@ -234,7 +234,7 @@ class Venue:
 
     def book(self, product: ProductId, depth: int = 50) -> Book | None:
         """The market's book as takers would find it, `depth` levels a side; None before the first slice."""
-        found, piece = self._products.get(product), self.slice(product)
+        found, piece = self._products.get(product), self.last_slice(product)
         if found is None or piece is None:
             return None
         return Book(product, self._levels(found, Side.SELL, depth), self._levels(found, Side.BUY, depth), piece.end)
@@ -302,7 +302,9 @@ class Venue:
         hold = limit_hold(after, product, self.rules)
         self._account.release(before.hold_currency, before.hold)
         self._account.reserve(before.hold_currency, hold)
-        self._books.put(order, replace(after, hold=hold))
+        under_way = not keeps and (self.rules.by_bars or bool(self.rules.latency))
+        status = VenueStatus.PENDING if under_way else VenueStatus.OPEN
+        self._books.put(order, replace(after, hold=hold, status=status))
         if not keeps:
             order.rank, order.live, order.taking = self._books.next_rank(), False, False
             self._set_out(order)

@@ -103,6 +103,12 @@ class World:
         assert isinstance(answer, Accepted), answer
         return answer.order_id
 
+    def refused(self, side: Side, config: Configuration, **more) -> Refused:
+        """Send an order that must be refused; the refusal."""
+        answer = self.send(side, config, **more)
+        assert isinstance(answer, Refused), answer
+        return answer
+
     def order(self, order_id: str) -> OrderRecord:
         return self.venue.order(order_id)
 

@@ -1,0 +1,110 @@
+"""The venue's records in the bot's own words, for every adapter that trades on a Venue in the same process."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bot.domain.money import Price, Size
+from bot.domain.order import Fill, OrderReport, OrderType, PlannedOrder
+from bot.domain.product import Side
+from bot.errors import UnitError
+from bot.venue.orders import (
+    DOWN,
+    UP,
+    BracketConfig,
+    Configuration,
+    LimitFok,
+    LimitGtc,
+    LimitGtd,
+    LimitIoc,
+    MarketIoc,
+    OrderRecord,
+    OrderRequest,
+    StopLimit,
+    Terms,
+    VenueFill,
+)
+
+
+def request_for(order: PlannedOrder, owner: str = "bot") -> OrderRequest:
+    """The order as the venue takes it. Raises UnitError when a price its type needs is missing."""
+    return OrderRequest(order.client_order_id, order.product, order.side, _config(order), order.attached, owner)
+
+
+def report_of(record: OrderRecord) -> OrderReport:
+    """The order as a reader of the account sees it."""
+    terms, average = record.terms, record.average_price
+    return OrderReport(
+        record.order_id, record.client_order_id, record.product, record.side, _type(terms), record.status,
+        _size(terms.base_size), _price(terms.limit_price), _price(terms.stop_price), Size(record.filled_size),
+        record.filled_value, record.fees, _price(average), record.created_at, terms.end_time, terms.quote_size,
+        record.hold, record.originating_order_id, _reject_reason(record), record.number_of_fills,
+    )  # fmt: skip
+
+
+def fill_of(fill: VenueFill) -> Fill:
+    """The fill in base units; the time is when it was booked, which is what cursors count by."""
+    return Fill(
+        fill.entry_id, fill.trade_id, fill.order_id, fill.product, fill.side, Price(fill.price), Size(fill.size),
+        fill.value, fill.fee, fill.booked_at, fill.liquidity, "" if fill.trade_type == "FILL" else fill.trade_type,
+    )  # fmt: skip
+
+
+def _config(order: PlannedOrder) -> Configuration:
+    size = order.size.value
+    if order.type is OrderType.MARKET:
+        return MarketIoc(size)
+    limit = _needed(order.limit_price, "limit_price", order)
+    match order.type:
+        case OrderType.LIMIT_POST_ONLY:
+            return LimitGtd(size, limit, True, order.end_time) if order.end_time else LimitGtc(size, limit, True)
+        case OrderType.LIMIT_GTC:
+            return LimitGtc(size, limit)
+        case OrderType.LIMIT_IOC:
+            return LimitIoc(size, limit)
+        case OrderType.LIMIT_FOK:
+            return LimitFok(size, limit)
+        case OrderType.STOP_LIMIT:
+            way = DOWN if order.side is Side.SELL else UP
+            return StopLimit(size, limit, _needed(order.stop_price, "stop_price", order), way, order.end_time)
+        case OrderType.BRACKET:
+            return BracketConfig(size, limit, _needed(order.stop_price, "stop_price", order), order.end_time)
+    raise UnitError(f"order {order.client_order_id}: type {order.type.value} cannot be placed")
+
+
+def _needed(price: Price | None, name: str, order: PlannedOrder) -> Decimal:
+    if price is None:
+        raise UnitError(f"order {order.client_order_id}: {order.type.value} needs a {name}")
+    return price.value
+
+
+_TYPES = {
+    "market_market_ioc": OrderType.MARKET,
+    "sor_limit_ioc": OrderType.LIMIT_IOC,
+    "limit_limit_fok": OrderType.LIMIT_FOK,
+    "limit_limit_gtc": OrderType.LIMIT_GTC,
+    "stop_limit_stop_limit_gtc": OrderType.STOP_LIMIT,
+    "stop_limit_stop_limit_gtd": OrderType.STOP_LIMIT,
+    "trigger_bracket_gtc": OrderType.BRACKET,
+    "trigger_bracket_gtd": OrderType.BRACKET,
+}
+
+
+def _type(terms: Terms) -> OrderType:
+    if terms.post_only:
+        return OrderType.LIMIT_POST_ONLY
+    return _TYPES.get(terms.key, OrderType.OTHER)
+
+
+def _price(value: Decimal | None) -> Price | None:
+    return None if value is None else Price(value)
+
+
+def _size(value: Decimal | None) -> Size | None:
+    return None if value is None else Size(value)
+
+
+def _reject_reason(record: OrderRecord) -> str:
+    if record.reject_reason != "REJECT_REASON_UNSPECIFIED":
+        return record.reject_reason
+    return record.reject_message
