@@ -42,6 +42,7 @@ def test_score_grows_from_the_high_to_the_full_score_distance(close: int, score:
     assert trigger is not None
     assert trigger.score == Decimal(score)
     assert trigger.direction is Direction.UP
+    assert trigger.features["excess"] == f"{(close - 10_000) / 100:.2f} %"
 
 
 def test_too_little_history_does_not_fire() -> None:

@@ -124,6 +124,14 @@ def test_bars_too_long_for_the_hour_are_a_problem_in_plain_words() -> None:
     assert not list(check(policy(enabled=False), Granularity.TWO_HOUR))
 
 
+def test_a_bear_limit_equal_to_the_crash_limit_is_allowed() -> None:
+    assert not list(check(policy(bear_return_pct="15"), HOUR))
+
+
+def test_a_crash_by_the_fast_rule_shows_its_drop() -> None:
+    assert judged([100_000, 90_000]).features == {"drop_60m": "10.00 % (limit 6 %)"}
+
+
 def test_a_bear_limit_beyond_the_crash_limit_is_a_problem() -> None:
     (problem,) = check(policy(bear_return_pct="16"), HOUR)
     assert "bear_return_pct 16 must not exceed crash_return_pct 15" in problem

@@ -52,6 +52,9 @@ def test_score_is_the_share_of_signs_met() -> None:
     assert two.features["confirmed_by"] == "above VWAP, higher low"
     assert (three.score, two.score) == (Decimal("1.000000"), Decimal("0.666667"))
     assert three.direction is Direction.UP
+    assert three.features["low"] == "96, 100 bars ago"
+    assert three.features["drop"] == "4.00 % (limit 4 %)"
+    assert three.features["bounce"] == "4.06 % (limit 3 %)"
 
 
 def test_rsi_crosses_when_the_close_passes_that_of_a_span_ago() -> None:
@@ -63,6 +66,25 @@ def test_rsi_crosses_when_the_close_passes_that_of_a_span_ago() -> None:
     level = judged(series([*closes[:-1], 10_000]), rsi_bars=4, min_confirmations=1)
     assert level is not None
     assert level.features["confirmed_by"] == "above VWAP"  # RSI of exactly 50 has not crossed
+
+
+def test_rsi_of_exactly_50_a_step_ago_may_still_cross() -> None:
+    """15 minutes ago the close equalled that of 75 minutes ago: 50, not above it; a tick higher it was above."""
+    for then, crosses in ((9_700, True), (9_701, False)):
+        closes = [10_000] * 241 + [9_600] * 60
+        closes[-76], closes[-16], closes[-1] = 9_700, then, 10_001
+        trigger = judged(series(closes), rsi_bars=4)
+        assert trigger is not None
+        assert ("RSI crosses 50" in trigger.features["confirmed_by"]) is crosses
+
+
+def test_the_higher_low_compares_the_last_hour_with_the_hour_before() -> None:
+    """The low of 96.00 lies exactly 60 bars back, the first bar of the hour before."""
+    closes = [10_000] * 240 + [9_600] + [9_900] * 60
+    trigger, inside = judged(series(closes)), judged(series(closes[:-1]))
+    assert trigger is not None
+    assert "higher low" in trigger.features["confirmed_by"]
+    assert inside is None or "higher low" not in inside.features["confirmed_by"]
 
 
 def test_confirmations_below_the_wanted_number_do_not_fire() -> None:

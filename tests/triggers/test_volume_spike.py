@@ -60,3 +60,12 @@ def test_direction_is_that_of_the_hour_and_confidence_its_one_sidedness() -> Non
     assert (up.direction, up.confidence) == (Direction.UP, Decimal("1.000000"))
     assert (down.direction, down.confidence) == (Direction.DOWN, Decimal("0.500000"))
     assert (flat.direction, flat.confidence) == (Direction.UP, Decimal("0.000000"))
+
+
+def test_only_the_last_hour_tells_the_direction() -> None:
+    """The step into the hour does not belong to it: 60 steps end at t, and the fall before them is older."""
+    closes = [50_000] * 1379 + [20_000 + k for k in range(61)]
+    trigger = spiked(series(closes, [1] * 1380 + [10] * 60))
+    assert trigger is not None
+    assert (trigger.direction, trigger.confidence) == (Direction.UP, Decimal("1.000000"))
+    assert trigger.features == {"ratio": "7.27", "limit": "2"}

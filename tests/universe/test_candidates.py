@@ -114,6 +114,12 @@ def test_a_product_in_two_tiers_has_the_better_one() -> None:
     assert names(candidates([listing("A-USD"), listing("B-USD")], rules)) == ["B-USD", "A-USD"]
 
 
+def test_a_book_listed_in_two_tiers_under_its_two_names_has_the_better_one() -> None:
+    tiers = {1: {"products": ["ETH-USD", "BTC-USDC"]}, 2: {"products": ["BTC-USD", "SOL-USD"]}}
+    rules = Universe.model_validate({"tiers": tiers})
+    assert names(candidates([USD, USDC, *ALL[3:]], rules)) == ["ETH-USD", "BTC-USD", "SOL-USD"]
+
+
 @pytest.mark.parametrize(("name", "other"), [("BTC-USD", "BTC-USDC"), ("BTC-USDC", "BTC-USD"), ("BTC-EUR", None)])
 def test_usd_and_usdc_are_two_names_of_one_book(name: str, other: str | None) -> None:
     assert twin(pid(name)) == other

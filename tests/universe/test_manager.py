@@ -104,6 +104,17 @@ def test_depth_counts_both_sides_within_the_band(bids: list[int], asks: list[int
     assert reason(view, rules(tier={"min_depth": 1000})) is expected
 
 
+@pytest.mark.parametrize(("offset", "expected"), [("0.20", None), ("0.21", Reason.DEPTH_THIN)])
+@pytest.mark.parametrize("side", ["bids", "asks"])
+def test_a_level_exactly_at_the_edge_of_the_band_counts(side: str, offset: str, expected: Reason | None) -> None:
+    """Mid 100, so 20 bps are 0.20 on each side; 10.1 at the edge make at least 1000."""
+    deep, edge = size("10.1"), d(offset)
+    bids = (Level(price("99.99"), size(0 if side == "bids" else "10.1")), Level(price(100 - edge), deep))
+    asks = (Level(price("100.01"), size(0 if side == "asks" else "10.1")), Level(price(100 + edge), deep))
+    view = replace(good(bid="99.99", ask="100.01"), book=Book(BTC, bids, asks, NOW))
+    assert reason(view, rules(tier={"min_depth": 1000})) is expected
+
+
 @given(
     st.lists(st.integers(0, 12), min_size=1, max_size=30),
     st.lists(st.integers(0, 12), min_size=1, max_size=30),

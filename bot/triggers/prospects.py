@@ -1,0 +1,139 @@
+"""At which bars of a long series a trigger may fire at all: found for all bars at once, so that the rest is skipped.
+
+A mask never misses a bar at which the trigger fires; it may name bars at which it does not. Whether it does is decided
+by the trigger itself, exactly. Comparisons run in float64 with a margin far above its error: the margin only adds bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.domain.bars import Ints
+from bot.settings.triggers import (
+    Breakout,
+    MeanReversion,
+    Momentum,
+    PriceMove,
+    Reversal,
+    TriggerSection,
+    VolumeSpike,
+)
+from bot.triggers.columns import SeriesColumns
+
+Mask = npt.NDArray[np.bool_]
+
+_MARGIN: Final = 1e-9
+"""Relative; the comparisons below are off by less than ten roundings of 2^-53 each."""
+_CANCELLATION: Final = 2.0**-48
+"""Bounds what n S2 - S1^2 can lose in float64, relative to n S2."""
+
+
+def prospects(columns: SeriesColumns, params: TriggerSection) -> Mask:
+    """Bars at which the trigger with these parameters may fire; shape (n,). params: as `engine.in_force` gives them.
+
+    Tier and regime are not looked at. Nothing is kept that depends on the parameters.
+    """
+    size = len(columns.series)
+    if not params.enabled or size == 0:
+        return np.zeros(size, np.bool_)
+    return _FINDERS[type(params)](columns, params)
+
+
+def _price_move(columns: SeriesColumns, params: PriceMove) -> Mask:
+    found = np.zeros(len(columns.series), np.bool_)
+    for minutes, limit in ((15, params.pct_15m), (60, params.pct_60m)):
+        if limit is not None:
+            found |= _moved(columns, minutes, float(limit), params.direction)
+    return found
+
+
+def _moved(columns: SeriesColumns, minutes: int, limit: float, direction: str) -> Mask:
+    """Moves of at least `limit` percent within `minutes`."""
+    closes, back = columns.series.close, columns.series.granularity.bars_in(minutes)
+    found = np.zeros(len(closes), np.bool_)
+    if len(closes) > back:
+        change, start = closes[back:] - closes[:-back], closes[:-back]
+        size = np.abs(change) if direction == "any" else change if direction == "up" else -change
+        found[back:] = size * 100.0 >= start * (limit * (1 - _MARGIN))
+    return found
+
+
+def _volume_spike(columns: SeriesColumns, params: VolumeSpike) -> Mask:
+    bars = columns.series.granularity.bars_in
+    hour, day = _sums(columns, "volume", bars(60)), _sums(columns, "volume", bars(1440))
+    if hour is None or day is None:
+        return _anywhere(columns, bars(1440))
+    enough = hour[-len(day) :] * 24.0 >= day * (float(params.ratio_1h_vs_24h) * (1 - _MARGIN))
+    return _from_the_end(columns, enough & (day > 0))
+
+
+def _breakout(columns: SeriesColumns, params: Breakout) -> Mask:
+    closes, back = columns.series.close, columns.series.granularity.bars_in(params.lookback_minutes)
+    found = np.zeros(len(closes), np.bool_)
+    if len(closes) > back:
+        found[back:] = closes[back:] >= np.asarray(columns.highest(back))[:-1]
+    return found
+
+
+def _momentum(columns: SeriesColumns, params: Momentum) -> Mask:
+    return _moved(columns, 1440, float(params.threshold_pct), "up")
+
+
+def _reversal(columns: SeriesColumns, params: Reversal) -> Mask:
+    """Drop and bounce; the confirmations are left to the trigger."""
+    closes, back = columns.series.close, columns.series.granularity.bars_in(params.lookback_minutes)
+    packed = columns.lowest(back) if len(closes) > back else None
+    if packed is None:
+        return _anywhere(columns, back + 1)
+    low, start, now = (np.asarray(packed) // len(closes))[1:], closes[:-back], closes[back:]
+    bounced = (now - low) * 100.0 >= low * (float(params.bounce_pct) * (1 - _MARGIN))
+    dropped = (start - low) * 100.0 >= start * (float(params.min_drop_pct) * (1 - _MARGIN))
+    return _from_the_end(columns, bounced & dropped)
+
+
+def _mean_reversion(columns: SeriesColumns, params: MeanReversion) -> Mask:
+    back = columns.series.granularity.bars_in(params.lookback_minutes)
+    total, squares = _sums(columns, "close", back), _sums(columns, "square", back)
+    if total is None or squares is None:
+        return _anywhere(columns, back)
+    distance = columns.series.close[back - 1 :] * float(back) - total
+    spread = squares * float(back) - total.astype(np.float64) ** 2 - squares * (back * _CANCELLATION)
+    far = distance**2 * (1 + _MARGIN) >= float(params.z_max) ** 2 * (1 - _MARGIN) * spread
+    return _from_the_end(columns, far & (distance < total * _MARGIN))
+
+
+def _sums(columns: SeriesColumns, name: str, count: int) -> Ints | None:
+    """The sums of every window of `count` bars; None when they may not fit or there is no such window."""
+    prefix = columns.sums(name, count, 1) if len(columns.series) >= count else None
+    if prefix is None:
+        return None
+    running: Ints = np.asarray(prefix)
+    return running[count:] - running[:-count]
+
+
+def _anywhere(columns: SeriesColumns, needed: int) -> Mask:
+    """Every bar with `needed` bars known: what is said when nothing better is proven."""
+    found = np.zeros(len(columns.series), np.bool_)
+    found[needed - 1 :] = True
+    return found
+
+
+def _from_the_end(columns: SeriesColumns, last: Mask) -> Mask:
+    """A mask of the newest bars, with False before them."""
+    found = np.zeros(len(columns.series), np.bool_)
+    found[len(found) - len(last) :] = last
+    return found
+
+
+_FINDERS: Final[Mapping[type[TriggerSection], Callable[[SeriesColumns, Any], Mask]]] = {
+    PriceMove: _price_move,
+    VolumeSpike: _volume_spike,
+    Breakout: _breakout,
+    Momentum: _momentum,
+    Reversal: _reversal,
+    MeanReversion: _mean_reversion,
+}
