@@ -45,13 +45,12 @@ class Intents:
         permits = self._controls.permits()
         self._obey(permits, tally)
         self._timers(tally)
-        cancelled = [order for intent in self._books.open_intents() if (order := self._timed_out(intent, tally))]
+        cancelled = [order for intent in self._served() if (order := self._timed_out(intent, tally))]
         if cancelled:
             wait = seconds(self._policy().execution.hold_release_seconds)
             self._canceller.await_end(cancelled, self._venue.clock.now() + wait, tally)
-        for intent in self._books.open_intents():
-            if intent.kind is not OrderKind.PROTECTIVE:
-                self._next(intent, snapshot, terms, permits, tally)
+        for intent in self._served():
+            self._next(intent, snapshot, terms, permits, tally)
 
     def enter(self, approved: Approved, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """Begin an approved entry. Raises: StorageFailed."""
@@ -83,10 +82,13 @@ class Intents:
         if (doubt := self._books.doubt(base)) is not None:
             return doubt
         busy = self._books.working(base, OrderKind.ENTRY, OrderKind.EXIT)
-        open_here = [i for i in self._books.open_intents() if i.product.base == base]
-        if busy or any(intent.kind is not OrderKind.PROTECTIVE for intent in open_here):
+        if busy or any(intent.product.base == base for intent in self._served()):
             return Reject(Reason.ALREADY_WORKING, f"{product}: another order of {base} is still at work")
         return None
+
+    def _served(self) -> list[Intent]:
+        """Open intents that are routed; a protective one has its single order and no time of its own."""
+        return [intent for intent in self._books.open_intents() if intent.kind is not OrderKind.PROTECTIVE]
 
     def _obey(self, permits: Permits, tally: Tally) -> None:
         """What the halt table takes off the venue."""

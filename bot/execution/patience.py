@@ -8,6 +8,9 @@ from typing import Final
 
 from bot.ports import Clock, WakeReason
 
+_FINEST_S: Final = 0.0005
+"""Less than this is not waited for: durations are floats, and a clock counts microseconds."""
+
 _URGENT: Final = frozenset({WakeReason.KILL_SWITCH, WakeReason.SIGNAL})
 
 
@@ -25,7 +28,7 @@ class Patience:
         stubborn: only `enough` cuts it short, for cancels that must be seen through.
         """
         end = self._clock.monotonic() + (when - self._clock.now()).total_seconds()
-        while (left := end - self._clock.monotonic()) > 0:
+        while (left := end - self._clock.monotonic()) > _FINEST_S:
             if enough is not None and enough():
                 return False
             reason = self._clock.wait_until(self._clock.now() + timedelta(seconds=left))

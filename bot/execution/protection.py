@@ -78,9 +78,10 @@ class Protection:
         )
 
     def _place_anew(self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
-        """The order that was taken back may have sold some: the plan is made again from what the books say now."""
-        current = self._books.position(position.product)
-        plan = None if current is None else self._plan(current, view, snapshot)
+        """The order that was taken back may have sold some: the plan is made again from books and wallets of now."""
+        current, wallets = self._books.position(position.product), self._selling.balances(tally)
+        fresh = snapshot if wallets is None else replace(snapshot, balances=wallets)
+        plan = None if current is None else self._plan(current, view, fresh)
         if current is not None and isinstance(plan, protective.Place):
             self._place(current, plan.cover, view, terms, tally)
 

@@ -135,6 +135,8 @@ def _tend(intent: Intent, orders: Sequence[Order], now: datetime, policy: Policy
         return _tend_live(intent, orders, live, now, policy)
     if intent.closed:
         return Wait(None, "closed")
+    if remaining(intent, orders).is_zero:
+        return None
     settled = _settled_at(orders, policy)
     return Wait(settled, "late fills may still come") if settled is not None and now < settled else None
 

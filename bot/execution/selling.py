@@ -15,7 +15,7 @@ from bot.domain.money import ZERO, Price, Size
 from bot.domain.order import OrderKind, OrderReport, OrderState
 from bot.domain.position import Position
 from bot.domain.product import Product, Side
-from bot.domain.snapshot import MarketView
+from bot.domain.snapshot import Balance, MarketView
 from bot.domain.state import FillCursor, Intent
 from bot.errors import ExchangeError
 from bot.execution import routing
@@ -151,14 +151,19 @@ class SellSide:
         least = free.value if shown is None else min(free.value, shown)
         return view.product.floor_size(Size(max(ZERO, least)))
 
-    def _available(self, currency: str, tally: Tally) -> Decimal | None:
-        """None when balances cannot be read: then the books decide, and the venue may refuse."""
+    def balances(self, tally: Tally) -> Mapping[str, Balance] | None:
+        """The wallets now; None when they cannot be read: then the books decide, and the venue may refuse."""
         try:
-            balances = self._venue.exchange.balances()
+            return {balance.currency: balance for balance in self._venue.exchange.balances()}
         except ExchangeError as error:
             noted(error, "reading balances", tally)
             return None
-        return next((b.available for b in balances if b.currency == currency), ZERO)
+
+    def _available(self, currency: str, tally: Tally) -> Decimal | None:
+        wallets = self.balances(tally)
+        if wallets is None:
+            return None
+        return wallets[currency].available if currency in wallets else ZERO
 
     def _await_hold(self, intent: Intent, view: MarketView, tally: Tally) -> None:
         """The hold of a cancelled order is released a moment after it ended."""

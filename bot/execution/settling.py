@@ -8,9 +8,8 @@ from typing import Final
 from bot.domain.event import SettleObserved
 from bot.domain.snapshot import Balance
 from bot.domain.state import Order
-from bot.errors import ExchangeError
 from bot.execution.books import Books
-from bot.execution.cancels import Canceller, noted
+from bot.execution.cancels import Canceller
 from bot.execution.controls import Venue
 from bot.execution.lifecycle import unresolved
 from bot.execution.report import Tally
@@ -43,12 +42,9 @@ class Settlement:
             if order.state.is_working:
                 self._canceller.read(order, tally)
         self._selling.refresh_fills(tally)
-        try:
-            balances = {balance.currency: balance for balance in self._venue.exchange.balances()}
-        except ExchangeError as error:
-            noted(error, "reading balances", tally)
-            return None
-        self.note(balances, tally)
+        balances = self._selling.balances(tally)
+        if balances is not None:
+            self.note(balances, tally)
         return balances
 
     def note(self, balances: Mapping[str, Balance] | None, tally: Tally) -> None:

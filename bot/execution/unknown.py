@@ -25,6 +25,13 @@ LOOK_AHEAD: Final = timedelta(minutes=1)
 """The end of a listing lies in the future, so that an order created this moment is in it."""
 
 
+EXIT_GAP: Final = timedelta(seconds=5)
+"""Between two listings for a lost exit: a position waits to be closed."""
+
+RESENDS: Final = 3
+"""How often a lost exit is sent again at most, each time after a complete listing without it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one complete listing says of one order. resend: a lost exit may be sent again with the same id and body."""
@@ -45,14 +52,16 @@ def weigh(
         return Finding(_gone(order, count))
     event = OrderEvent.SILENCE if order.state is OrderState.UNKNOWN else OrderEvent.ACK
     note = changed(order, event, f"absent from complete listing {count}", absent=count)
-    return Finding((note,), resend=_may_resend(order))
+    return Finding((note,), resend=count <= RESENDS and _may_resend(order))
 
 
 def next_listing(order: Order, policy: ExecutionPolicy) -> datetime:
-    """When the next listing is worth its requests: at once, then evenly over the time the proof takes."""
+    """When the next listing is worth its requests: at once, then evenly over the time of the proof; exits sooner."""
     if order.absent_since is None:
         return order.changed_at
     step = seconds(policy.unknown_min_seconds / max(1, policy.unknown_min_listings - 1))
+    if order.kind is OrderKind.EXIT:
+        step = min(step, EXIT_GAP)
     return order.absent_since + step * order.absent_listings
 
 

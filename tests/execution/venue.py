@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,7 +36,7 @@ class Timeline:
 
     def __init__(self, start: datetime = NOW) -> None:
         self._start = self._now = start
-        self._due: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._due: list[tuple[datetime, int, Callable[[], object]]] = []
         self._count = 0
         self.wakes: deque[WakeReason] = deque()
 
@@ -60,7 +60,7 @@ class Timeline:
             self._now = max(self._now, at)
             action()
 
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
+    def after(self, seconds: float, action: Callable[[], object]) -> None:
         """Let `action` happen once that much time has passed."""
         self._count += 1
         heapq.heappush(self._due, (self._now + timedelta(seconds=seconds), self._count, action))
@@ -160,7 +160,7 @@ class Exchange:
         quote = self.quotes.get(market)
         return quote and replace(quote, at=self.clock.now())
 
-    def watch(self, markets: Sequence[ProductId], needed_bars: int) -> None: ...
+    def watch(self, needed_bars: Mapping[ProductId, int]) -> None: ...
 
     def refresh(self, now: datetime) -> None: ...
 

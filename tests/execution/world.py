@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from bot.adapters.memory import MemoryStorage
 from bot.domain.decision import Approved, Decision, Evaluated, Outcome, Reason, Regime, Reject
+from bot.domain.event import PositionMarked
 from bot.domain.market import Quote
 from bot.domain.money import Money, Price, Size
-from bot.domain.order import OrderKind, OrderState
+from bot.domain.order import OrderKind, OrderState, OrderType, PlannedOrder
 from bot.domain.position import Exits
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Environment, Mode, Snapshot
 from bot.domain.state import Intent, Order, State
-from bot.errors import CriticalDataUnavailable, ExchangeError
+from bot.errors import CriticalDataUnavailable, ExchangeError, Rejected, StorageFailed, Transient
 from bot.execution.controls import Controls, Permits, Venue
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import account_tag
@@ -24,11 +25,23 @@ from bot.execution.report import ActReport, combined
 from bot.observe.reconcile import read_account
 from bot.ports import KillProbe, KillState
 from bot.record.store import StateStore
+from bot.settings.policy import Policy
 from tests.builders import book, market, policy, product, proposal, snapshot
 from tests.execution.venue import Exchange, Timeline
 
 TAG = account_tag("portfolio", Environment.STAGING, Mode.PAPER)
 BTC = ProductId("BTC-USD")
+
+
+class Disk(MemoryStorage):
+    """Storage that can run full."""
+
+    full = False
+
+    def append(self, day: str, line: bytes, durable: bool) -> None:
+        if self.full:
+            raise StorageFailed("no space left")
+        super().append(day, line, durable)
 
 
 class World:
@@ -39,10 +52,11 @@ class World:
         self.product = product()
         self.exchange = Exchange(self.clock, wallets or {"USD": "10000", "BTC": "0"}, [self.product])
         self.exchange.show("BTC-USD", "100", "100.02")
-        self.storage = MemoryStorage()
+        self.storage = Disk()
         self.policy = policy(**sections)
         self.permits = Permits()
         self.kill = KillState(KillProbe.ABSENT)
+        self.kill_at: Callable[[], KillState] | None = None
         self.healthy = True
         self.agree = True
         self.reapprovals: list[tuple[int, Size]] = []
@@ -55,12 +69,15 @@ class World:
         self.store = StateStore(self.storage, self.clock, "config", "code", "account")
         self.store.open(f"genesis-{len(self.storage.days)}")
         controls = Controls(
-            kill=lambda: self.kill, permits=lambda: self.permits, storage_healthy=lambda: self.healthy,
+            kill=self._kill_now, permits=lambda: self.permits, storage_healthy=lambda: self.healthy,
             reapprove=self.reapprove, agrees=lambda order: self.agree, market_of=lambda listing: listing,
             spread_limit=lambda listing: None,
         )  # fmt: skip
         venue = Venue(self.exchange, self.exchange, self.clock)
         self.engine = ExecutionEngine(venue, controls, self.store, self.policy, TAG)
+
+    def _kill_now(self) -> KillState:
+        return self.kill if self.kill_at is None else self.kill_at()
 
     @property
     def state(self) -> State:
@@ -134,13 +151,64 @@ class World:
 
     def own(self, size: str, price: str = "100", exits: Exits | None = None) -> None:
         """Buy at once, outside the routing under test, so that there is something to sell."""
-        before = self.policy
-        self.engine.configure(policy(execution={"default_order_type": "limit_ioc", "use_preview": False}))
+        self.engine.configure(self.at_once())
         self.exchange.show("BTC-USD", str(Decimal(price) - Decimal("0.02")), price)
         self.cycle(buy(size, worst=str(Decimal(price) * 2), exits=exits or Exits()))
         self.observe()
-        self.engine.configure(before)
+        self.engine.configure(self.policy)
         assert self.held == Decimal(size)
+
+    def at_once(self) -> Policy:
+        """The policy with entries that cross the spread."""
+        execution = self.policy.execution.model_copy(update={"default_order_type": "limit_ioc"})
+        return self.policy.model_copy(update={"execution": execution})
+
+    def own_more(self, size: str) -> None:
+        """Another purchase of what is held already."""
+        self.cycle()
+        self.engine.configure(self.at_once())
+        self.cycle(buy(size, worst="200"))
+        self.engine.configure(self.policy)
+
+    def execute(self, snap: Snapshot, *approved: Approved) -> ActReport:
+        return self.engine.execute(decision(snap, approved), snap)
+
+    def mark(self, high: str) -> None:
+        """The position saw a new highest mark."""
+        self.store.record(PositionMarked(BTC, Price(Decimal(high))))
+
+    def place_second_product(self) -> None:
+        """An entry that rests while a position of something else is held."""
+        other = product("ETH-USD")
+        self.exchange.listed[other.id] = other
+        self.exchange.show("ETH-USD", "10", "10.02")
+        snap = self.snapshot()
+        view = replace(market("ETH-USD", "10", quote_at=self.clock.now()), book=book("ETH-USD", "10", "10.02", 100_000))
+        view = replace(view, product=replace(other, as_of=self.clock.now()))
+        wanted = buy("1", worst="11")
+        wanted = replace(wanted, proposal=replace(wanted.proposal, product=other.id))
+        self.execute(replace(snap, markets={**snap.markets, other.id: view}), wanted)
+        assert [record.plan.product for record in self.exchange.working(Side.BUY)] == [other.id]
+
+    def foreign_order(self) -> None:
+        """A person's order on the same account."""
+        plan = PlannedOrder(
+            "a-person", BTC, Side.BUY, OrderKind.ENTRY, OrderType.LIMIT_GTC, Size(Decimal(1)), Price(Decimal(50))
+        )
+        self.exchange.place(plan)
+
+    def break_storage(self) -> None:
+        """From now on nothing can be written."""
+        self.storage.full = True
+
+    def refusal(self, reason: str) -> Rejected:
+        return Rejected(reason, "no")
+
+    def journal(self) -> bytes:
+        return b"".join(self.storage.journal(day) for day in self.storage.journal_days())
+
+    def outage(self) -> Transient:
+        return Transient("no answer")
 
     def states(self) -> list[str]:
         return [order.state.value for order in self.orders]
