@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from bot.domain.market import Book, Level
 from bot.domain.money import ZERO
 from bot.domain.product import Product, ProductId, Side
 from bot.venue.exact import sub
 from bot.venue.market import MarketSlice, View
 from bot.venue.matching import reaches, share_of
-from bot.venue.orders import OrderRecord, TriggerStatus
+from bot.venue.orders import DOWN, OrderRecord, TriggerStatus
 from bot.venue.rules import FillRules
 
 
@@ -44,6 +45,28 @@ class Working:
         """The limit at which it rests on the book; None when it does not."""
         armed_stop = self.record.trigger is TriggerStatus.PENDING and not self.record.terms.is_bracket
         return None if armed_stop or not self.live else self.record.live_limit
+
+    def sleeps(self, piece: MarketSlice) -> bool:
+        """Whether the slice certainly does nothing to this order; cheap, as most orders sleep through most slices."""
+        if self.taking or self.bars_left > 0:
+            return False
+        record = self.record
+        stop = record.terms.stop_price
+        if stop is not None and self.is_armed:
+            reached = piece.low <= stop if record.terms.stop_direction == DOWN else piece.high >= stop
+            if reached:
+                return False
+        limit = self.resting
+        if limit is None:
+            return True
+        if record.side is Side.BUY:
+            return piece.low > limit and not (isinstance(piece.depth, Book) and _inside(piece.depth.asks, limit, True))
+        return piece.high < limit and not (isinstance(piece.depth, Book) and _inside(piece.depth.bids, limit, False))
+
+
+def _inside(side: tuple[Level, ...], limit: Decimal, is_ask: bool) -> bool:
+    """Whether the best level of the other side stands through the limit."""
+    return bool(side) and (side[0].price.value < limit if is_ask else side[0].price.value > limit)
 
 
 @dataclass(slots=True, eq=False)

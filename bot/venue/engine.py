@@ -60,6 +60,11 @@ class Engine:
 
     def step(self, desk: Desk, piece: MarketSlice) -> None:
         """Let every order of the market live through one slice."""
+        if not all(order.sleeps(piece) for order in desk.orders.values()):
+            self.live_through(desk, piece)
+
+    def live_through(self, desk: Desk, piece: MarketSlice) -> None:
+        """The whole slice, whether or not anything can come of it."""
         desk.see(piece, self._product_of(desk), self._rules)
         desk.newborn.clear()
         self._opening(desk, piece)

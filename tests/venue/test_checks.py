@@ -255,3 +255,11 @@ def test_a_preview_reserves_nothing_and_does_not_use_up_the_id() -> None:
     assert made.venue.preview(request, made.now).errors == ()
     assert made.venue.balances() == before
     assert isinstance(made.venue.place(request, made.now), Accepted)
+
+
+def test_a_size_below_the_base_minimum_is_refused() -> None:
+    made = world()
+    made.venue.set_product(replace(product(), base_min=d("0.5")))
+    answer = made.refused(BUY, LimitGtc(d("0.499"), d("99")))
+    assert answer.preview_failure_reason == "PREVIEW_INVALID_BASE_SIZE_TOO_SMALL"
+    made.placed(BUY, LimitGtc(d("0.5"), d("99")))

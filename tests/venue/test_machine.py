@@ -253,5 +253,5 @@ def _loosest_limit(order: OrderRecord) -> Decimal | None:
     return max(known) if order.side is Side.BUY else min(known)
 
 
-Trading.TestCase.settings = settings(max_examples=120, stateful_step_count=30)
+Trading.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestTrading = Trading.TestCase

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.domain.money import Percent
 from bot.domain.product import TradingMode
 from bot.venue.market import MarketSlice
-from bot.venue.orders import LimitGtc, LimitIoc, MarketIoc
+from bot.venue.orders import DOWN, UP, BracketConfig, LimitGtc, LimitIoc, MarketIoc, StopLimit
 from tests.venue.kit import BTC, BUY, SELL, USDC, World, bars, book, d, product, ticks
 
 
@@ -172,3 +174,35 @@ def test_nothing_matches_while_the_product_does_not_trade(mode: TradingMode) -> 
     world.venue.set_product(product())
     world.bar("90", "100", "90", "90")
     assert world.traded(resting) == [("99", "1")]
+
+
+around = st.integers(95, 105).map(lambda price: d(f"{price}.00"))
+resting = st.one_of(
+    st.tuples(st.sampled_from([BUY, SELL]), st.builds(LimitGtc, st.just(d("1")), around)),
+    st.tuples(
+        st.sampled_from([BUY, SELL]), st.builds(StopLimit, st.just(d("1")), around, around, st.sampled_from([UP, DOWN]))
+    ),
+    st.tuples(st.just(SELL), st.builds(lambda a, b: BracketConfig(d("1"), max(a, b), min(a, b)), around, around)),
+)
+
+
+@given(
+    order=resting, path=st.lists(around, min_size=3, max_size=3), shows=st.one_of(st.none(), around),
+    model=st.sampled_from(["pessimistic", "touch"]), rules=st.sampled_from([bars, ticks]),
+)  # fmt: skip
+def test_a_slice_that_is_slept_through_would_have_done_nothing(order, path, shows, model, rules) -> None:
+    world = World(rules(model=model))
+    world.tick("100", volume="0")
+    sent = world.send(*order)
+    if not hasattr(sent, "order_id"):
+        return
+    world.tick("100", volume="0")
+    depth = None if shows is None else book([(str(shows - 1), "1")], [(str(shows), "1")])
+    at = world.now
+    piece = MarketSlice(BTC, at, at, path[0], max(path), min(path), path[2], d("9"), depth=depth)
+    for desk in list(world.venue._books.busy.values()):
+        working = world.venue._books.working(sent.order_id)
+        if working is not None and working.sleeps(piece):
+            world.venue.drain()
+            world.venue._engine.live_through(desk, piece)
+            assert list(world.venue.drain()) == []
