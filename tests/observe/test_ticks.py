@@ -195,6 +195,15 @@ def test_the_bar_of_a_fall_that_quotes_confirmed_is_ordinary() -> None:
     assert said([b(0, 100), *fall, spanning, spanning, q(71, 61_000)]) == "aahhcaaa"
 
 
+def test_a_quote_older_than_the_last_bar_makes_no_room_for_the_next() -> None:
+    """The market sank from 100 to 85 in bars; a bar at 108 is near the old quote only."""
+    _, verdicts = run([q(100), b(1, 92), b(2, 85), b(3, 108)])
+    assert said([q(100), b(1, 92), b(2, 85), b(3, 108)]) == "aaah"
+    assert isinstance(verdicts[-1], HoldBack)
+    assert verdicts[-1].detail == "108 is +27.06 % from 85, limit 10 %"
+    assert said([q(100), b(1, 92), q(100, 100_000), b(2, 85), b(3, 108)]) == "aaaah"
+
+
 def test_a_tick_judged_again_changes_nothing() -> None:
     for ticks in ([q(100)], [b(0, 100)], [b(0, 100), b(1, 60, high=100)], [b(0, 100), b(1, 70), b(2, 70, high=100)]):
         once, first = run(ticks)

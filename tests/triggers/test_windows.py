@@ -91,6 +91,15 @@ def test_columns_refuse_a_sum_that_may_not_fit() -> None:
     assert columns.sums("volume", 1, 1) is not None
 
 
+@pytest.mark.parametrize("top", [2**40, 2**55, 2**61])
+def test_a_slope_beyond_64_bits_is_still_exact(top: int) -> None:
+    """(30 - 1) x 2^61 does not fit; the columns must know and leave it to whole numbers."""
+    bars = series([1] * 29 + [top])
+    columns = SeriesColumns(bars)
+    assert (columns.slopes(30, 1) is not None) is (top * 900 < 2**62)
+    assert ColumnWindows(columns, 29).slope_sum(30) == LiveWindows(bars).slope_sum(30) == 29 * (top - 1)
+
+
 @pytest.mark.parametrize("ago", [-1, 3, 10**9])
 def test_no_bar_is_read_outside_the_known_ones(ago: int) -> None:
     """A negative ago would be the future: the backtest's columns hold it, and must not give it."""
