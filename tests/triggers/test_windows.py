@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.domain.bars import BarSeries
 from bot.triggers.columns import ColumnWindows, SeriesColumns
 from bot.triggers.indicators import LiveWindows
-from tests.triggers.markets import BTC, ONE_MINUTE, SCALE, START, any_series, plainly, series
+from tests.triggers.markets import BTC, ONE_MINUTE, SCALE, START, any_series, plainly, series, walk
 
 AGO = ("close", "high", "low")
 COUNT = (
@@ -83,6 +83,15 @@ def test_a_window_uses_columns_when_only_its_own_sum_fits() -> None:
     columns = SeriesColumns(bars)
     assert columns.sums("volume", 100, 1) is not None
     assert ColumnWindows(columns, 99).volume_sum(100) == 2**60 + 99
+
+
+def test_everyday_numbers_are_read_from_columns() -> None:
+    """Falling back to live is right at any size of number, but a backtest would crawl."""
+    columns = SeriesColumns(walk(300, seed=2))
+    assert all(columns.sums(name, 60, 1) is not None for name in ("volume", "close", "square", "value"))
+    assert all(columns.sums(name, 4, 15) is not None for name in ("gains", "losses", "rises", "returns"))
+    assert columns.lowest(60) is not None
+    assert columns.slopes(4, 15) is not None
 
 
 def test_columns_refuse_a_sum_that_may_not_fit() -> None:
