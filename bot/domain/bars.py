@@ -36,11 +36,11 @@ class Granularity(IntEnum):
 
     @property
     def minutes(self) -> int:
-        return self.value // 60
+        return self // 60
 
     def bars_in(self, minutes: int) -> int:
         """How many bars make `minutes`. Raises UnitError when it is not a whole number >= 1."""
-        count, rest = divmod(minutes * 60, self.value)
+        count, rest = divmod(minutes * 60, self)  # the member itself: `.value` costs ten times as much, and this is hot
         if rest or count < 1:
             raise UnitError(f"{minutes} minutes is not a whole number of {self.name} bars")
         return count

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from bot.domain.bars import Windows
-from bot.domain.codec import canonical
 from bot.domain.decision import Regime, Trigger, TriggerKind
 from bot.domain.market import Quote
 from bot.domain.money import EXACT
@@ -51,36 +50,70 @@ class Seen:
     tier: int | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One trigger a tree asks for. own: with parameters or a direction of its own, so that the ranked do not tell."""
+
+    kind: TriggerKind
+    direction: Way
+    own: bool
+    params: TriggerSection
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A condition made ready for one cycle. all: the cheap ones first, which may spare the dear ones.
+
+    needs_ranked: it can only hold in a market that a ranked trigger is about.
+    """
+
+    all: tuple[Leaf | Tree, ...]
+    any: tuple[Leaf | Tree, ...]
+    none: tuple[Leaf | Tree, ...]
+    needs_ranked: bool
+
+
 class Conditions:
     """Condition trees against the triggers of one cycle.
 
     ranked: the triggers the cycle may act on; one that was cut off by `max_triggers_per_cycle` makes no plain condition
     hold, but it still counts where a rule asks that it did not fire. Leaves with their own parameters or direction are
-    asked directly, each set of parameters being made once.
+    asked directly.
     """
 
-    policy: TriggersPolicy
-    regime: Regime
-    ranked: Sequence[Trigger]
-    in_force: InForce
-    fires: Fires
-    _known: dict[tuple[ProductId, TriggerKind], Trigger] = field(init=False)
-    _params: dict[tuple[TriggerKind, bytes], TriggerSection] = field(init=False, default_factory=dict)
+    def __init__(
+        self, policy: TriggersPolicy, regime: Regime, ranked: Sequence[Trigger], in_force: InForce, fires: Fires
+    ) -> None:
+        self._policy = policy
+        self._regime = regime
+        self._in_force = in_force
+        self._fires = fires
+        self._known = {(trigger.product, trigger.kind): trigger for trigger in ranked}
+        self._markets = frozenset(trigger.product for trigger in ranked)
+        # Nothing was cut off: then what is not ranked did not fire.
+        self._complete = len(ranked) < policy.max_triggers_per_cycle
 
-    def __post_init__(self) -> None:
-        self._known = {(trigger.product, trigger.kind): trigger for trigger in self.ranked}
+    def ready(self, node: Condition) -> Tree:
+        """The tree with every parameter set made, once for the cycle."""
+        every = tuple(sorted(map(self._node, node.all), key=_effort))
+        some, none = tuple(map(self._node, node.any)), tuple(map(self._node, node.none))
+        needs = any(map(_needs_ranked, every)) or (bool(some) and all(map(_needs_ranked, some)))
+        return Tree(every, some, none, needs)
 
-    def holds(self, node: TriggerHolds | Condition, seen: Seen, acting: bool = True) -> tuple[Trigger, ...] | None:
+    def fired_in(self, market: ProductId) -> bool:
+        """Whether any ranked trigger is about this market."""
+        return market in self._markets
+
+    def holds(self, node: Leaf | Tree, seen: Seen, acting: bool = True) -> tuple[Trigger, ...] | None:
         """The triggers that make `node` hold; None when it does not hold.
 
         acting: only ranked triggers count for plain leaves; False below `none`, where every trigger that fired counts.
         """
-        if isinstance(node, TriggerHolds):
+        if isinstance(node, Leaf):
             trigger = self._fired(node, seen, acting)
             return None if trigger is None else (trigger,)
         found: list[Trigger] = []
-        for child in sorted(node.all, key=_effort):
+        for child in node.all:
             below = self.holds(child, seen, acting)
             if below is None:
                 return None
@@ -92,29 +125,24 @@ class Conditions:
             return None
         return _distinct((*found, *(trigger for below in some for trigger in below)))
 
-    def _fired(self, leaf: TriggerHolds, seen: Seen, acting: bool) -> Trigger | None:
-        plain = not leaf.overrides and leaf.direction == "any"
-        if plain and (acting or self._complete):
-            return self._known.get((seen.market, leaf.trigger))
-        return self.fires(seen.windows, self._parameters(leaf), self.regime, seen.tier, leaf.direction)
+    def _fired(self, leaf: Leaf, seen: Seen, acting: bool) -> Trigger | None:
+        if not leaf.own and (acting or self._complete):
+            return self._known.get((seen.market, leaf.kind))
+        return self._fires(seen.windows, leaf.params, self._regime, seen.tier, leaf.direction)
 
-    def _parameters(self, leaf: TriggerHolds) -> TriggerSection:
-        key = (leaf.trigger, canonical(dict(leaf.overrides)))
-        if key not in self._params:
-            self._params[key] = self.in_force(self.policy, leaf.trigger, self.regime, leaf.overrides)
-        return self._params[key]
-
-    @property
-    def _complete(self) -> bool:
-        """Whether nothing was cut off, so that the ranked triggers are all there are."""
-        return len(self.ranked) < self.policy.max_triggers_per_cycle
+    def _node(self, node: TriggerHolds | Condition) -> Leaf | Tree:
+        if isinstance(node, Condition):
+            return self.ready(node)
+        params = self._in_force(self._policy, node.trigger, self._regime, node.overrides)
+        return Leaf(node.trigger, node.direction, bool(node.overrides) or node.direction != "any", params)
 
 
-def _effort(node: TriggerHolds | Condition) -> int:
-    """Plain leaves are looked up, others computed: the cheap ones may spare the dear ones."""
-    if isinstance(node, Condition):
-        return 2
-    return 1 if node.overrides or node.direction != "any" else 0
+def _needs_ranked(node: Leaf | Tree) -> bool:
+    return node.needs_ranked if isinstance(node, Tree) else not node.own
+
+
+def _effort(node: Leaf | Tree) -> int:
+    return 2 if isinstance(node, Tree) else int(node.own)
 
 
 def _distinct(triggers: Sequence[Trigger]) -> tuple[Trigger, ...]:

@@ -15,7 +15,7 @@ from bot.domain.position import Exits
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Snapshot
 from bot.rules import exits
-from bot.rules.conditions import Conditions, Fires, InForce, Seen, strength
+from bot.rules.conditions import Conditions, Fires, InForce, Seen, Tree, strength
 from bot.rules.sizing import PLACES, Sizing
 from bot.settings.config import Config
 from bot.settings.rules import Rule
@@ -57,7 +57,8 @@ class RulesEngine:
         policy = self._config.policy
         leaving = exits.proposals(snap, policy, flatten)
         conditions = Conditions(policy.triggers, signals.regime, signals.triggers, self._in_force, self._fires)
-        desk = _Desk(self._config, snap, signals, conditions)
+        in_regime = (r for r in policy.rules if r.enabled and (not r.regimes or signals.regime in r.regimes))
+        desk = _Desk(self._config, snap, signals, conditions, tuple((r, conditions.ready(r.when)) for r in in_regime))
         outcomes = [result for product in desk.order() for result in desk.of_product(product)]
         entering = tuple(item for item in outcomes if isinstance(item, TradeProposal))
         given_up = tuple(item for item in outcomes if isinstance(item, Evaluated))
@@ -66,12 +67,16 @@ class RulesEngine:
 
 @dataclass(frozen=True, slots=True)
 class _Desk:
-    """The entry rules of one cycle."""
+    """The entry rules of one cycle.
+
+    rules: those that speak in this regime, in policy order, each with its condition.
+    """
 
     config: Config
     snap: Snapshot
     signals: Signals
     conditions: Conditions
+    rules: tuple[tuple[Rule, Tree], ...]
 
     def order(self) -> Sequence[ProductId]:
         if self.config.policy.triggers.rank_by == "product":
@@ -86,19 +91,20 @@ class _Desk:
         if view is None or view.quote is None or view.windows is None:
             return
         seen = Seen(product, view.product, view.quote, view.windows, self.signals.tiers.get(product))
-        for rule in self.config.policy.rules:
-            result = self._by_rule(rule, seen)
+        fired = self.conditions.fired_in(product)
+        for rule, when in self.rules:
+            result = self._by_rule(rule, when, seen) if fired or not when.needs_ranked else None
             if result is None:
                 continue
             yield result
             if isinstance(result, TradeProposal) or _is_final(result):
                 return
 
-    def _by_rule(self, rule: Rule, seen: Seen) -> TradeProposal | Evaluated | None:
+    def _by_rule(self, rule: Rule, when: Tree, seen: Seen) -> TradeProposal | Evaluated | None:
         """None when the rule does not hold; a refusal when it does but something of its own speaks against it."""
-        if not (rule.enabled and self._applies(rule, seen.tier)):
+        if rule.tiers and seen.tier not in rule.tiers:
             return None
-        fired = self.conditions.holds(rule.when, seen)
+        fired = self.conditions.holds(when, seen)
         if fired is None:
             return None
         sized = Sizing(self.config, self.snap, self.signals.regime).wanted(rule, seen)
@@ -106,10 +112,6 @@ class _Desk:
         if isinstance(sized, Reject):
             return _given_up(proposal, "sizing", sized)
         return self._objection(rule, proposal) or proposal
-
-    def _applies(self, rule: Rule, tier: int | None) -> bool:
-        in_tier = not rule.tiers or tier in rule.tiers
-        return in_tier and (not rule.regimes or self.signals.regime in rule.regimes)
 
     def _proposal(self, rule: Rule, seen: Seen, fired: tuple[Trigger, ...], size: Money | None) -> TradeProposal:
         return TradeProposal(

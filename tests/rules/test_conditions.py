@@ -41,7 +41,7 @@ def kinds(
     """The kinds that make `when` hold; None when it does not hold."""
     rules = TriggersPolicy(max_triggers_per_cycle=limit)
     desk = Conditions(rules, Regime.CHOP, ranked, in_force, asked or Market(*ranked))
-    held = desk.holds(Condition.model_validate(when), seen(market()))
+    held = desk.holds(desk.ready(Condition.model_validate(when)), seen(market()))
     return None if held is None else {item.kind for item in held}
 
 
@@ -105,7 +105,21 @@ def test_plain_leaves_are_looked_up_and_spare_the_dear_ones():
 def test_the_same_signal_found_twice_is_one_signal_and_the_stronger_counts():
     strong = trigger(score="0.9", confidence="0.9")
     desk = Conditions(policy().triggers, Regime.CHOP, [BREAK], in_force, Market(strong))
-    held = desk.holds(
-        Condition.model_validate({"all": ["breakout", {"breakout": {"lookback_minutes": 60}}]}), seen(market())
-    )
+    twice = Condition.model_validate({"all": ["breakout", {"breakout": {"lookback_minutes": 60}}]})
+    held = desk.holds(desk.ready(twice), seen(market()))
     assert held == (strong,)
+
+
+@pytest.mark.parametrize(
+    ("when", "needs"),
+    [
+        ({"all": ["breakout", {"momentum": {"threshold_pct": 1}}]}, True),
+        ({"any": ["breakout", {"momentum": {"threshold_pct": 1}}]}, False),
+        ({"any": ["breakout", "momentum"]}, True),
+        ({"all": [{"price_move": {"direction": "up"}}], "none": ["breakout"]}, False),
+        ({"all": [{"any": ["breakout"]}]}, True),
+    ],
+)
+def test_a_market_without_triggers_is_only_spared_where_nothing_could_hold(when, needs):
+    desk = Conditions(policy().triggers, Regime.CHOP, (), in_force, Market())
+    assert desk.ready(Condition.model_validate(when)).needs_ranked is needs
