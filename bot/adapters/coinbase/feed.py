@@ -66,7 +66,7 @@ class Feed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._hinted = False
-        shared = (config.context, config.timing, jitter, clock.now)
+        shared = (config.context, config.timing, jitter)
         self._market = MarketLink(self._lock, clock.wake, (config.ws_url,), *shared)
         self._links: tuple[Link, ...] = (self._market,)
         if config.token is not None:
@@ -100,14 +100,16 @@ class Feed:
 
     def quote(self, market: ProductId) -> Quote | None:
         """The touch, its `at` the last evidence that it holds; None without a gapless book. UnitError when crossed."""
+        now = self._clock.now()
         with self._lock:
             book, at = self._market.evidence(market)
-            return book.quote(at) if book is not None and at is not None else None
+            return book.quote(min(at, now)) if book is not None and at is not None else None
 
     def book(self, market: ProductId) -> Book | None:
+        now = self._clock.now()
         with self._lock:
             book, at = self._market.evidence(market)
-            return book.book(at) if book is not None and at is not None else None
+            return book.book(min(at, now)) if book is not None and at is not None else None
 
     def last_trade(self, market: ProductId) -> Trade | None:
         with self._lock:
@@ -167,9 +169,8 @@ class MarketLink(Link):
         context: ssl.SSLContext,
         timing: LinkTiming,
         jitter: Callable[[float, float], float],
-        now: Callable[[], datetime],
     ) -> None:
-        super().__init__("market", urls, context, timing, jitter, now)
+        super().__init__("market", urls, context, timing, jitter)
         self._lock = lock
         self._wake = wake
         self._woken_at = 0.0
@@ -191,7 +192,10 @@ class MarketLink(Link):
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def evidence(self, market: ProductId) -> tuple[LiveBook | None, datetime | None]:
-        """The valid book of a market and the newest proof that it holds. Call with the lock held."""
+        """The valid book of a market and the newest proof that it holds, by the venue's clock. Needs the lock.
+
+        Not compared with ours on arrival: while a stepped venue moves, its frames come before our clock has followed.
+        """
         book = self._books.get(market)
         if book is None or not book.valid or book.updated_at is None or self._socket is None:
             return None, None
@@ -250,7 +254,6 @@ class MarketLink(Link):
             await socket.send(request(kind, channel, markets))
 
     def _books_changed(self, found: Frame) -> None:
-        at = min(found.at, self._now())
         with self._lock:
             for event in found.events:
                 market = self._market_of(event.product())
@@ -258,9 +261,9 @@ class MarketLink(Link):
                 if book is None:
                     continue
                 if event.text("type") == "snapshot":
-                    book.snapshot(level_changes(event), at)
+                    book.snapshot(level_changes(event), found.at)
                 else:
-                    book.apply(level_changes(event), at)
+                    book.apply(level_changes(event), found.at)
                 self._dirty = self._dirty or book.needs_snapshot
                 self._watch_price(book)
 
@@ -306,9 +309,8 @@ class UserLink(Link):
         context: ssl.SSLContext,
         timing: LinkTiming,
         jitter: Callable[[float, float], float],
-        now: Callable[[], datetime],
     ) -> None:
-        super().__init__("user", urls, context, timing, jitter, now)
+        super().__init__("user", urls, context, timing, jitter)
         self._hint = hint
         self._token = token
         self._was_up = False

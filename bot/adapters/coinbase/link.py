@@ -65,14 +65,12 @@ class Link(ABC):
         context: ssl.SSLContext,
         timing: LinkTiming,
         jitter: Callable[[float, float], float],
-        now: Callable[[], datetime],
     ) -> None:
         self.name = name
         self._urls = urls
         self._context = context
         self._timing = timing
         self._jitter = jitter
-        self._now = now
         self._resolver = Resolver()
         self._socket: ClientConnection | None = None
         self._expected: int | None = None
@@ -196,7 +194,7 @@ class Link(ABC):
             self.missed()
         if found.channel == HEARTBEATS:
             self._last_beat = time.monotonic()
-            self.evidence_at = min(found.at, self._now())
+            self.evidence_at = found.at
         else:
             self.take(found)
 
