@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
 from bot.domain.event import CursorMoved, FillBooked
-from bot.domain.money import EXACT, ZERO, Size, total
+from bot.domain.money import EXACT, ZERO, Size, quantised, total
 from bot.domain.order import Fill, OrderReport
-from bot.domain.position import sold
+from bot.domain.position import COST_PLACES, sold
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Order, State
 from bot.execution.unknown import blocked_bases
@@ -111,7 +111,7 @@ def _split(rows: Sequence[Fill], reports: Mapping[str, OrderReport]) -> dict[str
     bases: dict[str, Size] = {}
     left = report.filled.value
     for row in rows[:-1]:
-        share = EXACT.divide(EXACT.multiply(report.filled.value, row.value), value)
+        share = quantised(EXACT.divide(EXACT.multiply(report.filled.value, row.value), value), COST_PLACES, ROUND_DOWN)
         bases[row.entry_id] = Size(share)
         left = EXACT.subtract(left, share)
     bases[rows[-1].entry_id] = Size(max(ZERO, left))
@@ -137,5 +137,5 @@ def _realised(state: State, fill: Fill, size: Size, market: ProductId) -> Decima
         return None
     proceeds = EXACT.subtract(fill.value, fill.fee)
     if covered < size:
-        proceeds = EXACT.divide(EXACT.multiply(proceeds, covered.value), size.value)
+        proceeds = quantised(EXACT.divide(EXACT.multiply(proceeds, covered.value), size.value), COST_PLACES)
     return sold(position, covered, proceeds, state.cost_method)[1]

@@ -141,6 +141,7 @@ class Exchange:
         self.previews: tuple[str, ...] = ()
         self.violations: list[str] = []
         self.before_place: Callable[[PlannedOrder], None] = lambda order: None
+        self.after_place: Callable[[PlannedOrder], None] = lambda order: None
         self._held_back: list[tuple[datetime, str, Decimal]] = []
         self._ids = 0
 
@@ -185,6 +186,7 @@ class Exchange:
                 self.violations.append(f"{order.client_order_id} sent again with another body")
             return Ack(order.client_order_id, known.order_id)
         record = self._accept(order)
+        self.after_place(order)
         if fault == "lost":
             raise OutcomeUnknown(order.client_order_id, "the answer was lost")
         return Ack(order.client_order_id, record.order_id)

@@ -1,0 +1,171 @@
+"""Observations of an order: applied through the table, repeated ones ignored, impossible ones reported."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.event import Mismatch, OrderChanged
+from bot.domain.order import TRANSITIONS, OrderEvent, OrderState, OrderType, VenueStatus
+from bot.domain.product import Side
+from bot.execution.lifecycle import Due, changed, due, measured, observed, timer
+from bot.settings.policy import ExecutionPolicy
+from tests.builders import NOW, d, order, price, report, size
+
+S, V = OrderState, VenueStatus
+POLICY = ExecutionPolicy()
+
+
+def seen(state=S.OPEN, status=V.OPEN, filled="0", known="0", **changes):
+    ours = order(state=state, order_id="" if state in (S.SUBMITTED, S.UNKNOWN) else "ext-1", filled=size(known))
+    theirs = report(status=status, filled=size(filled), filled_value=d(filled) * 100, **changes)
+    return observed(ours, theirs)
+
+
+def steps(payloads):
+    return [(p.from_state, p.to_state) for p in payloads if isinstance(p, OrderChanged)]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "filled", "expected"),
+    [
+        (S.SUBMITTED, V.OPEN, "0", [(S.SUBMITTED, S.OPEN)]),
+        (S.SUBMITTED, V.PENDING, "0", [(S.SUBMITTED, S.OPEN)]),
+        (S.SUBMITTED, V.OPEN, "0.4", [(S.SUBMITTED, S.PARTIAL)]),
+        (S.SUBMITTED, V.FILLED, "1", [(S.SUBMITTED, S.FILLED)]),
+        (S.SUBMITTED, V.FAILED, "0", [(S.SUBMITTED, S.REJECTED)]),
+        (S.SUBMITTED, V.CANCEL_QUEUED, "0", [(S.SUBMITTED, S.OPEN), (S.OPEN, S.CANCEL_PENDING)]),
+        (S.UNKNOWN, V.CANCELLED, "0.2", [(S.UNKNOWN, S.CANCELED)]),
+        (S.UNKNOWN, V.EXPIRED, "0", [(S.UNKNOWN, S.EXPIRED)]),
+        (S.UNKNOWN, V.QUEUED, "0", [(S.UNKNOWN, S.OPEN)]),
+        (S.UNKNOWN, V.UNKNOWN, "0", [(S.UNKNOWN, S.OPEN)]),
+        (S.OPEN, V.OPEN, "0.4", [(S.OPEN, S.PARTIAL)]),
+        (S.OPEN, V.FAILED, "0", [(S.OPEN, S.REJECTED)]),
+        (S.OPEN, V.CANCEL_QUEUED, "0", [(S.OPEN, S.CANCEL_PENDING)]),
+        (S.PARTIAL, V.FAILED, "0.4", [(S.PARTIAL, S.CANCELED)]),
+        (S.CANCEL_PENDING, V.OPEN, "0.4", [(S.CANCEL_PENDING, S.CANCEL_PENDING)]),
+        (S.CANCEL_PENDING, V.FAILED, "0", [(S.CANCEL_PENDING, S.CANCELED)]),
+        (S.CANCEL_PENDING, V.FILLED, "1", [(S.CANCEL_PENDING, S.FILLED)]),
+        (S.CANCEL_PENDING, V.OPEN, "0", []),
+        (S.OPEN, V.OPEN, "0", []),
+    ],
+)
+def test_what_a_report_does(state, status, filled, expected):
+    assert steps(seen(state, status, filled)) == expected
+
+
+@pytest.mark.parametrize("state", [S.CANCELED, S.EXPIRED, S.FILLED, S.REJECTED])
+def test_a_fill_after_the_end_moves_the_quantity_and_never_the_state(state):
+    [payload, *_] = seen(state, V.CANCELLED, "0.5", known="0.4")
+    assert isinstance(payload, OrderChanged)
+    assert (payload.from_state, payload.to_state, payload.filled) == (state, state, size("0.5"))
+
+
+def test_a_cancelled_order_that_an_old_list_still_shows_open_changes_nothing():
+    assert seen(S.CANCELED, V.OPEN) == []
+
+
+def test_an_order_given_up_as_never_placed_that_works_is_a_mismatch():
+    assert [type(p) for p in seen(S.REJECTED, V.OPEN)] == [Mismatch]
+
+
+def test_an_older_report_takes_nothing_back():
+    [payload] = seen(S.PARTIAL, V.CANCELLED, "0.3", known="0.4")
+    assert isinstance(payload, OrderChanged)
+    assert payload.filled == size("0.4")
+
+
+def test_filled_with_less_than_all_of_it_is_not_believed():
+    assert [type(p) for p in seen(S.OPEN, V.FILLED, "0.6")] == [Mismatch]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"side": Side.SELL}, {"amount": 2}, {"name": "ETH-USD"}], ids=["side", "size", "product"]
+)
+def test_an_answer_that_names_another_order_is_never_adopted(changes):
+    assert [type(p) for p in seen(S.UNKNOWN, V.OPEN, **changes)] == [Mismatch]
+
+
+def test_the_same_order_under_the_id_of_its_alias_is_the_same():
+    assert steps(seen(S.UNKNOWN, V.OPEN, name="BTC-USDC")) == [(S.UNKNOWN, S.OPEN)]
+
+
+def test_more_filled_than_asked_is_applied_and_reported():
+    payloads = seen(S.OPEN, V.FILLED, "1.5")
+    assert [type(p) for p in payloads] == [OrderChanged, Mismatch]
+
+
+@given(st.sampled_from(list(S)), st.sampled_from(list(OrderEvent)))
+def test_an_illegal_pair_is_reported_and_never_applied(state, event):
+    payload = changed(order(state=state), event, "test")
+    if event in TRANSITIONS[state]:
+        assert isinstance(payload, OrderChanged)
+        assert payload.to_state is TRANSITIONS[state][event]
+    else:
+        assert isinstance(payload, Mismatch)
+
+
+@given(
+    st.sampled_from(list(S)), st.sampled_from(list(V)),
+    st.decimals("0", "1", places=2), st.decimals("0", "1", places=2),
+)  # fmt: skip
+def test_no_report_can_do_what_the_table_forbids_or_shrink_an_amount(state, status, known, filled):
+    ours = order(state=state, order_id="ext-1", filled=size(known))
+    for payload in observed(ours, report(status=status, filled=size(filled))):
+        if isinstance(payload, OrderChanged):
+            assert payload.to_state in TRANSITIONS[payload.from_state].values()
+            assert payload.filled.value >= known
+            assert not (state.is_terminal and payload.to_state is not state)
+
+
+def test_a_cancel_that_leaves_is_marked_so():
+    asked = changed(order(state=S.UNKNOWN), OrderEvent.CANCEL_ASKED, "halt")
+    assert isinstance(asked, OrderChanged)
+    assert asked.cancel_asked
+    assert asked.to_state is S.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("ours", "after_s", "expected"),
+    [
+        (order(state=S.SUBMITTED), 10, Due.SILENCE),
+        (order(state=S.SUBMITTED), 9, None),
+        (order(state=S.CANCEL_PENDING, cancel_asked_at=NOW), 10, Due.CANCEL_AGAIN),
+        (order(end_time=NOW + timedelta(seconds=105)), 105, Due.READ),
+        (order(end_time=NOW + timedelta(seconds=105)), 104, None),
+        (order(type=OrderType.LIMIT_IOC), 10, Due.READ),
+        (order(type=OrderType.BRACKET), 100_000, None),
+        (order(state=S.UNKNOWN), 100_000, None),
+        (order(state=S.FILLED), 100_000, None),
+    ],
+)
+def test_every_state_that_should_pass_has_its_timer(ours, after_s, expected):
+    assert due(ours, NOW + timedelta(seconds=after_s), POLICY) is expected
+
+
+def test_a_resting_stop_has_no_timer():
+    assert timer(order(type=OrderType.STOP_LIMIT), POLICY) is None
+
+
+def test_slippage_is_positive_when_it_was_worse_on_either_side():
+    done: dict[str, Any] = {
+        "state": S.FILLED,
+        "filled": size(2),
+        "filled_value": d(202),
+        "fees": d(1),
+        "expected_price": price(100),
+    }
+    bought = measured(order(side=Side.BUY, amount=2, **done))
+    sold = measured(order(side=Side.SELL, amount=2, **done))
+    assert bought is not None
+    assert sold is not None
+    assert (bought.slippage_bps, sold.slippage_bps) == (d(100), d(-100))
+    assert (bought.expected_fee, bought.actual_fee) == (d("1.212"), d(1))
+
+
+def test_an_order_without_fills_measures_nothing():
+    assert measured(order(state=S.CANCELED)) is None
