@@ -89,7 +89,7 @@ def exposure(snap: Snapshot, rate: Decimal) -> ExposureBook:
         unknown=tuple(valued.unknown),
         positions=_places(snap, claims),
         working={order.product.base: order.state for order in _our_buys(snap.state)},
-        promised=_promised(snap.state, rate),
+        promised=_promised(snap, rate),
     )
 
 
@@ -220,11 +220,12 @@ def _places(snap: Snapshot, claims: Iterable[_Claim]) -> frozenset[str]:
     return frozenset({p.product.base for p in held} | {claim.base for claim in claims if claim.ours})
 
 
-def _promised(state: State, rate: Decimal) -> Mapping[str, Decimal]:
+def _promised(snap: Snapshot, rate: Decimal) -> Mapping[str, Decimal]:
+    """Money of our buys that the balances of this snapshot do not show as held: too young, or not known to be there."""
     result: dict[str, Decimal] = {}
-    for order in _our_buys(state):
-        if order.state in _NOT_HELD_YET:
-            result = _plus(result, order.product.quote, order_cost(order, state, rate))
+    for order in _our_buys(snap.state):
+        if order.state in _NOT_HELD_YET or order.created_at > snap.reconciled_at:
+            result = _plus(result, order.product.quote, order_cost(order, snap.state, rate))
     return result
 
 

@@ -63,6 +63,12 @@ def test_coins_the_books_do_not_know_are_not_sold():
     assert sellable(snapshot([market()], account=state([held]), balances=[balance("BTC", 9)]), held) == size(2)
 
 
+def test_our_own_offer_is_taken_off_our_own_coins_however_many_others_lie_beside_them():
+    account = state([position(amount=2)], [order(side=Side.SELL, amount="0.5")])
+    snap = snapshot([market()], account=account, balances=[balance("BTC", 9)])
+    assert sellable(snap, position(amount=2)) == size("1.5")
+
+
 def test_a_wallet_that_is_missing_sells_nothing():
     held = position(amount=2)
     assert sellable(snapshot([market()]), held).is_zero

@@ -8,10 +8,12 @@ from bot.domain.order import OrderState, OrderType, VenueStatus
 from bot.domain.product import Side
 from bot.risk.exposure import exposure
 from tests.builders import (
+    NOW,
     balance,
     d,
     intent,
     market,
+    minutes,
     order,
     pid,
     position,
@@ -137,6 +139,11 @@ def test_money_the_venue_does_not_hold_yet_is_promised(status):
     promised = book(state(orders=[order(amount=2, limit=90, state=status)])).promised
     expected = {"USD": d("181.8")} if status in (OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN) else {}
     assert promised == expected
+
+
+def test_money_of_an_order_younger_than_the_balances_is_promised_too():
+    young = order(amount=2, limit=90, created_at=NOW + minutes(1))
+    assert book(state(orders=[young])).promised == {"USD": d("181.8")}
 
 
 def test_an_approved_buy_counts_for_the_rest_of_the_cycle():
