@@ -11,7 +11,7 @@ from bot.domain.money import ZERO
 from bot.domain.product import Product, ProductId, Side
 from bot.venue.exact import sub
 from bot.venue.market import MarketSlice, View
-from bot.venue.matching import reaches, share_of
+from bot.venue.matching import share_of
 from bot.venue.orders import DOWN, OrderRecord, TriggerStatus
 from bot.venue.rules import FillRules
 
@@ -94,12 +94,11 @@ class Desk:
             self.taken = dict.fromkeys(Side, ZERO)
             self.views.clear()
 
-    def opposite(self, side: Side, limit: Decimal | None) -> Working | None:
-        """Our best order resting against `side` within `limit`; the older of equals."""
+    def opposite(self, side: Side) -> Working | None:
+        """Our best order resting against a taker of `side`; the older of equals."""
         best: Working | None = None
         for other in self.orders.values():
-            price = other.resting
-            if other.record.side is side or price is None or not reaches(side, limit, price):
+            if other.record.side is side or other.resting is None:
                 continue
             if best is None or better(other) < better(best):
                 best = other

@@ -217,7 +217,7 @@ class Engine:
         self, desk: Desk, order: Working, touch: Touch | None, bound: Decimal | None
     ) -> tuple[Swept, Working | None]:
         record, product = order.record, self._product(order)
-        own = desk.opposite(record.side, record.live_limit)
+        own = desk.opposite(record.side)
         bounds = Bounds(record.live_limit, bound, own.resting if own is not None else None)
         return sweep(record.side, want_of(record, product), self._offers(desk, order, touch), bounds), own
 

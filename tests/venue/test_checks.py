@@ -247,6 +247,13 @@ def test_a_preview_estimates_value_fee_and_slippage_by_walking_the_book() -> Non
     assert (resting.best_bid, resting.best_ask, resting.slippage) == (d("100"), d("100"), d("0"))
 
 
+def test_a_preview_of_a_quote_sized_buy_leaves_room_for_the_fee() -> None:
+    made = world()
+    seen = made.venue.preview(OrderRequest("", BTC, BUY, MarketIoc(quote_size=d("100.90"))), made.now)
+    assert (seen.base_size, seen.quote_size, seen.commission_total) == (d("1"), d("100"), d("0.9"))
+    assert seen.order_total == d("100.9")
+
+
 def test_a_preview_reserves_nothing_and_does_not_use_up_the_id() -> None:
     made = World(bars())
     made.flat("100")

@@ -184,6 +184,15 @@ def test_a_smaller_size_keeps_its_place() -> None:
     assert (world.traded(first), world.traded(second)) == ([("99", "1")], [])
 
 
+def test_the_last_five_edits_are_shown() -> None:
+    world = World(ticks())
+    world.tick("100")
+    order = world.placed(BUY, REST)
+    for cents in range(7):
+        assert world.venue.edit(order, d("98") + d("0.01") * cents, d("1"), world.now).success
+    assert [edit.price for edit in world.order(order).edits] == [d(f"98.0{cents}") for cents in range(2, 7)]
+
+
 def test_an_edit_through_the_market_takes() -> None:
     world = World(ticks())
     world.tick("100")

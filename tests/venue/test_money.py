@@ -80,6 +80,14 @@ def test_a_quote_sized_sell_brings_its_amount_and_frees_the_rest_of_the_base() -
     assert world.wallet("BTC") == (d("8"), d("0"))
 
 
+def test_a_partly_filled_quote_sized_sell_holds_only_what_the_rest_needs_at_its_limit() -> None:
+    world = World(ticks())
+    world.tick("100", depth=book([("105", "1")], [("106", "9")]))
+    order = world.placed(SELL, LimitGtc(None, d("100"), quote_size=d("210")))
+    assert world.wallet("BTC") == (d("7.95"), d("1.05"))
+    assert world.order(order).leaves == d("105")
+
+
 @pytest.mark.parametrize(
     ("volume", "maker", "taker"),
     [("0", "0.005", "0.009"), ("9999.99", "0.005", "0.009"), ("10000", "0.0025", "0.004"), ("5e8", "0", "0.0004")],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.domain.money import Percent
 from bot.domain.product import TradingMode
-from bot.venue.market import MarketSlice
+from bot.venue.market import DepthModel, MarketSlice
 from bot.venue.orders import DOWN, UP, BracketConfig, LimitGtc, LimitIoc, MarketIoc, StopLimit
 from tests.venue.kit import BTC, BUY, SELL, USDC, World, bars, book, d, product, ticks
 
@@ -58,6 +58,47 @@ def test_resting_orders_share_a_tenth_of_the_volume_best_price_first_then_oldest
     assert world.traded(late_at_98) == []
     assert world.status(second_at_99) == "OPEN"
     assert world.order(second_at_99).completion_percentage == d("50")
+
+
+def test_a_makers_share_is_cut_to_whole_size_steps() -> None:
+    world = World(bars(participation_pct=Percent(d("10"))))
+    world.flat("100")
+    order = world.placed(BUY, LimitGtc(d("1"), d("99"), True))
+    world.bar("100", "100", "98", "98", volume="5.0095")
+    assert world.traded(order) == [("99", "0.5")]
+
+
+def test_under_touch_the_volume_bounds_nobody() -> None:
+    world = World(bars(model="touch"))
+    world.flat("100")
+    order = world.placed(BUY, LimitGtc(d("1"), d("99"), True))
+    world.bar("100", "100", "99", "99", volume="0")
+    assert world.traded(order) == [("99", "1")]
+
+
+def test_under_touch_a_tick_beyond_the_limit_fills_at_the_limit() -> None:
+    world = World(ticks(model="touch"))
+    world.tick("100")
+    order = world.placed(BUY, LimitGtc(d("1"), d("99"), True))
+    world.tick("98")
+    assert world.traded(order) == [("99", "1")]
+
+
+def test_two_resting_orders_do_not_both_fill_from_one_shown_level() -> None:
+    world = World(ticks())
+    world.tick("100", depth=book([("99", "1")], [("101", "1")]))
+    buys = [world.placed(BUY, LimitGtc(d("1"), d("100"), True)) for _ in range(2)]
+    world.tick("100", volume="0", depth=book([("98", "1")], [("99", "1.5")]))
+    assert [world.traded(each) for each in buys] == [[("100", "1")], [("100", "0.5")]]
+
+
+def test_what_goes_on_taking_does_not_rest_in_the_same_slice() -> None:
+    """It found no more at the opening; a later price through its limit is no second chance in that bar."""
+    world = World(bars(model="pessimistic", participation_pct=Percent(d("10")), depth=DepthModel(d("100"), levels=1)))
+    world.flat("100")
+    order = world.placed(BUY, LimitGtc(d("5"), d("105")))
+    world.bar("100", "100", "99", "100", volume="100")
+    assert world.traded(order) == [("100", "1")]
 
 
 def test_a_quiet_bar_fills_nobody() -> None:

@@ -255,3 +255,14 @@ def test_a_bracket_with_an_end_expires_and_frees_the_base() -> None:
     assert world.order(order).terms.key == "trigger_bracket_gtd"
     world.flat("100")
     assert (world.status(order), world.wallet("BTC")) == ("EXPIRED", (d("1"), d("0")))
+
+
+def test_a_child_covers_whole_size_steps_of_a_quote_sized_entry() -> None:
+    world = World(ticks(), USD="10000")
+    world.tick("99.97")
+    entry = world.placed(BUY, MarketIoc(quote_size=d("500")), attached=bracket("110", "95"))
+    bought = world.order(entry).filled_size
+    size = world.child_of(entry).terms.base_size
+    assert size is not None
+    assert 0 < bought - size < d("0.001")
+    assert size % d("0.001") == 0

@@ -8,9 +8,9 @@ import pytest
 
 from bot.domain.money import Percent
 from bot.domain.product import ProductId
-from bot.venue.market import MarketSlice
-from bot.venue.orders import LimitFok, LimitGtc, LimitIoc, MarketIoc
-from tests.venue.kit import BUY, SECOND, SELL, World, bars, book, d, product, ticks
+from bot.venue.market import DepthModel, MarketSlice
+from bot.venue.orders import DOWN, LimitFok, LimitGtc, LimitIoc, MarketIoc, StopLimit
+from tests.venue.kit import BTC, BUY, SECOND, SELL, World, bars, book, d, product, ticks
 
 BOOK = book([("99.00", "1"), ("98.00", "2")], [("101.00", "1"), ("102.00", "2"), ("103.00", "5")])
 
@@ -138,7 +138,7 @@ def test_a_limit_that_ran_out_of_liquidity_goes_on_taking_at_the_market_not_at_i
     order = world.placed(BUY, LimitGtc(d("3"), d("105")))
     world.flat("100", volume="10")
     world.flat("101", volume="10")
-    world.flat("106", volume="1000")
+    world.bar("106", "106", "104.99", "106", volume="0")
     assert world.traded(order) == [("100", "1"), ("101", "1")]
     world.bar("106", "106", "104", "106", volume="1000")
     assert world.traded(order)[2:] == [("105", "1")]
@@ -173,16 +173,64 @@ def test_an_aggressive_limit_is_protected_too_and_does_not_rest_with_the_remaind
     assert (world.status(order), world.traded(order)) == ("CANCELLED", [("100.01", "1")])
 
 
-def test_a_quote_sized_buy_spends_its_amount_fee_included_and_ends_filled_on_dust() -> None:
+def test_a_quote_sized_buy_spends_its_amount_fee_included_and_never_more() -> None:
     world = World(ticks(protect=False))
-    world.tick("100", depth=book([("99", "1")], [("3", "1"), ("7", "10")]))
+    world.tick("100", depth=book([("99", "1")], [("3", "1"), ("7.13", "10")]))
     order = world.placed(BUY, MarketIoc(quote_size=d("10.09")))
     record = world.order(order)
     assert record.status.value == "FILLED"
     spent = d("10000") - world.wallet("USD")[0]
-    assert d("10.08999999") < spent <= d("10.09")
+    assert d("10.0899999999999") < spent <= d("10.09")
     assert record.filled_value + record.fees == spent
-    assert world.fills_of(order)[1].size == d("0.999999999999999") or world.fills_of(order)[1].size == d("1")
+    assert record.size_inclusive_of_fees
+
+
+def test_a_quote_sized_order_with_less_than_a_cent_left_is_filled() -> None:
+    world = World(ticks(protect=False))
+    world.tick("100", depth=book([("99", "1")], [("9.995", "1")]))
+    order = world.placed(BUY, LimitIoc(None, d("10"), quote_size=d("10")))
+    assert world.traded(order) == [("9.995", "1")]
+    assert world.status(order) == "FILLED"
+
+
+def test_a_recorded_level_is_taken_in_whole_size_steps() -> None:
+    world = World(ticks(protect=False))
+    world.tick("100", depth=book([("99", "1")], [("100", "0.50049"), ("101", "5")]))
+    order = world.placed(BUY, MarketIoc(d("1")))
+    assert world.traded(order) == [("100", "0.5"), ("101", "0.5")]
+
+
+def test_depth_grows_level_by_level_where_the_model_says_so() -> None:
+    world = World(ticks(protect=False, depth=DepthModel(d("100"), d("100"), d("2"), 3)))
+    world.tick("100")
+    order = world.placed(SELL, MarketIoc(d("10")))
+    assert world.traded(order) == [("100", "1"), ("99", "2.02"), ("98", "4.081")]
+    assert world.status(order) == "CANCELLED"
+
+
+def test_a_seller_is_not_carried_past_its_limit_by_slippage_either() -> None:
+    world = World(bars(slippage_bps=d("50")))
+    world.flat("100")
+    order = world.placed(SELL, LimitIoc(d("1"), d("99.90")))
+    world.flat("100")
+    assert world.traded(order) == [("99.9", "1")]
+
+
+def test_the_made_up_spread_is_rounded_to_the_tick_away_from_the_mid() -> None:
+    world = World(bars(half_spread_bps=d("1")))
+    world.flat("33.33")
+    quote = world.venue.quote(BTC)
+    assert quote is not None
+    assert (quote.bid.value, quote.ask.value) == (d("33.32"), d("33.34"))
+
+
+def test_a_triggered_stop_goes_on_selling_beyond_the_protection_distance() -> None:
+    world = World(ticks())
+    world.tick("100")
+    stop = world.placed(SELL, StopLimit(d("2"), d("80"), d("95"), DOWN))
+    world.tick("95", depth=book([("95", "0.5")], [("96", "1")]))
+    world.tick("94", depth=book([("94", "0.5"), ("88", "1")], [("100", "1")]))
+    assert world.traded(stop) == [("95", "0.5"), ("94", "0.5"), ("88", "1")]
 
 
 def test_a_market_buy_sized_in_base_cannot_spend_what_is_not_there() -> None:
