@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +23,8 @@ from bot.settings.policy import ExchangeStatusPolicy, FillModelPolicy, RateLimit
 from bot.venue.market import MarketSlice
 from bot.venue.rules import FillRules
 from bot.venue.venue import Venue as Core
+from simulator.control import Controls
+from simulator.faults import Conditions, FeedFaults
 from simulator.server import Simulator, SimulatorConfig
 
 MARKET = ProductId("BTC-USD")
@@ -77,7 +79,9 @@ class SimClock:
 
 
 LIMITS = Limits(
-    TransportPolicy.model_validate({"read_timeout_seconds": "1", "total_deadline_seconds": "4"}),
+    TransportPolicy.model_validate(
+        {"read_timeout_seconds": "0.5", "total_deadline_seconds": "2", "max_body_bytes": 4_000_000}
+    ),
     RateLimitsPolicy.model_validate({"private_per_second": "500", "public_per_second": "500", "max_wait_seconds": "1"}),
     ExchangeStatusPolicy(),
 )
@@ -107,16 +111,36 @@ def address(sim: Simulator) -> Venue:
     return Venue(sim.rest_url, sim.ws_url, sim.ws_user_url, sim.status_url, Path(sim.ca_file))
 
 
+def simulator() -> Simulator:
+    return Simulator(SimulatorConfig(seed=7, products=4, start=START))
+
+
 @contextmanager
-def simulated(config: SimulatorConfig | None = None) -> Iterator[SimulatedVenue]:
-    with Simulator(config or SimulatorConfig(seed=7, products=4, start=START)) as sim:
-        clock = SimClock(sim)
-        credentials = Credentials.parse(sim.key.name, sim.key.secret)
-        exchange = build_exchange(address(sim), credentials, LIMITS, World(clock, Calm()))
-        try:
-            yield SimulatedVenue(sim, exchange, clock)
-        finally:
-            exchange.close()
+def connected(sim: Simulator) -> Iterator[SimulatedVenue]:
+    """A fresh adapter on a running venue, whose faults and working orders are gone afterwards."""
+    clock = SimClock(sim)
+    credentials = Credentials.parse(sim.key.name, sim.key.secret)
+    exchange = build_exchange(address(sim), credentials, LIMITS, World(clock, Calm()))
+    try:
+        yield SimulatedVenue(sim, exchange, clock)
+    finally:
+        exchange.close()
+        sim.do(_calm_down)
+
+
+@contextmanager
+def simulated() -> Iterator[SimulatedVenue]:
+    with simulator() as sim, connected(sim) as venue:
+        yield venue
+
+
+def _calm_down(controls: Controls) -> None:
+    controls.rules.clear()
+    for field, value in asdict(Conditions()).items():
+        if field != "feed":
+            setattr(controls.conditions, field, value)
+    controls.conditions.feed = FeedFaults()
+    controls.world.cancel_by_exchange([record.order_id for record in controls.world.working()], "end of test")
 
 
 class EmbeddedVenue:
