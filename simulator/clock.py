@@ -15,7 +15,8 @@ _BACKLOG_BYTES: Final = 1 << 20
 
 
 class WorldClock:
-    """Moves the world in steps on a fixed grid. Steps never depend on how the caller cut its waits.
+    """Moves the world in steps on a fixed grid, whose points do not depend on who asks; only a wait that ends between
+    two of them adds one.
 
     step: trading time between two looks at the market. speed: trading seconds per real second; 0 is as fast as it goes.
     """

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -76,6 +77,7 @@ def routes(controls: Controls) -> list[BaseRoute]:
         ("POST", "/control/cancel", door.cancel),
         ("POST", "/control/transfer", door.transfer),
         ("POST", "/control/product", door.set_product),
+        ("POST", "/control/shock", door.shock),
         ("POST", "/control/sockets", door.close_sockets),
         ("POST", "/control/status", door.set_status),
         ("POST", "/control/keys", door.revoke),
@@ -211,6 +213,13 @@ class _Doors:
         mode = TradingMode(body["mode"])
         self._c.world.set_mode(ProductId(body["product_id"]), mode, str(body.get("reason", "")))
         self._c.world.record.fault("", "product", f"{body['product_id']} {mode.value}")
+        return _done()
+
+    async def shock(self, request: Request) -> Response:
+        """Prices jump: `factor` is a decimal text such as `0.7`."""
+        body = await _object(request)
+        self._c.world.shock(ProductId(body["product_id"]), Fraction(parse_decimal(body["factor"], "factor")))
+        self._c.world.record.fault("", "shock", f"{body['product_id']} x {body['factor']}")
         return _done()
 
     async def close_sockets(self, request: Request) -> Response:

@@ -179,7 +179,9 @@ class FeedFaults:
     """What the feeds do wrong. The counters are used up by the next frames of any connection.
 
     silent: no frames at all, the connection stays. drop, repeat, swap: frames lost with their number used, sent
-    twice, or sent in the wrong order. silent_products: no data for these. crossed: books arrive crossed.
+    twice, or sent in the wrong order. silent_products: no data for these. Of the books everybody is shown, on both
+    wires: crossed: all of them cross; empty: those of these products have no level; spikes: those of these products
+    stand at a multiple of the true price.
     """
 
     silent: bool = False
@@ -187,8 +189,10 @@ class FeedFaults:
     drop: int = 0
     repeat: int = 0
     swap: int = 0
-    crossed: bool = False
     silent_products: set[str] = field(default_factory=set)
+    crossed: bool = False
+    empty: set[str] = field(default_factory=set)
+    spikes: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -196,14 +200,16 @@ class Conditions:
     """Switches of the venue as a whole; lags in seconds of trading time.
 
     hide_next: the next so many orders never show in any answer though they work. hidden: those that do not.
-    zero_balances: every wallet reads 0. skew_s: added to the venue's clock, in `/time` and in judging tokens.
-    client_ids_in_feed: envelopes carry `client_id`. only_open_filter: OPEN may not be combined with other statuses.
+    zero_balances: every wallet reads 0. double_fills: every fill is listed twice, the second time with another id.
+    skew_s: added to the venue's clock, in `/time` and in judging tokens. client_ids_in_feed: envelopes carry
+    `client_id`. only_open_filter: OPEN may not be combined with other statuses. proof_token: lists ask for one.
     """
 
     orders_lag_s: float = 0.0
     fills_lag_s: float = 0.0
     balances_lag_s: float = 0.0
     zero_balances: bool = False
+    double_fills: bool = False
     hide_next: int = 0
     hidden: set[str] = field(default_factory=set)
     duplicates: Duplicates = Duplicates.OLD_ORDER
@@ -238,6 +244,8 @@ def _like(present: Any, value: Any, name: str) -> Any:
     """`value` in the type the switch has now."""
     if isinstance(present, set) and isinstance(value, list):
         return {str(item) for item in value}
+    if isinstance(present, dict) and isinstance(value, dict):
+        return {str(key): float(factor) for key, factor in value.items()}
     if isinstance(present, Enum):
         try:
             return type(present)(value)

@@ -228,7 +228,7 @@ class Simulator:
         self.stop()
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
+        if self._loop is None or self._loop.is_closed():
             work.close()
             raise RuntimeError("the simulator is not running")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(600)

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from simulator.faults import Conditions
-from simulator.text import at_us, rfc3339_nano
 
 _TEXT: Final = 0x81
 _SHORT: Final = 126
@@ -48,6 +47,8 @@ class Session:
     channels: dict[str, dict[str, None]] = field(default_factory=dict)
     _frames: list[bytes] = field(default_factory=list)
     _held: bytes = b""
+    _stamped: datetime | None = None
+    _stamp: str = ""
 
     def send(self, channel: str, event: str, now: datetime) -> None:
         """Queue one message with one event."""
@@ -55,8 +56,10 @@ class Session:
         self.sequence += 1
         self.last_sent = now
         client = '"client_id":"",' if self.conditions.client_ids_in_feed else ""
-        stamp = rfc3339_nano(at_us(now), sequence * 7919)
-        text = f'{{"channel":"{channel}",{client}"timestamp":"{stamp}","sequence_num":{sequence},"events":[{event}]}}'
+        if now is not self._stamped:
+            self._stamped, self._stamp = now, now.strftime("%Y-%m-%dT%H:%M:%S.%f")
+        stamp = f"{self._stamp}{sequence % 1000:03d}".rstrip("0").rstrip(".")
+        text = f'{{"channel":"{channel}",{client}"timestamp":"{stamp}Z","sequence_num":{sequence},"events":[{event}]}}'
         self._queue(text_frame(text.encode()))
 
     def error(self, message: str) -> None:

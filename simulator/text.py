@@ -36,12 +36,6 @@ def rfc3339(when: datetime) -> str:
     return f"{text}Z"
 
 
-def rfc3339_nano(us: int, nanoseconds: int) -> str:
-    """A feed envelope's time: nine digits, trailing zeros cut."""
-    text = moment(us).strftime("%Y-%m-%dT%H:%M:%S.%f") + f"{nanoseconds % 1000:03d}"
-    return f"{text.rstrip('0').rstrip('.')}Z"
-
-
 def go_time(us: int, uptime_us: int) -> str:
     """Go's own time format with its monotonic reading: what a real heartbeat carries."""
     stamp = moment(us).strftime("%Y-%m-%d %H:%M:%S.%f").rstrip("0").rstrip(".")

@@ -12,7 +12,7 @@ from bot.domain.order import Bracket, Liquidity, VenueStatus
 from bot.domain.snapshot import Balance
 from bot.venue.orders import OrderRecord, Terms, VenueFill
 from simulator.keys import named_uuid
-from simulator.text import rfc3339
+from simulator.text import UNSET_TIME, rfc3339
 
 CASH: Final = frozenset({"USD", "EUR", "GBP"})
 DUPLICATE_MARK: Final = "\x00"
@@ -229,8 +229,8 @@ def user_order(record: OrderRecord, holder: Holder) -> dict[str, Any]:
         "total_value_after_fees": decimal_text(record.total_value_after_fees) if record.filled_size else "0",
         "trigger_status": record.trigger.value,
         "creation_time": rfc3339(record.created_at),
-        "end_time": "0001-01-01T00:00:00Z" if terms.end_time is None else rfc3339(terms.end_time),
-        "start_time": "0001-01-01T00:00:00Z",
+        "end_time": UNSET_TIME if terms.end_time is None else rfc3339(terms.end_time),
+        "start_time": UNSET_TIME,
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final, Protocol
 
 from bot.domain.bars import Scale
@@ -32,6 +33,7 @@ from simulator.markets.ladder import Side as LadderSide
 from simulator.markets.listing import Listing
 from simulator.markets.market import Market
 from simulator.markets.path import Trade
+from simulator.markets.shock import ShockedMarket
 from simulator.markets.tape import Tape, Tick
 from simulator.record import Record
 from simulator.text import at_us, moment
@@ -56,14 +58,14 @@ class World:
 
     def __init__(self, venue: Venue, market: Market, conditions: Conditions, holder: Holder) -> None:
         self.venue = venue
-        self.market = market
+        self.market = ShockedMarket(market)
         self.conditions = conditions
         self.holder = holder
         self.now = moment(market.start * 1_000_000)
         self.record = Record(lambda: self.now)
         self.view = View(venue, conditions, self.now)
         self.tapes = {
-            listing.id: Tape(market, listing, _FIRST_TRADE_ID * (number + 1))
+            listing.id: Tape(self.market, listing, _FIRST_TRADE_ID * (number + 1))
             for number, listing in enumerate(market.listings)
         }
         self._markets = {name: listing.id for listing in market.listings for name in (listing.id, *listing.aliases)}
@@ -103,12 +105,22 @@ class World:
             return None
 
     def shown_book(self, tape: Tape) -> tuple[LadderSide, LadderSide]:
-        """The book as everybody sees it: under the fault `crossed` the sides overlap by two ticks."""
+        """The book as everybody is shown it, faults and all; what the venue matches on is `tape.book`."""
         bids, asks = tape.book()
-        if self.conditions.feed.crossed and bids and asks:
+        feed, name = self.conditions.feed, tape.listing.id
+        if name in feed.empty:
+            return [], []
+        if name in feed.spikes:
+            bids, asks = (_multiplied(side, feed.spikes[name]) for side in (bids, asks))
+        if feed.crossed and bids and asks:
             shift = asks[0][0] - bids[0][0] + 2
             bids = [(ticks + shift, lots) for ticks, lots in bids]
         return bids, asks
+
+    def shock(self, product: ProductId, factor: Fraction) -> None:
+        """From now on the product's prices are multiplied by `factor`."""
+        self.market.shock(self._markets[product], at_us(self.now), factor)
+        self.tapes[self._markets[product]].reread()
 
     def step(self, to: datetime) -> bool:
         """Move trading time to `to`. Returns whether anything happened to the account's orders."""
@@ -251,6 +263,10 @@ def _slice_of(tape: Tape, trades: Sequence[tuple[int, Trade]], start: datetime, 
     bid, ask = (_touch(side, scale) for side in tape.book())
     volume = EXACT.multiply(Decimal(lots), scale.lot)
     return MarketSlice(tape.listing.id, start, end, opened, high, low, close, volume, bid, ask)
+
+
+def _multiplied(side: LadderSide, factor: float) -> LadderSide:
+    return [(max(1, round(ticks * factor)), lots) for ticks, lots in side]
 
 
 def _touch(side: LadderSide, scale: Scale) -> Decimal | None:

@@ -9,6 +9,8 @@ from simulator.markets.listing import Listing
 
 _MIX: Final = 0x9E3779B97F4A7C15
 _WORD: Final = (1 << 64) - 1
+_MOST_LEVELS: Final = 1000
+_REMEMBERED: Final = 50_000
 
 Side = list[tuple[int, int]]
 """Levels as (ticks, lots), best first."""
@@ -32,6 +34,7 @@ class Ladder:
     def __init__(self, listing: Listing, seed: int, depth: Depth = USUAL_DEPTH) -> None:
         self._seed = seed
         self._depth = depth
+        self._sizes: dict[int, int] = {}
         character = listing.character
         opening = float(listing.opening)
         tick = float(listing.product.price_step)
@@ -62,8 +65,14 @@ class Ladder:
 
     def _size(self, ticks: int, number: int) -> int:
         """Between a quarter and twice the usual, more further out."""
-        scale = 1.0 + self._depth.growth * number
-        return max(1, int(self._lots * scale) * (25 + self._hash(ticks, 2) % 176) // 100)
+        key = ticks * _MOST_LEVELS + number
+        known = self._sizes.get(key)
+        if known is None:
+            if len(self._sizes) >= _REMEMBERED:
+                self._sizes.clear()
+            usual = int(self._lots * (1.0 + self._depth.growth * number))
+            known = self._sizes[key] = max(1, usual * (25 + self._hash(ticks, 2) % 176) // 100)
+        return known
 
     def _hash(self, value: int, salt: int) -> int:
         mixed = ((value * 8 + salt) ^ self._seed) * _MIX & _WORD

@@ -76,6 +76,10 @@ class Tape:
         self.bids, self.asks = self._market.book(self.listing.id, self.last, to_us)
         return Tick(found, before != (self.bids, self.asks))
 
+    def reread(self) -> None:
+        """The market's future has changed: forget what was read ahead of it."""
+        self._minute = -1
+
     def rows(self, first_s: int, stop_s: int) -> Rows:
         """One-minute candles with first_s <= start < stop_s as known now, the forming one included."""
         closed = self._market.history(self.listing.id, first_s, min(stop_s, self.minute_s))

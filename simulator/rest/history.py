@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -69,6 +70,8 @@ def fills(backend: Backend, call: Call) -> Answer:
     visible = reversed(backend.world.view.fills(backend.now)) if backend.sees(call.key) else iter(())
     wanted = _fill_filter(backend, query)
     found = [row for row in visible if wanted(row)]
+    if backend.conditions.double_fills:
+        found = [row for once in found for row in (once, replace(once, entry_id=once.entry_id[::-1]))]
     if query.one("sort_by") == "PRICE":
         found.sort(key=lambda row: row.price, reverse=True)
     limit = min(query.number("limit", FILLS_A_PAGE) or FILLS_A_PAGE, MOST_FILLS_A_PAGE)

@@ -13,7 +13,7 @@ from bot.domain.product import ProductId
 from bot.errors import CandlesCorrupt
 from simulator.markets.replay import ReplayMarket, candle_files, read_candles
 from tests.simulator.markets.test_path import candle_of
-from tests.simulator.recorded import candle_paths
+from tests.simulator.recorded import beginning, candle_paths
 
 ADA = ProductId("ADA-USD")
 START = datetime(2023, 11, 25, 9, 1, tzinfo=UTC)
@@ -73,13 +73,14 @@ def test_a_volume_too_small_for_its_prices_is_refused(tmp_path: Path) -> None:
         ReplayMarket({ADA: path}, START)
 
 
-@pytest.mark.parametrize("path", candle_paths(3), ids=lambda path: path.name)
-def test_recorded_minutes_are_traded_back_exactly(path: Path) -> None:
+@pytest.mark.parametrize("path", candle_paths(16), ids=lambda path: path.name)
+def test_recorded_minutes_are_traded_back_exactly(path: Path, tmp_path: Path) -> None:
+    path = beginning(path, tmp_path, 300)
     product = ProductId(path.name.split("_")[0])
     market = ReplayMarket({product: path}, START)
     (listing,) = market.listings
     scale = listing.scale
-    for row in list(read_candles(path))[:300]:
+    for row in read_candles(path):
         candle = candle_of(market.trades(product, row.start), row.start)
         assert [scale.price(ticks).value for ticks in candle[1:5]] == [row.open, row.high, row.low, row.close]
         assert candle.volume * scale.lot == row.volume
