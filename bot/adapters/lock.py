@@ -68,7 +68,8 @@ class InstanceLock:
         Raises: LockHeld naming the holder, within 2 s; StorageFailed when the lock file cannot be used.
         """
         try:
-            self._folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            for folder in (self._folder.parent, self._folder):
+                folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
             self._lock.acquire(timeout=WAIT_S, poll_interval=0.05)
             self._write(Holder(os.getpid(), socket.gethostname(), time_text(now), self._mode))
         except Timeout:

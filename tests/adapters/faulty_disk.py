@@ -78,6 +78,7 @@ class FaultyDisk(Disk):
     def make_folder(self, folder: Path) -> None:
         if not folder.exists():
             self._step()
+        self._names.setdefault(folder, {})
         super().make_folder(folder)
 
     def cut_power(self, random: Random) -> None:

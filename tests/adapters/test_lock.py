@@ -110,6 +110,16 @@ def test_a_holder_who_left_no_readable_name_is_still_refused(tmp_path: Path, con
     first.release()
 
 
+def test_the_folders_a_lock_makes_are_private_under_any_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        InstanceLock(tmp_path / "data" / "staging-paper", "paper").acquire(NOON).release()
+    finally:
+        os.umask(before)
+    made = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "data", *(tmp_path / "data").rglob("*"))}
+    assert made == {"data": 0o700, "staging-paper": 0o700, "bot.lock": 0o600}
+
+
 def test_a_link_in_the_place_of_the_lock_is_refused(tmp_path: Path) -> None:
     (tmp_path / "victim").write_bytes(b"precious")
     (tmp_path / "bot.lock").symlink_to(tmp_path / "victim")

@@ -83,6 +83,15 @@ def test_a_line_of_newer_code_is_not_damage() -> None:
             parse(line(sealed_again))
 
 
+def test_the_same_event_in_another_spelling_is_damage() -> None:
+    """Byte for byte means one spelling: whoever rewrote the line may have rewritten more."""
+    text = line(envelopes()[13])
+    for other in (text.replace(b",", b", "), b" " + text, text.replace(b'"fee":"0.3"', b'"fee":"\\u0030.3"')):
+        assert other != text
+        with pytest.raises(UnitError, match="canonical"):
+            parse(other)
+
+
 def test_a_chain_shows_a_missing_and_a_foreign_link() -> None:
     chain = envelopes()
     assert list(linked(chain, 0, "")) == chain
