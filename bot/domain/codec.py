@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import cache
-from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from bot.domain.money import Percent, Price, Size, decimal_text
 from bot.domain.product import ProductId
@@ -65,10 +65,10 @@ def _encoder(kind: Any) -> Callable[[Any], Any]:
         item = _encoder(args[0]) if len(args) == 2 and args[1] is Ellipsis else None
         parts = [] if item else [_encoder(arg) for arg in args]
         return lambda value: [item(v) for v in value] if item else [e(v) for e, v in zip(parts, value, strict=True)]
-    if origin is not None and issubclass(origin, Mapping):
+    if isinstance(origin, type) and issubclass(origin, Mapping):
         key, item = _key_text, _encoder(args[1])
         return lambda value: {key(k): item(v) for k, v in value.items()}
-    return _plain_encoder(kind)
+    return _encoder(str) if origin is Literal else _plain_encoder(kind)
 
 
 def _plain_encoder(kind: Any) -> Callable[[Any], Any]:
@@ -126,10 +126,10 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
             return lambda data: tuple(item(d) for d in data)
         parts = [_decoder(arg) for arg in args]
         return lambda data: tuple(d(v) for d, v in zip(parts, data, strict=True))
-    if origin is not None and issubclass(origin, Mapping):
+    if isinstance(origin, type) and issubclass(origin, Mapping):
         key, item = _key_reader(args[0]), _decoder(args[1])
         return lambda data: {key(k): item(v) for k, v in data.items()}
-    return _plain_decoder(kind)
+    return _one_of(args) if origin is Literal else _plain_decoder(kind)
 
 
 def _plain_decoder(kind: Any) -> Callable[[Any], Any]:
@@ -158,6 +158,15 @@ def _checked(kind: Any) -> Callable[[Any], Any]:
     def check(data: Any) -> Any:
         if not isinstance(data, allowed) or (isinstance(data, bool) and kind is not bool):
             raise UnitError(f"expected {kind.__name__}, was {data!r}")
+        return data
+
+    return check
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[Any], Any]:
+    def check(data: Any) -> Any:
+        if data not in words:
+            raise UnitError(f"expected one of {', '.join(words)}, was {data!r}")
         return data
 
     return check

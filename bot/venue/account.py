@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from bot.domain.money import ZERO, decimal_text
@@ -10,6 +10,7 @@ from bot.domain.product import Side
 from bot.domain.snapshot import Balance
 from bot.errors import UnitError
 from bot.venue.exact import add, mul, sub
+from bot.venue.kept import KeptWallet
 from bot.venue.orders import VenueFill
 
 
@@ -40,6 +41,21 @@ class Account:
     def balances(self) -> Sequence[Balance]:
         """Every wallet ever touched, by currency."""
         return [Balance(name, self._available[name], self._hold[name]) for name in sorted(self._available)]
+
+    def keep(self) -> tuple[KeptWallet, ...]:
+        """Every wallet with its ledger."""
+        return tuple(
+            KeptWallet(name, self._available[name], self._hold[name], self._ledger.get(name, ZERO))
+            for name in sorted(self._available)
+        )
+
+    def load(self, wallets: Iterable[KeptWallet]) -> None:
+        """Go on where another account stopped. Raises UnitError when a kept amount is negative."""
+        for wallet in wallets:
+            if wallet.available < 0 or wallet.hold < 0:
+                raise UnitError(f"{wallet.currency} kept as {wallet.available} available, {wallet.hold} on hold")
+            self._available[wallet.currency], self._hold[wallet.currency] = wallet.available, wallet.hold
+            self._ledger[wallet.currency] = wallet.ledger
 
     def reserve(self, currency: str, amount: Decimal) -> None:
         """Move `amount` from available to hold. Raises UnitError when it is not there."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import NamedTuple
 
 
 class Duty(Enum):
@@ -17,7 +17,8 @@ class Duty(Enum):
     ARRIVE = "arrive"
 
 
-class Due(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Due:
     """One thing to do to one order. price, size: of an edit."""
 
     at: datetime
@@ -40,6 +41,15 @@ class Agenda:
     ) -> None:
         self._entries += 1
         heapq.heappush(self._heap, Due(at, self._entries, duty, order_id, price, size))
+
+    def pending(self) -> tuple[Due, ...]:
+        """Everything still to do, in order."""
+        return tuple(sorted(self._heap))
+
+    def load(self, pending: Iterable[Due]) -> None:
+        """Go on where another agenda stopped."""
+        self._heap = sorted(pending)
+        self._entries = max((due.number for due in self._heap), default=0)
 
     def before(self, now: datetime) -> Iterator[Due]:
         """Take what was due earlier than `now`."""

@@ -19,6 +19,7 @@ from bot.venue.exact import add, mul, sub
 from bot.venue.fees import VolumeMeter
 from bot.venue.holds import hold_left, is_complete
 from bot.venue.ids import Ids
+from bot.venue.kept import Kept, KeptOrder, KeptRelease, KeptVolume
 from bot.venue.market import MarketSlice
 from bot.venue.matching import Take
 from bot.venue.orders import BracketConfig, OrderRecord, OrderRequest, TriggerStatus, VenueFill, terms_of
@@ -44,7 +45,7 @@ class Books:
         self.rules = rules
         self.now = now
         self.ids = ids
-        self.tape = Tape()
+        self.tape = Tape(now)
         self.orders: dict[str, Working] = {}
         self.clients: dict[str, str] = {}
         self.desks: dict[ProductId, Desk] = {}
@@ -52,7 +53,7 @@ class Books:
         self.fills: list[VenueFill] = []
         self.pieces = pieces
         self._meter = VolumeMeter()
-        self._ranks = 0
+        self.ranks = 0
         self._releases: deque[tuple[datetime, str, Decimal]] = deque()
 
     def working(self, order_id: str) -> Working | None:
@@ -65,8 +66,8 @@ class Books:
         return FeeTier(tier.maker, tier.taker, tier.name, self.now)
 
     def next_rank(self) -> int:
-        self._ranks += 1
-        return self._ranks
+        self.ranks += 1
+        return self.ranks
 
     def open(self, request: OrderRequest, hold: Decimal, parent: str = "") -> Working:
         """Record a new order with its hold; it is PENDING until it arrives."""
@@ -81,8 +82,7 @@ class Books:
         rank = self.next_rank()
         order = Working(record, rank, rank, self.now)
         self.orders[record.order_id] = order
-        desk = self.busy[product.market] = self.desks.setdefault(product.market, Desk(product.market))
-        desk.orders[record.order_id] = order
+        self._desk(product.market).orders[record.order_id] = order
         if request.client_order_id:
             self.clients[request.client_order_id] = record.order_id
         self.put(order, record)
@@ -126,6 +126,48 @@ class Books:
         while self._releases and self._releases[0][0] <= self.now:
             _, currency, amount = self._releases.popleft()
             self.account.release(currency, amount)
+
+    def keep_orders(self) -> tuple[KeptOrder, ...]:
+        """Every order with its place in the queue, oldest first."""
+        return tuple(
+            KeptOrder(o.record, o.number, o.rank, o.since, o.bars_left, o.live, o.taking,
+                      tuple(child.record.order_id for child in o.children))
+            for o in self.orders.values()
+        )  # fmt: skip
+
+    def keep_volume(self) -> tuple[KeptVolume, ...]:
+        return self._meter.keep()
+
+    def keep_releases(self) -> tuple[KeptRelease, ...]:
+        return tuple(KeptRelease(*each) for each in self._releases)
+
+    def load(self, kept: Kept) -> None:
+        """Go on where another venue's books stopped."""
+        self.ranks, self.ids.orders, self.ids.fills = kept.ranks, kept.order_ids, kept.fill_ids
+        self.tape.resume_at(kept.events, kept.now)
+        self.account.load(kept.wallets)
+        self.fills.extend(kept.fills)
+        self._releases.extend((each.due, each.currency, each.amount) for each in kept.releases)
+        for volume in kept.volume:
+            self._meter.add(volume.at, volume.dollars)
+        for each in kept.orders:
+            self._load_order(each)
+        for each in kept.orders:
+            self.orders[each.record.order_id].children.extend(self.orders[child] for child in each.children)
+
+    def _load_order(self, kept: KeptOrder) -> None:
+        record = kept.record
+        order = Working(record, kept.number, kept.rank, kept.since, kept.bars_left, kept.live, kept.taking)
+        self.orders[record.order_id] = order
+        if record.client_order_id:
+            self.clients[record.client_order_id] = record.order_id
+        if record.is_working:
+            self._desk(record.market).orders[record.order_id] = order
+
+    def _desk(self, market: ProductId) -> Desk:
+        """The desk of a market that is about to have an order."""
+        desk = self.busy[market] = self.desks.setdefault(market, Desk(market))
+        return desk
 
     def bracketed(self, currency: str) -> Decimal:
         """Base on hold by working brackets."""

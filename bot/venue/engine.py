@@ -181,7 +181,7 @@ class Engine:
         if price is not None and size > 0:
             desk.share = sub(desk.share, min(size, desk.share))
             self._books.fill(order, Take(price, size), Liquidity.MAKER, self._books.now)
-        if self._rules.pessimistic and order.record.is_working and isinstance(piece.depth, Book):
+        if order.record.is_working and isinstance(piece.depth, Book):
             self._fill_from_book(desk, order, limit, piece.depth)
 
     def _fill_from_book(self, desk: Desk, order: Working, limit: Decimal, book: Book) -> None:

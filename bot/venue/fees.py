@@ -12,6 +12,7 @@ from typing import Final, Self
 from bot.domain.money import ZERO, Percent
 from bot.errors import UnitError
 from bot.venue.exact import add, sub
+from bot.venue.kept import KeptVolume
 
 TRAILING: Final = timedelta(days=30)
 
@@ -87,6 +88,10 @@ class VolumeMeter:
 
     def add(self, at: datetime, dollars: Decimal) -> None:
         self._young.append((at, dollars))
+
+    def keep(self) -> tuple[KeptVolume, ...]:
+        """Every fill that may still count, oldest first."""
+        return tuple(KeptVolume(at, dollars) for at, dollars in (*self._fills, *self._young))
 
     def total(self, now: datetime) -> Decimal:
         """Volume of the 30 days before the last full hour; fills since that hour do not count yet."""

@@ -9,23 +9,34 @@ from bot.venue.orders import FillBooked, OrderChanged, OrderRecord, Transferred,
 
 
 class Tape:
-    """Collects events until somebody takes them."""
+    """Collects events until somebody takes them. at: time of the newest event, of the opening when there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: datetime) -> None:
+        self.at = at
         self._events: list[VenueEvent] = []
         self._seq = 0
 
+    @property
+    def length(self) -> int:
+        """How many events there have been."""
+        return self._seq
+
+    def resume_at(self, length: int, at: datetime) -> None:
+        """Go on numbering after `length` events, the newest of which happened at `at`."""
+        self._seq, self.at = length, at
+
     def order(self, at: datetime, record: OrderRecord) -> None:
-        self._seq += 1
-        self._events.append(OrderChanged(self._seq, at, record))
+        self._events.append(OrderChanged(self._next(at), at, record))
 
     def fill(self, at: datetime, fill: VenueFill) -> None:
-        self._seq += 1
-        self._events.append(FillBooked(self._seq, at, fill))
+        self._events.append(FillBooked(self._next(at), at, fill))
 
     def transfer(self, at: datetime, currency: str, amount: Decimal) -> None:
-        self._seq += 1
-        self._events.append(Transferred(self._seq, at, currency, amount))
+        self._events.append(Transferred(self._next(at), at, currency, amount))
+
+    def _next(self, at: datetime) -> int:
+        self._seq, self.at = self._seq + 1, at
+        return self._seq
 
     def drain(self) -> tuple[VenueEvent, ...]:
         """The events since the last call."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Self
 
 from bot.domain.market import Book, Level, Quote
 from bot.domain.money import ZERO, Price, Size
@@ -24,6 +25,7 @@ from bot.venue.engine import Engine
 from bot.venue.exact import add
 from bot.venue.holds import Rates, limit_hold
 from bot.venue.ids import Ids
+from bot.venue.kept import VERSION, Kept
 from bot.venue.market import MarketSlice, Offer, Touch, as_levels, levels, touch_at_end
 from bot.venue.matching import share_of, single_offer
 from bot.venue.orders import (
@@ -74,9 +76,33 @@ class Venue:
         self._ends = Agenda()
         self._arrivals = Agenda()
 
+    @classmethod
+    def resume(cls, kept: Kept, rules: FillRules) -> Self:
+        """A venue that goes on where `keep` stopped another; orders placed under other rules keep their terms."""
+        venue = cls(kept.products, {}, rules, kept.now, kept.seed)
+        venue._books.load(kept)
+        venue._ends.load(kept.ends)
+        venue._arrivals.load(kept.arrivals)
+        return venue
+
+    def keep(self) -> Kept:
+        """Everything to remember over a restart; equal values as long as no event happens."""
+        books = self._books
+        return Kept(
+            VERSION, books.ids.seed, books.tape.at, books.ids.orders, books.ids.fills, books.ranks,
+            books.tape.length, tuple(self._products.values()), self._account.keep(), books.keep_orders(),
+            tuple(books.fills), books.keep_volume(), books.keep_releases(),
+            self._due(self._ends), self._due(self._arrivals),
+        )  # fmt: skip
+
     @property
     def now(self) -> datetime:
         return self._books.now
+
+    @property
+    def revision(self) -> int:
+        """How many events there have been; unchanged means that no order, fill or transfer changed."""
+        return self._books.tape.length
 
     # ---------------------------------------------------------------------------------------------------------- time
 
@@ -247,6 +273,9 @@ class Venue:
             raise UnitError(f"venue time cannot step back from {books.now.isoformat()} to {now.isoformat()}")
         books.now = now
         books.release_due()
+
+    def _due(self, agenda: Agenda) -> tuple[Due, ...]:
+        return tuple(due for due in agenda.pending() if self._books.working(due.order_id) is not None)
 
     def _perform(self, due: Due) -> None:
         order = self._books.working(due.order_id)

@@ -110,11 +110,12 @@ def test_a_quiet_bar_fills_nobody() -> None:
     assert world.traded(buy) == world.traded(taker) == []
 
 
-def test_a_book_standing_through_the_limit_fills_what_it_shows_even_without_a_trade() -> None:
-    world = World(ticks())
+@pytest.mark.parametrize("model", ["pessimistic", "touch"])
+def test_a_book_standing_through_the_limit_fills_what_it_shows_even_without_a_trade(model) -> None:
+    world = World(ticks(model=model))
     world.tick("100", depth=book([("99", "1")], [("101", "1")]))
     buy = world.placed(BUY, LimitGtc(d("3"), d("100"), True))
-    world.tick("100", volume="0", depth=book([("98", "1")], [("99", "0.5"), ("100", "9")]))
+    world.tick("101", volume="0", depth=book([("98", "1")], [("99", "0.5"), ("100", "9")]))
     assert world.traded(buy) == [("100", "0.5")]
 
 
