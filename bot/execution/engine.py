@@ -28,7 +28,7 @@ from bot.execution.last_hop import LastHop
 from bot.execution.lifecycle import seconds, timer
 from bot.execution.patience import Patience
 from bot.execution.protection import Protection
-from bot.execution.report import ActReport, Tally, Timing
+from bot.execution.report import ActReport, Tally, Timing, combined
 from bot.execution.selling import SellSide
 from bot.execution.sender import Sender
 from bot.execution.settling import Settlement
@@ -38,8 +38,8 @@ from bot.execution.unresolved import Resolver
 from bot.ports import Preview
 from bot.settings.policy import Policy
 
-TIMER_GAP: Final = timedelta(seconds=1)
-"""Least time between two rounds of serving timers: one that cannot be served now must not spin the loop."""
+OVERDUE_GAP: Final = timedelta(seconds=5)
+"""Between two rounds for a timer that was due before the last one and could not be served: no spinning in an outage."""
 
 OURS: Final = frozenset({OrderKind.ENTRY, OrderKind.EXIT})
 """What a halt or a shutdown cancels; protective sells stay unless the halt table says otherwise."""
@@ -84,6 +84,10 @@ class ExecutionEngine:
         """Act under another policy from the next call on."""
         self._policy = policy
 
+    def begin(self, cycle_id: str) -> None:
+        """Events of the calls that follow belong to this cycle, until a snapshot names another."""
+        self._books.cycle_id = cycle_id
+
     # -------------------------------------------------------------------------------------------------- acting
 
     def execute(self, decision: Decision, snapshot: Snapshot) -> ActReport:
@@ -99,7 +103,7 @@ class ExecutionEngine:
 
     def manage_open_orders(self, snapshot: Snapshot | None) -> ActReport:
         """Serve timers and open intents outside a decision. Without a snapshot: cancels and reads only."""
-        with self._round("manage", snapshot.cycle_id if snapshot is not None else "") as tally:
+        with self._round("manage", snapshot.cycle_id if snapshot is not None else self._books.cycle_id) as tally:
             self._serve(snapshot, tally)
             if snapshot is not None:
                 self._protect(snapshot, tally)
@@ -150,7 +154,6 @@ class ExecutionEngine:
         enough: asked between sweeps; True stops waiting with what is left listed. The default never does.
         """
         with self._round("cancel_all", self._books.cycle_id) as tally:
-            self._resolver.silence(tally)
             result = self._canceller.cancel_all(kinds, deadline, why, tally, enough)
             self._selling.refresh_fills(tally)
         return Cleared(result.left, tally.report())
@@ -176,20 +179,23 @@ class ExecutionEngine:
         hurry: a second signal was received; cancels are asked, and nothing is waited for any more.
         """
         if self._policy.execution.on_shutdown == "cancel":
-            return self.cancel_all(OURS, deadline, "shutdown", hurry)
-        with self._round("shutdown", self._books.cycle_id) as tally:
-            self._resolver.resolve(self._missing, tally)
-        orders = self._books.state.orders.values()
-        doubtful = tuple(o.client_order_id for o in orders if o.state is OrderState.UNKNOWN)
-        return Cleared(doubtful, tally.report())
+            first = self.cancel_all(OURS, self._venue.clock.now(), "shutdown", hurry)
+            looked = self.resolve_unknown()
+            last = self.cancel_all(OURS, deadline, "shutdown", hurry)
+            return Cleared(last.left, combined((first.report, looked, last.report)))
+        looked = self.resolve_unknown()
+        doubtful = [o.client_order_id for o in self._books.state.orders.values() if o.state is OrderState.UNKNOWN]
+        return Cleared(tuple(doubtful), looked)
 
     def next_timer(self) -> datetime | None:
         """When an order asks for attention by itself; None when none does."""
         wanted = [at for at in (*self._intent_times(), *self._order_times()) if at is not None]
         if not wanted:
             return None
-        first = min(wanted)
-        return first if self._served_at is None else max(first, self._served_at + TIMER_GAP)
+        served, ahead = self._served_at, wanted
+        if served is not None:
+            ahead = [at if at > served else served + OVERDUE_GAP for at in wanted]
+        return min(ahead)
 
     # ---------------------------------------------------------------------------------------------- one by one
 
@@ -262,10 +268,9 @@ class ExecutionEngine:
                 self._books.close(intent, "flattening takes over", tally)
 
     def _intent_times(self) -> Iterator[datetime | None]:
-        now = self._venue.clock.now()
         for intent in self._books.open_intents():
             if intent.kind is not OrderKind.PROTECTIVE:
-                yield routing.next_time(intent, self._books.orders_of(intent), now, self._policy)
+                yield routing.next_time(intent, self._books.orders_of(intent), self._policy)
 
     def _order_times(self) -> Iterator[datetime | None]:
         for order in self._books.state.orders.values():
@@ -299,10 +304,10 @@ class ExecutionEngine:
     @contextmanager
     def _round(self, step: str, cycle_id: str) -> Iterator[Tally]:
         """One call: its tally, its cycle id on every event, its time, and every wake it used up given back."""
-        tally, began = Tally(), self._venue.clock.monotonic()
+        tally, began = Tally(), self._venue.clock.stopwatch()
         self._books.cycle_id = cycle_id
         try:
             yield tally
         finally:
-            tally.timings.append(Timing(step, self._venue.clock.monotonic() - began))
+            tally.timings.append(Timing(step, self._venue.clock.stopwatch() - began))
             self._patience.repay()

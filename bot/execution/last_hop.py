@@ -54,9 +54,14 @@ class Moment:
     counted: bool
 
 
-def judge(order: PlannedOrder, moment: Moment, policy: Policy, *, flatten: bool = False) -> Reject | Breach | None:
-    """None when the order may leave now."""
-    refusal = _oversells(order, moment)
+def judge(
+    order: PlannedOrder, moment: Moment, policy: Policy, *, flatten: bool = False, releasing: bool = False
+) -> Reject | Breach | None:
+    """None when the order may leave now.
+
+    releasing: asked before the coins are taken back from a resting order, so what is on offer is not looked at yet.
+    """
+    refusal = None if releasing else _oversells(order, moment)
     if refusal is not None:
         return refusal
     if flatten and order.side is Side.SELL and moment.permits.flatten:
@@ -80,13 +85,15 @@ class LastHop:
         self._policy = policy
 
     def refusal(
-        self, order: PlannedOrder, *, counted: bool, quote: Quote | None = None, flatten: bool = False
-    ) -> Reject | None:
+        self, order: PlannedOrder, *, counted: bool, quote: Quote | None = None, flatten: bool = False,
+        releasing: bool = False,
+    ) -> Reject | None:  # fmt: skip
         """Why the order may not leave, or None. quote None: ask for the freshest there is.
 
         Raises: StorageFailed when the latch of a breach cannot be written.
         """
-        verdict = judge(order, self._moment(order, counted, quote), self._policy(), flatten=flatten)
+        moment = self._moment(order, counted, quote)
+        verdict = judge(order, moment, self._policy(), flatten=flatten, releasing=releasing)
         if isinstance(verdict, Breach):
             self._latch(verdict.refusal)
             return verdict.refusal

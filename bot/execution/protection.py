@@ -60,8 +60,8 @@ class Protection:
                 self._canceller.ask(orders, why, tally)
             case protective.Place(cover):
                 self._place(position, cover, view, terms, tally)
-            case protective.Replace(orders, _, why):
-                if self._taken_back(orders, why, tally):
+            case protective.Replace(orders, cover, why):
+                if self._may_follow(position, cover, view, terms, tally) and self._taken_back(orders, why, tally):
                     self._place_anew(position, view, snapshot, terms, tally)
 
     def _plan(self, position: Position, view: MarketView, snapshot: Snapshot) -> protective.Plan:
@@ -92,21 +92,37 @@ class Protection:
         self._selling.refresh_fills(tally)
         return ended
 
+    def _may_follow(
+        self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms, tally: Tally
+    ) -> bool:
+        """Whether the successor could leave: an order is not taken back for one that would be refused."""
+        draft = self._draft(position, cover, view, terms)
+        refusal = draft if isinstance(draft, Reject) else self._sender.barred(draft)
+        if refusal is not None:
+            tally.refuse(view.product.id, Side.SELL, OrderKind.PROTECTIVE, refusal)
+        return refusal is None
+
     def _place(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms, tally: Tally) -> None:
-        product = view.product
+        draft = self._draft(position, cover, view, terms)
+        if isinstance(draft, Reject):
+            tally.refuse(view.product.id, Side.SELL, OrderKind.PROTECTIVE, draft)
+        else:
+            self._sender.send(draft, tally)
+
+    def _draft(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms) -> Draft | Reject:
+        product, rate = view.product, terms.rate(cover.type)
         metadata = Metadata(terms.now, seconds(terms.policy.data.product_max_age_minutes * 60))
         legal = enforce_product_constraints(
-            product, Side.SELL, cover.type, cover.limit_price, cover.size, terms.fees.taker, metadata
+            product, Side.SELL, cover.type, cover.limit_price, cover.size, rate, metadata
         )
         if isinstance(legal, Reject):
-            tally.refuse(product.id, Side.SELL, OrderKind.PROTECTIVE, legal)
-            return
+            return legal
         intent = self._intent(position, replace(cover, size=legal.size), view, terms)
         cid = generate_client_order_id(terms.tag, terms.genesis, intent.number, 1)
         order = PlannedOrder(
             cid, product.id, Side.SELL, OrderKind.PROTECTIVE, cover.type, legal.size, legal.price, cover.stop_price
         )
-        self._sender.send(Draft(intent, order, view.quote, terms.fees.taker), tally)
+        return Draft(intent, order, self._venue.market.requote(product.market), rate)
 
     def _intent(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms) -> Intent:
         return Intent(

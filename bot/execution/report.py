@@ -36,7 +36,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of trading time one step took."""
+    """Real seconds one step took, waits included."""
 
     step: str
     seconds: float

@@ -92,13 +92,24 @@ def next_command(
     return step(intent, orders, left, target, now, policy)
 
 
-def next_time(intent: Intent, orders: Sequence[Order], now: datetime, policy: Policy) -> datetime | None:
-    """When `next_command` may say something new without a new observation; None: not by time alone."""
-    waiting = _tend(intent, orders, now, policy)
-    if isinstance(waiting, Wait):
-        return waiting.until
-    retry = _retry_at(orders, policy)
-    return now if retry is None else max(now, retry)
+def next_time(intent: Intent, orders: Sequence[Order], policy: Policy) -> datetime | None:
+    """Since when, or from when on, `next_command` has something to say without a new observation; None: not by time."""
+    live = [order for order in orders if order.state.is_working]
+    if not live:
+        return None if intent.closed else _retry_at(orders, policy) or _settled_at(orders, policy) or intent.at
+    order = live[-1]
+    if any(item.state is OrderState.UNKNOWN for item in live):
+        return None
+    if order.state in (OrderState.OPEN, OrderState.PARTIAL):
+        crowded = len(live) > 1 or _overcommitted(intent, orders)
+        return order.changed_at if crowded else working_until(order, policy)
+    waiting = _tend_live(intent, orders, live, order.changed_at, policy)
+    return waiting.until if isinstance(waiting, Wait) else order.changed_at
+
+
+def awaits_coins(orders: Sequence[Order]) -> bool:
+    """Whether an exit will be tried again because its coins were still held."""
+    return bool(orders) and lacked_funds(orders[-1]) and len(orders) < EXIT_ATTEMPTS
 
 
 def remaining(intent: Intent, orders: Sequence[Order]) -> Size:
@@ -194,7 +205,7 @@ def _enter(
 def _leave(
     intent: Intent, orders: Sequence[Order], left: Size, target: Target, now: datetime, policy: Policy
 ) -> Command:
-    if orders and not (lacked_funds(orders[-1]) and len(orders) < EXIT_ATTEMPTS):
+    if orders and not awaits_coins(orders):
         return Close("one order a cycle: what is left is decided anew")
     retry = _retry_at(orders, policy)
     if retry is not None and now < retry:

@@ -10,9 +10,8 @@ from typing import Final
 
 from bot.domain.decision import Approved, Reason, Reject
 from bot.domain.fees import largest_sale
-from bot.domain.market import Quote
 from bot.domain.money import ZERO, Price, Size
-from bot.domain.order import OrderKind, OrderReport, OrderState
+from bot.domain.order import OrderKind, OrderReport, OrderState, OrderType
 from bot.domain.position import Position
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Balance, MarketView
@@ -47,43 +46,35 @@ class SellSide:
         self._policy = policy
 
     def exit(self, approved: Approved, view: MarketView, terms: Terms, cycle_id: str, tally: Tally) -> None:
-        """Sell an approved exit, as much of it as is free once the protective order is gone."""
-        proposal, base = approved.proposal, view.product.base
-        refusal = self._blocked(view)
+        """Sell an approved exit, as much of it as is free once the protective order is gone. Raises: StorageFailed."""
+        proposal = approved.proposal
         position = self._books.position(view.product.id)
-        if refusal is None and position is None:
-            refusal = Reject(Reason.NOTHING_TO_SELL, f"{view.product.id}: the books hold no {base}")
-        if refusal is not None or position is None:
-            tally.refuse(proposal.product, Side.SELL, OrderKind.EXIT, refusal or _gone(view))
+        if position is None:
+            self._refuse(view, _gone(view), tally)
             return
         why = proposal.exit_reason.value if proposal.exit_reason is not None else proposal.rule
-        worst = approved.worst_price
-        intent = self._intent(position, view, approved.size, worst, cycle_id, proposal.rule, why)
-        self._sell(intent, view, terms, tally, flatten=False)
+        fresh = self._at_its_freshest(view)
+        intent = self._intent(position, fresh, approved.size, approved.worst_price, cycle_id, why)
+        self._sell(intent, fresh, terms, tally, flatten=False)
 
     def flatten(self, position: Position, product: Product, terms: Terms, cycle_id: str, tally: Tally) -> None:
         """Sell all of a position at the bid less the slippage allowed, whatever halts are in force. Dust is left."""
-        quote = self._venue.market.requote(product.market)
-        view = MarketView(product, quote, None, None)
-        refusal = self._blocked(view)
-        if refusal is None and quote is None:
-            refusal = Reject(Reason.QUOTE_MISSING, f"{product.id}: no quote to price the sale from")
-        if refusal is not None or quote is None:
-            tally.refuse(product.id, Side.SELL, OrderKind.EXIT, refusal or _gone(view))
-            return
-        if largest_sale(product, position.size, self._floor(quote)) is None:
+        view = self._at_its_freshest(MarketView(product, None, None, None))
+        bid = None if view.quote is None else view.quote.bid
+        if bid is not None and largest_sale(product, position.size, self._floor(bid)) is None:
             return
         lowest = Price(product.price_step)  # the slippage from the bid of the moment is the only bound
-        intent = self._intent(position, view, position.size, lowest, cycle_id, position.rule, "flatten")
+        intent = self._intent(position, view, position.size, lowest, cycle_id, "flatten")
         self._sell(intent, view, terms, tally, flatten=True)
 
     def again(self, intent: Intent, command: routing.Place, view: MarketView, terms: Terms, tally: Tally) -> bool:
         """One more attempt of an exit whose coins were still held; less if meanwhile less is free."""
         size = min(command.size, self._sellable(intent, view, tally))
         if size.is_zero:
-            tally.refuse(view.product.id, Side.SELL, OrderKind.EXIT, _gone(view))
+            self._refuse(view, _gone(view), tally)
             return False
-        return self._trading.attempt(intent, replace(command, size=size), view, terms, tally)
+        fresh = self._at_its_freshest(view)
+        return self._trading.attempt(intent, _bounded(replace(command, size=size), fresh), fresh, terms, tally)
 
     def release(self, base: str, tally: Tally) -> bool:
         """Take back every order of ours on these coins; True when all have ended and their fills are booked.
@@ -111,35 +102,64 @@ class SellSide:
             return
         self._books.book(fills, reports or {}, began, cursor.overlap, tally)
 
-    def _blocked(self, view: MarketView) -> Reject | None:
+    def _sell(self, intent: Intent, view: MarketView, terms: Terms, tally: Tally, *, flatten: bool) -> None:
+        """Nothing is taken back before it is known that the sale itself could leave: a refused exit keeps its stop."""
+        base = view.product.base
+        refusal = self._blocked(view, tally) or self._trading.rehearse(intent, view, terms, flatten=flatten)
+        if refusal is not None:
+            self._refuse(view, refusal, tally)
+            return
+        self._end_entries(base, tally)
+        waits = bool(self._books.working(base))
+        if not self.release(base, tally):
+            detail = f"{view.product.id}: the protective order has not ended yet"
+            self._refuse(view, Reject(Reason.ORDER_UNRESOLVED, detail), tally)
+            return
+        if waits:
+            self._await_hold(intent, view, tally)
+        self._sell_what_is_free(intent, self._at_its_freshest(view), terms, tally, flatten=flatten)
+
+    def _sell_what_is_free(
+        self, intent: Intent, view: MarketView, terms: Terms, tally: Tally, *, flatten: bool
+    ) -> None:
+        size = min(intent.size, self._sellable(intent, view, tally))
+        if size.is_zero:
+            self._refuse(view, _gone(view), tally)
+            return
+        sized, target = replace(intent, size=size), routing.Target(view.product, view.quote)
+        command = routing.next_command(sized, (), target, self._venue.clock.now(), self._policy())
+        if isinstance(command, routing.Place):
+            self._trading.attempt(sized, _bounded(command, view), view, terms, tally, flatten=flatten)
+        elif isinstance(command, routing.Close):
+            self._refuse(view, Reject(command.reason, command.why), tally)
+
+    def _blocked(self, view: MarketView, tally: Tally) -> Reject | None:
+        """An exit of unknown fate, at work, or waiting for its coins keeps another one out; an ended one is closed."""
         base = view.product.base
         if (doubt := self._books.doubt(base, Side.SELL)) is not None:
             return doubt
         if self._books.working(base, OrderKind.EXIT):
             return Reject(Reason.ALREADY_WORKING, f"{view.product.id}: an exit is working")
+        for intent in self._books.open_intents():
+            if intent.kind is OrderKind.EXIT and intent.product.base == base:
+                if routing.awaits_coins(self._books.orders_of(intent)):
+                    return Reject(Reason.ALREADY_WORKING, f"{view.product.id}: an exit waits for its coins")
+                self._books.close(intent, "decided anew", tally)
         return None
 
-    def _sell(self, intent: Intent, view: MarketView, terms: Terms, tally: Tally, *, flatten: bool) -> None:
-        held_back = bool(self._books.working(view.product.base))
-        if not self.release(view.product.base, tally):
-            detail = f"{view.product.id}: the protective order has not ended yet"
-            tally.refuse(view.product.id, Side.SELL, OrderKind.EXIT, Reject(Reason.ORDER_UNRESOLVED, detail))
-            return
-        fresh = self._venue.market.requote(view.product.market)
-        priced = replace(view, quote=fresh if fresh is not None else view.quote)
-        if held_back:
-            self._await_hold(intent, priced, tally)
-        size = min(intent.size, self._sellable(intent, priced, tally))
-        if size.is_zero:
-            tally.refuse(view.product.id, Side.SELL, OrderKind.EXIT, _gone(view))
-            return
-        sized = replace(intent, size=size)
-        target = routing.Target(priced.product, priced.quote)
-        command = routing.next_command(sized, (), target, self._venue.clock.now(), self._policy())
-        if isinstance(command, routing.Place):
-            self._trading.attempt(sized, command, priced, terms, tally, flatten=flatten)
-        elif isinstance(command, routing.Close):
-            tally.refuse(view.product.id, Side.SELL, OrderKind.EXIT, Reject(command.reason, command.why))
+    def _end_entries(self, base: str, tally: Tally) -> None:
+        """What is being sold is not bought at the same time."""
+        for intent in self._books.open_intents():
+            if intent.kind is OrderKind.ENTRY and intent.product.base == base:
+                self._books.close(intent, "an exit takes over", tally)
+
+    def _at_its_freshest(self, view: MarketView) -> MarketView:
+        """The view with the quote of this moment; a book that no longer starts at its bid is not measured against."""
+        quote = self._venue.market.requote(view.product.market)
+        if quote is None:
+            return view
+        same = view.book is not None and bool(view.book.bids) and view.book.bids[0].price == quote.bid
+        return replace(view, quote=quote, book=view.book if same else None)
 
     def _sellable(self, intent: Intent, view: MarketView, tally: Tally) -> Size:
         """What is free by the books and at the venue, to a whole number of increments."""
@@ -176,17 +196,26 @@ class SellSide:
                 return
 
     def _intent(
-        self, position: Position, view: MarketView, size: Size, worst: Price, cycle_id: str, rule: str, why: str
+        self, position: Position, view: MarketView, size: Size, worst: Price, cycle_id: str, why: str
     ) -> Intent:
         reference = view.quote.bid if view.quote is not None else worst
         return Intent(
             number=self._books.state.next_intent, cycle_id=cycle_id, product=view.product.id, side=Side.SELL,
             kind=OrderKind.EXIT, size=min(size, position.size), worst_price=worst, worst_quote=ZERO,
-            reference=reference, rule=rule, why=why, at=self._venue.clock.now(),
+            reference=reference, rule=position.rule, why=why, at=self._venue.clock.now(),
         )  # fmt: skip
 
-    def _floor(self, quote: Quote) -> Price:
-        return quote.bid.shifted(-self._policy().exits.max_slippage_bps)
+    def _floor(self, bid: Price) -> Price:
+        return bid.shifted(-self._policy().exits.max_slippage_bps)
+
+    def _refuse(self, view: MarketView, refusal: Reject, tally: Tally) -> None:
+        tally.refuse(view.product.id, Side.SELL, OrderKind.EXIT, refusal)
+
+
+def _bounded(command: routing.Place, view: MarketView) -> routing.Place:
+    """A market order is only sent into a book that was measured; without one the same price becomes a limit."""
+    unmeasured = command.type is OrderType.MARKET and view.book is None
+    return replace(command, type=OrderType.LIMIT_IOC) if unmeasured else command
 
 
 def _gone(view: MarketView) -> Reject:

@@ -55,6 +55,12 @@ class Sender:
             return False
         return self._place(order, tally)
 
+    def barred(self, draft: Draft) -> Reject | None:
+        """Why the order could not leave even once its coins are free: asked before a resting order is taken back."""
+        return self._last_hop.refusal(
+            draft.order, counted=False, quote=draft.quote, flatten=draft.flatten, releasing=True
+        )
+
     def resend(self, lost: Order, tally: Tally) -> None:
         """Send a lost exit once more, same id and same body. Its answer is believed only after reading the order.
 

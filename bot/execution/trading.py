@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from bot.domain.decision import Reason, Reject
 from bot.domain.fees import cost_with_fee
@@ -36,17 +37,24 @@ class Terms:
     tag: str
     stale_ok: bool = False
 
+    def rate(self, kind: OrderType) -> Decimal:
+        """Fee fraction assumed of an order: the account's own, or the configured worst case when that is higher."""
+        worst = self.policy.fees
+        if kind is OrderType.LIMIT_POST_ONLY:
+            return max(self.fees.maker, worst.worst_maker_pct.fraction)
+        return max(self.fees.taker, worst.worst_taker_pct.fraction)
+
 
 def draw_up(intent: Intent, command: routing.Place, view: MarketView, terms: Terms) -> Draft | Reject:
     """The attempt as it would be sent, or why it cannot be made legal within what was approved."""
     product = view.product
-    rate = terms.fees.maker if command.type is OrderType.LIMIT_POST_ONLY else terms.fees.taker
+    rate = terms.rate(command.type)
     age = None if terms.stale_ok else seconds(terms.policy.data.product_max_age_minutes * 60)
     metadata = Metadata(terms.now, age)
     legal = enforce_product_constraints(product, intent.side, command.type, command.price, command.size, rate, metadata)
     if isinstance(legal, Reject):
         return legal
-    if (dear := _over_budget(intent, product, legal, terms)) is not None:
+    if (dear := _over_budget(intent, product, legal, rate)) is not None:
         return dear
     cid = generate_client_order_id(terms.tag, terms.genesis, intent.number, intent.attempts + 1)
     limit = None if command.type is OrderType.MARKET else legal.price
@@ -57,11 +65,11 @@ def draw_up(intent: Intent, command: routing.Place, view: MarketView, terms: Ter
     return Draft(intent, order, view.quote, rate)
 
 
-def _over_budget(intent: Intent, product: Product, legal: Legal, terms: Terms) -> Reject | None:
+def _over_budget(intent: Intent, product: Product, legal: Legal, rate: Decimal) -> Reject | None:
     """Risk approved a worst price and a worst cost; an order that could exceed either is not sent."""
     if intent.kind is not OrderKind.ENTRY:
         return None
-    cost = cost_with_fee(product, legal.price, legal.size, terms.fees.maker).amount
+    cost = cost_with_fee(product, legal.price, legal.size, rate).amount
     if legal.price > intent.worst_price or cost > intent.worst_quote:
         detail = f"{product.id}: {cost} at {legal.price} exceeds the approved {intent.worst_quote}"
         return Reject(Reason.ILLEGAL_ORDER, detail)
@@ -96,6 +104,20 @@ class Trading:
         if isinstance(draft, Reject) or refusal is not None:
             return False
         return self._sender.send(replace(draft, flatten=flatten), tally)
+
+    def rehearse(self, intent: Intent, view: MarketView, terms: Terms, *, flatten: bool) -> Reject | None:
+        """Why a sale could not leave even once its coins are free. Nothing is recorded but the latch of a breach."""
+        target = routing.Target(view.product, view.quote)
+        command = routing.next_command(intent, (), target, terms.now, terms.policy)
+        if not isinstance(command, routing.Place):
+            reason = command.reason if isinstance(command, routing.Close) else Reason.ALREADY_WORKING
+            return Reject(reason, command.why)
+        draft = draw_up(intent, command, view, terms)
+        if isinstance(draft, Reject):
+            return draft
+        bounded = terms.policy.exits.max_slippage_bps
+        refusal = check_exit(draft.order, view, terms.policy.execution, bounded)
+        return refusal or self._sender.barred(replace(draft, flatten=flatten))
 
     def _looked_at(self, order: PlannedOrder, view: MarketView, tally: Tally) -> Reject | None:
         policy = self._policy()

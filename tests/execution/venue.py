@@ -46,6 +46,9 @@ class Timeline:
     def monotonic(self) -> float:
         return (self._now - self._start).total_seconds()
 
+    def stopwatch(self) -> float:
+        return self.monotonic()
+
     def wake(self, reason: WakeReason) -> None:
         self.wakes.append(reason)
 
