@@ -152,6 +152,8 @@ def test_the_rest_address_is_scheme_host_and_port(url: str) -> None:
         "hooks.example.com/x",
         "https:///x",
         "https://",
+        "https://user@hooks.example.com/x",
+        "https://:pass@hooks.example.com/x",
         "https://user:pass@hooks.example.com/x",
         "https://169.254.169.254/latest/meta-data",
         "https://10.0.0.1/x",

@@ -67,6 +67,8 @@ def test_a_regime_that_opens_nothing_is_not_complained_about() -> None:
     quiet = config("regime: {size_multipliers: {bull: 1.2, chop: 1, bear: 0, crash: 0}}")
     assert infeasible(quiet, usd("80"), PRODUCTS) == []
     assert infeasible(config("regime: {enabled: false}"), usd("80"), PRODUCTS) == []
+    timid = config("regime: {size_multipliers: {bull: 1, chop: 1, bear: 1, crash: 0.01}}")
+    assert infeasible(timid, usd("80"), PRODUCTS) == []
 
 
 def test_one_product_that_can_be_traded_is_enough_for_its_tier() -> None:

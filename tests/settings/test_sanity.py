@@ -126,9 +126,9 @@ CONTRADICTIONS = [
     ),
     (rule("tiers: [3, 4]"), "", "rules[0].tiers: rule buy: none of tier 3, 4 is in universe.yaml (known: 1, 2)"),
     (
-        "loop: {interval_seconds: 1}\ndata: {max_quote_staleness_seconds: 0.5}",
+        "loop: {interval_seconds: 1.44}\ndata: {max_quote_staleness_seconds: 0.5}",
         "",
-        "rate_limits.hourly: 10869 calls an hour for reconciling every 1 s exceed 7200 (9000 less the reserve of 20 %)",
+        "rate_limits.hourly: 7569 calls an hour for reconciling every 1.44 s exceed 7200 (9000 less the reserve",
     ),
     (
         "rate_limits: {private_per_second: 0.1}",
@@ -201,6 +201,10 @@ FITTING = [
     (rule("tiers: [3], enabled: false"), ""),
     ("loop: {interval_seconds: 2}\ndata: {max_quote_staleness_seconds: 1}", ""),
     ("data: {warmup_minutes: 10081}", ""),
+    (
+        "rules: [{name: buy, enabled: false, when: {all: [{breakout: {lookback_minutes: 30000}}]}}]",
+        "",
+    ),
     ("data: {warmup_minutes: 1441}\nregime: {enabled: false}", ""),
     ("triggers: {breakout: {lookback_minutes: 20000, enabled: false}}", ""),
     ("data: {bar_granularity: FIFTEEN_MINUTE}", ""),
