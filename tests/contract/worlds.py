@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,13 +13,17 @@ from typing import Protocol
 
 from bot.adapters.clock import ManualClock
 from bot.adapters.coinbase.auth import Credentials
+from bot.adapters.coinbase.budget import Access
 from bot.adapters.coinbase.build import Limits, Venue, World, build_exchange
+from bot.adapters.coinbase.client import Endpoint
 from bot.adapters.coinbase.exchange import CoinbaseExchange
+from bot.adapters.coinbase.wire.product import book as book_of
+from bot.adapters.coinbase.wire.read import Fields
 from bot.adapters.venue_exchange import Surroundings, VenueExchange, operational
 from bot.domain.market import Book, Level, Quote
 from bot.domain.money import Price, Size
 from bot.domain.product import Product, ProductId, TradingMode
-from bot.ports import Exchange
+from bot.ports import Exchange, WakeReason
 from bot.settings.policy import ExchangeStatusPolicy, FillModelPolicy, RateLimitsPolicy, TransportPolicy
 from bot.venue.market import MarketSlice
 from bot.venue.rules import FillRules
@@ -28,6 +33,7 @@ from simulator.faults import Conditions, FeedFaults
 from simulator.server import Simulator, SimulatorConfig
 
 MARKET = ProductId("BTC-USD")
+BOOK = Endpoint("/market/product_book", "product_book", Access.PUBLIC)
 CASH = Decimal(10_000)
 START = datetime(2026, 11, 2, 14, 0, tzinfo=UTC)
 
@@ -71,10 +77,14 @@ class SimClock:
     def monotonic(self) -> float:
         return (self.now() - START).total_seconds()
 
-    def wait_until(self, when: datetime) -> None:
-        self._sim.run_for(max(0.0, (when - self.now()).total_seconds()))
+    def stopwatch(self) -> float:
+        return time.monotonic()
 
-    def wake(self, reason: object) -> None:
+    def wait_until(self, when: datetime) -> WakeReason | None:
+        self._sim.run_for(max(0.0, (when - self.now()).total_seconds()))
+        return None
+
+    def wake(self, reason: WakeReason) -> None:
         self.woken.append(reason)
 
 
@@ -98,8 +108,10 @@ class SimulatedVenue:
     def now(self) -> datetime:
         return self.sim.now()
 
-    def quote(self) -> Quote:
-        quote = self.sim.do(lambda controls: controls.world.venue.quote(MARKET))
+    def quote(self, market: ProductId = MARKET) -> Quote:
+        """As anyone asking over REST sees it."""
+        answer = self.exchange.client.get(BOOK, {"product_id": str(market), "limit": 1}, "book")
+        quote = book_of(Fields(answer, "book"), market, self.now()).quote()
         assert quote is not None
         return quote
 
@@ -112,7 +124,7 @@ def address(sim: Simulator) -> Venue:
 
 
 def simulator() -> Simulator:
-    return Simulator(SimulatorConfig(seed=7, products=4, start=START))
+    return Simulator(SimulatorConfig(seed=7, products=4, start=START, cache=False))
 
 
 @contextmanager

@@ -74,14 +74,14 @@ def build_reader(venue: Venue, credentials: Credentials | None, limits: Limits, 
     """
     context = trusted_context(venue.ca_file)
     client = ReadClient(*_parts(venue, credentials, limits, world, context, may_post=False), on_call=world.on_call)
-    return CoinbaseReader(client, world.clock, _status_page(venue, limits, client, context))
+    return CoinbaseReader(client, world.clock, _status_page(venue, limits, client, context, world.clock))
 
 
 def build_exchange(venue: Venue, credentials: Credentials, limits: Limits, world: World) -> CoinbaseExchange:
     """The adapter that trades. Raises ConfigError for an address or CA file that cannot be used."""
     context = trusted_context(venue.ca_file)
     client = TradeClient(*_parts(venue, credentials, limits, world, context, may_post=True), on_call=world.on_call)
-    return CoinbaseExchange(client, world.clock, _status_page(venue, limits, client, context))
+    return CoinbaseExchange(client, world.clock, _status_page(venue, limits, client, context, world.clock))
 
 
 _Parts = tuple[Lane[Wire], Lane[Wire], Budget, Patience, bool]
@@ -116,5 +116,5 @@ def _wire_maker(
     return lambda: Wire(host, credentials, context, limits, may_post)
 
 
-def _status_page(venue: Venue, limits: Limits, client: ReadClient, context: ssl.SSLContext) -> StatusPage:
-    return StatusPage(venue.status_url, limits.exchange_status, context, client.beside)
+def _status_page(venue: Venue, limits: Limits, client: ReadClient, context: ssl.SSLContext, clock: Clock) -> StatusPage:
+    return StatusPage(venue.status_url, limits.exchange_status, context, client.beside, clock.monotonic)

@@ -66,7 +66,7 @@ class Feed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._hinted = False
-        shared = (config.context, config.timing, jitter)
+        shared = (config.context, config.timing, jitter, clock.monotonic)
         self._market = MarketLink(self._lock, clock.wake, (config.ws_url,), *shared)
         self._links: tuple[Link, ...] = (self._market,)
         if config.token is not None:
@@ -169,8 +169,9 @@ class MarketLink(Link):
         context: ssl.SSLContext,
         timing: LinkTiming,
         jitter: Callable[[float, float], float],
+        trading_s: Callable[[], float],
     ) -> None:
-        super().__init__("market", urls, context, timing, jitter)
+        super().__init__("market", urls, context, timing, jitter, trading_s)
         self._lock = lock
         self._wake = wake
         self._woken_at = 0.0
@@ -309,8 +310,9 @@ class UserLink(Link):
         context: ssl.SSLContext,
         timing: LinkTiming,
         jitter: Callable[[float, float], float],
+        trading_s: Callable[[], float],
     ) -> None:
-        super().__init__("user", urls, context, timing, jitter)
+        super().__init__("user", urls, context, timing, jitter, trading_s)
         self._hint = hint
         self._token = token
         self._was_up = False

@@ -31,7 +31,7 @@ class LinkTiming:
     """Limits of one connection, in wall seconds. retry_min_s keeps two links far below 8 connects a second."""
 
     open_s: float = 8.0
-    heartbeat_s: float = 5.0
+    heartbeat_s: float = 4.5
     retry_min_s: float = 0.5
     retry_max_s: float = 30.0
     refused_retry_s: float = 30.0
@@ -55,7 +55,7 @@ class Dropped(Exception):
 class Link(ABC):
     """A connection on the feed's loop. Subclasses say what to subscribe and what frames mean.
 
-    jitter: uniform in [low, high].
+    jitter: uniform in [low, high]. trading_s: seconds of trading time, which stand still at a stepped test venue.
     """
 
     def __init__(
@@ -65,17 +65,19 @@ class Link(ABC):
         context: ssl.SSLContext,
         timing: LinkTiming,
         jitter: Callable[[float, float], float],
+        trading_s: Callable[[], float],
     ) -> None:
         self.name = name
         self._urls = urls
         self._context = context
         self._timing = timing
         self._jitter = jitter
+        self._trading_s = trading_s
         self._resolver = Resolver()
         self._socket: ClientConnection | None = None
         self._expected: int | None = None
         self._silent = False
-        self._last_beat = 0.0
+        self._beats = 0
         self._failures = 0
         self._reconnects = -1
         self._gaps = 0
@@ -163,7 +165,6 @@ class Link(ABC):
     async def _session(self, socket: ClientConnection) -> None:
         self._expected = None
         self._silent = False
-        self._last_beat = time.monotonic()
         self._socket = socket
         watch = asyncio.create_task(self._watch(socket))
         try:
@@ -176,9 +177,19 @@ class Link(ABC):
             watch.cancel()
 
     async def _watch(self, socket: ClientConnection) -> None:
-        """Cut a connection whose heart has stopped: TCP alone may take minutes to notice."""
-        while time.monotonic() - self._last_beat <= self._timing.heartbeat_s:
+        """Cut a connection whose heart has stopped: TCP alone may take minutes to notice.
+
+        Only real time during which trading time moved counts as silence; otherwise there was nothing to say.
+        """
+        silence, beats, trading, looked = 0.0, self._beats, self._trading_s(), time.monotonic()
+        while silence <= self._timing.heartbeat_s:
             await asyncio.sleep(_WATCH_S)
+            now, moved = time.monotonic(), self._trading_s() > trading
+            if self._beats != beats:
+                silence = 0.0
+            elif moved:
+                silence += now - looked
+            beats, trading, looked = self._beats, self._trading_s(), now
         self._silent = True
         self._socket = None
         socket.transport.abort()
@@ -193,7 +204,7 @@ class Link(ABC):
             self._gaps += 1
             self.missed()
         if found.channel == HEARTBEATS:
-            self._last_beat = time.monotonic()
+            self._beats += 1
             self.evidence_at = found.at
         else:
             self.take(found)

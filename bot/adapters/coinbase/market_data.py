@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class _Market:
         self.loaded = False
         self.needed = 0
         self.empty_pages = 0
-        self.paused_until = 0.0
+        self.paused_until = -math.inf
 
     def need(self, count: int) -> None:
         """`count` closed bars from now on; 0: quotes only."""
@@ -160,7 +161,7 @@ class CoinbaseMarketData:
         for market, held in self._in_turn():
             if run.over:
                 return
-            if time.monotonic() < held.paused_until:
+            if self._clock.monotonic() < held.paused_until:
                 continue
             try:
                 work(market, held)
@@ -168,7 +169,7 @@ class CoinbaseMarketData:
             except AuthRefused:
                 raise
             except NotFound as error:
-                held.paused_until = time.monotonic() + UNKNOWN_MARKET_PAUSE_S
+                held.paused_until = self._clock.monotonic() + UNKNOWN_MARKET_PAUSE_S
                 note(held, str(error))
             except (ExchangeError, CriticalDataUnavailable, UnitError) as error:
                 run.failures += isinstance(error, ExchangeError)

@@ -41,7 +41,7 @@ class Runner(Protocol):
 
 
 class StatusPage:
-    """Asked at most once every `poll_seconds`; between, the last answer stands."""
+    """Asked at most once every `poll_seconds` of `monotonic` (trading time); between, the last answer stands."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class StatusPage:
         policy: ExchangeStatusPolicy,
         context: ssl.SSLContext,
         run: Runner,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float],
     ) -> None:
         self._url = url
         self._policy = policy

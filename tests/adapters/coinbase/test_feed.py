@@ -31,12 +31,16 @@ class Loop:
     def __init__(self) -> None:
         self.at = AT + timedelta(hours=1)
         self.woken: list[WakeReason] = []
+        self.frozen: float | None = None
 
     def now(self) -> datetime:
         return self.at
 
     def monotonic(self) -> float:
-        return self.at.timestamp()
+        return self.frozen if self.frozen is not None else time.monotonic()
+
+    def stopwatch(self) -> float:
+        return time.monotonic()
 
     def wait_until(self, when: datetime) -> WakeReason | None:
         return None
@@ -169,6 +173,15 @@ def test_a_silent_connection_is_dead_within_its_limit_and_comes_back(venue: Venu
     assert until(lambda: feed.quote(BTC) is not None)
     assert feed.states()["market"].reconnects >= 1
     assert "heartbeat" in feed.states()["market"].why_down
+
+
+def test_a_venue_whose_time_stands_still_may_be_silent(venue: Venue, feed: Feed, clock: Loop) -> None:
+    clock.frozen = 1.0
+    venue.beating = False
+    time.sleep(1.5)
+    assert feed.quote(BTC) is not None
+    clock.frozen = None
+    assert until(lambda: feed.quote(BTC) is None)
 
 
 def test_data_without_heartbeats_is_dead_too(venue: Venue, feed: Feed) -> None:

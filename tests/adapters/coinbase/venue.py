@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ class FixedClock:
 
     def monotonic(self) -> float:
         return self.at.timestamp()
+
+    def stopwatch(self) -> float:
+        return time.monotonic()
 
     def wait_until(self, when: datetime) -> WakeReason | None:
         self.at = max(self.at, when)
