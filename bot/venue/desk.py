@@ -87,8 +87,8 @@ class Desk:
     newborn: list[tuple[Working, Decimal]] = field(default_factory=list)
 
     def see(self, piece: MarketSlice, product: Product, rules: FillRules) -> None:
-        """Take notice of the newest slice; its liquidity is fresh."""
-        if piece is not self.piece:
+        """Take notice of the newest slice; its liquidity is fresh, unless the very same slice was seen before."""
+        if piece is not self.piece and piece != self.piece:
             self.piece = piece
             self.share = share_of(piece.volume, product, rules)
             self.taken = dict.fromkeys(Side, ZERO)

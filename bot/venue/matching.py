@@ -12,7 +12,8 @@ R3  Resting orders fill as makers. `pessimistic`: only when the price trades str
     a fill), at the limit. `touch`: when the price reaches the limit; in bar mode a bar that opens beyond it fills at
     the opening. Beyond the volume of R4, a recorded book that stands strictly through the limit fills what it shows.
 R4  `pessimistic`: all fills of R3, and those takers of R2 that find no book, together get at most `participation_pct`
-    of the slice's volume, in whole size steps. `touch`: no such bound. What one order takes the next cannot take.
+    of the slice's volume, in whole size steps. `touch`: no such bound. What one order takes the
+    next cannot take, and a slice given twice brings nothing new.
 R5  Within a slice: what takes at its start, in order of placement; then stops; then resting buys, then resting sells,
     the better price first, then the older. An edit that moves the price or enlarges the size loses its place.
 R6  Our orders never match each other. When one of two crossing orders must go, it is the newer: an incoming order is

@@ -101,6 +101,17 @@ def test_what_goes_on_taking_does_not_rest_in_the_same_slice() -> None:
     assert world.traded(order) == [("100", "1")]
 
 
+def test_the_same_slice_given_twice_brings_no_fresh_liquidity() -> None:
+    """A feed that repeats its newest quote is no second trade."""
+    world = World(ticks())
+    world.tick("100")
+    order = world.placed(BUY, LimitGtc(d("3"), d("99"), True))
+    at = world.now
+    for _ in range(3):
+        world.slice(MarketSlice(BTC, at, at, d("98"), d("98"), d("98"), d("98"), d("1")))
+    assert world.traded(order) == [("99", "1")]
+
+
 def test_a_quiet_bar_fills_nobody() -> None:
     world = World(bars())
     world.flat("100")
