@@ -10,7 +10,7 @@ import pytest
 
 from bot.decide import decide
 from bot.domain.codec import canonical, decode, encode
-from bot.domain.decision import Decision, ExitReason, Outcome, Reason, Regime
+from bot.domain.decision import Decision, ExitReason, HysteresisCount, Outcome, Reason, Regime
 from bot.domain.snapshot import Environment, Halt, Mode, Snapshot, Valuation
 from bot.domain.state import HaltCause
 from bot.settings.config import Config
@@ -180,6 +180,20 @@ def test_a_service_cycle_sells_what_is_due_and_counts_no_eligibility():
     assert [a.proposal.exit_reason for a in decision.approved] == [ExitReason.STOP_LOSS]
     assert decision.triggers == ()
     assert decision.hysteresis == {}
+
+
+def test_nothing_is_entered_between_two_scheduled_cycles():
+    settled = dict.fromkeys((pid("BTC-USD"), pid("ETH-USD")), HysteresisCount(True, 0))
+    ready = cycle(account=state(hysteresis=settled))
+    assert decide(ready, RULES).approved
+    assert verdict(replace(ready, service=True)) == (Outcome.NO_TRADE, Reason.NO_SIGNAL)
+
+
+def test_with_too_few_eligible_products_none_is_entered():
+    two = Config(RULES.policy, universe(min_eligible_assets=2))
+    assert decide(cycle(breaking(), quiet("ETH-USD")), two).approved
+    alone = cycle(breaking(), market("ETH-USD", bid=None))
+    assert verdict(alone, two) == (Outcome.NO_TRADE, Reason.TOO_FEW_ELIGIBLE)
 
 
 def test_hysteresis_goes_out_with_the_decision():

@@ -97,6 +97,7 @@ def test_its_memory_is_bounded_and_a_burst_always_trips(seconds):
     ordered = sorted(seconds)
     breaker = struck(*ordered)
     assert len(breaker.hits) <= 3
+    assert len(struck(*ordered, rules=THREE.model_copy(update={"window_seconds": d(9999)})).hits) <= 3
     burst = hit(hit(hit(breaker, after(1001), THREE), after(1002), THREE), after(1003), THREE)
     assert is_open(burst, after(1003))
 

@@ -274,5 +274,14 @@ def test_an_exit_is_tried_again_at_the_bid_of_now():
     assert (result.approved.size, result.approved.worst_price) == (size(2), price("49.25"))
 
 
+def test_an_exits_attempts_never_sum_to_more_than_was_decided():
+    made = intent(amount=2, side=Side.SELL, kind=OrderKind.EXIT)
+    working = order(side=Side.SELL, amount="1.5")
+    account = state([position(amount=5)], [working], [made])
+    result = RiskEngine(RULES).continuation(made, snapshot([market()], account=account))
+    assert result.approved is not None
+    assert result.approved.size == size("0.5")
+
+
 def test_the_engine_tells_what_the_halts_permit():
     assert RiskEngine(RULES).permission(snapshot()).entries

@@ -13,6 +13,7 @@ import pytest
 
 from bot.domain.decision import Clamp, Evaluated, Reason, Reject, TradeProposal
 from bot.domain.order import OrderKind, OrderState
+from bot.domain.position import Exits
 from bot.domain.product import Side, TradingMode
 from bot.domain.snapshot import (
     ClockSkew,
@@ -304,6 +305,30 @@ def test_a_coin_held_already_needs_no_further_place():
     account = state([position(f"X{n}-USD", "0.1") for n in range(4)] + [position(amount="0.1")])
     views = [market(), *(market(f"X{n}-USD") for n in range(4))]
     assert judged(snapshot(views, account=account)).approved is not None
+
+
+def test_the_fullest_of_a_coins_themes_decides():
+    themes = {"a_roomy": ["BTC-USD"], "b_full": ["BTC-USD", "ETH-USD"], "c_roomy": ["BTC-USD", "SOL-USD"]}
+    result = judged(calm(balances=[balance("ETH", 200)]), config(themes=themes))
+    assert result.results[-1].gate == "theme_cap"
+    assert result.refusal is not None
+    assert "b_full" in result.refusal.detail
+
+
+def test_what_is_bought_can_still_be_sold_at_its_stop():
+    far = proposal(amount="1.5", exits=Exits(stop_loss_pct=d(40)))
+    result = judged(calm(), wish=far)
+    assert result.results[-1].gate == "exit_guarantee"
+    near = proposal(amount="1.5", exits=Exits(stop_loss_pct=d(5)))
+    assert judged(calm(), wish=near).approved is not None
+
+
+def test_entries_of_this_cycle_count_towards_the_hour():
+    rules = with_policy(rules=[rule(), rule("other")], risk={"max_entries_per_hour": 1})
+    first, second = RiskEngine(rules).evaluate([proposal(), proposal("ETH-USD", rule="other")], calm())
+    assert first.approved is not None
+    assert second.refusal is not None
+    assert second.refusal.reason is Reason.TRADE_PACING
 
 
 # ------------------------------------------------------------------------------------------------------------- exits
