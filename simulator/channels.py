@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Final
 
-from bot.domain.bars import Scale
 from bot.domain.money import EXACT, HUNDRED, decimal_text
 from bot.domain.product import Product
 from simulator.markets.ladder import Side
@@ -15,30 +13,6 @@ from simulator.markets.rows import Candle
 from simulator.markets.tape import Tape
 from simulator.text import dumps, moment, rfc3339
 
-_REMEMBERED: Final = 100_000
-
-
-class Numbers:
-    """Texts of one listing's prices and sizes, remembered: a level's price comes back thousands of times."""
-
-    def __init__(self, scale: Scale) -> None:
-        self._scale = scale
-        self._prices: dict[int, str] = {}
-        self._sizes: dict[int, str] = {}
-
-    def price(self, ticks: int) -> str:
-        return self._prices.get(ticks) or _remember(self._prices, ticks, self._scale.tick)
-
-    def size(self, lots: int) -> str:
-        return self._sizes.get(lots) or _remember(self._sizes, lots, self._scale.lot)
-
-
-def _remember(known: dict[int, str], count: int, step: Decimal) -> str:
-    if len(known) >= _REMEMBERED:
-        known.clear()
-    known[count] = text = decimal_text(EXACT.multiply(Decimal(count), step))
-    return text
-
 
 class Renderer:
     """Renders one tape's events. `product` is always the market's own id: an alias has no stream of its own."""
@@ -46,7 +20,7 @@ class Renderer:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
         self._product = str(tape.listing.id)
-        self._numbers = Numbers(tape.listing.scale)
+        self._numbers = tape.numbers
         self._year: tuple[int, str, str] | None = None
 
     def trades(self, kind: str, rows: Iterable[tuple[int, Trade]]) -> str:

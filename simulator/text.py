@@ -60,9 +60,45 @@ def number(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def price_text(scale: Scale, ticks: int) -> str:
-    return decimal_text(EXACT.multiply(Decimal(ticks), scale.tick))
+class Texts:
+    """Texts of whole counts of one step, remembered: a level's price comes back thousands of times."""
+
+    def __init__(self, step: Decimal, remember: int = 100_000) -> None:
+        self._step = step
+        self._places = _places(step)
+        self._known: dict[int, str] = {}
+        self._remember = remember
+
+    def of(self, count: int) -> str:
+        """`count` steps as plain decimal text; `count` is not negative."""
+        known = self._known.get(count)
+        if known is None:
+            if len(self._known) >= self._remember:
+                self._known.clear()
+            known = self._known[count] = self._written(count)
+        return known
+
+    def _written(self, count: int) -> str:
+        places = self._places
+        if places is None:
+            return decimal_text(EXACT.multiply(Decimal(count), self._step))
+        if places == 0:
+            return str(count)
+        digits = str(count).rjust(places + 1, "0")
+        return f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".")
 
 
-def size_text(scale: Scale, lots: int) -> str:
-    return decimal_text(EXACT.multiply(Decimal(lots), scale.lot))
+class Numbers:
+    """Texts of one listing's prices, given in ticks, and sizes, given in lots."""
+
+    def __init__(self, scale: Scale) -> None:
+        self.price = Texts(scale.tick).of
+        self.size = Texts(scale.lot).of
+
+
+def _places(step: Decimal) -> int | None:
+    """How many decimals a step of 1, 0.1, 0.01, ... has; None for any other step."""
+    exponent = step.normalize().as_tuple().exponent
+    if not isinstance(exponent, int) or exponent > 0 or step != Decimal(1).scaleb(exponent):
+        return None
+    return -exponent

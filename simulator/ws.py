@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class Sockets:
         self._auth = auth
         self._limits = limits
         self._subscribe_within_s = subscribe_within_s
+        self._log = logging.getLogger("simulator.websockets")
+        self._log.setLevel(logging.CRITICAL)  # a client that breaks off is its own business
         self._connections: dict[Session, ServerConnection] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._servers: list[Server] = []
@@ -81,7 +84,7 @@ class Sockets:
 
         server = await serve(
             handle, host, 0, ssl=context, compression=None, process_request=self._greet,
-            ping_interval=None, max_size=1 << 20, close_timeout=2.0, server_header=None,
+            ping_interval=None, logger=self._log, max_size=1 << 20, close_timeout=2.0, server_header=None,
         )  # fmt: skip
         self._servers.append(server)
         return int(next(iter(server.sockets)).getsockname()[1])

@@ -13,6 +13,7 @@ from simulator.markets.listing import Listing
 from simulator.markets.market import Market
 from simulator.markets.path import MINUTE_US, Trade
 from simulator.markets.rows import Candle, Rows, merged, rows_of
+from simulator.text import Numbers
 
 REMEMBERED: Final = 1000
 DAY_S: Final = 86_400
@@ -43,6 +44,7 @@ class Tape:
 
     def __init__(self, market: Market, listing: Listing, first_id: int) -> None:
         self.listing = listing
+        self.numbers = Numbers(listing.scale)
         self._market = market
         self._next_id = first_id
         self._changes = market.book_changes.get(listing.id, ())

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from bot.domain.bars import Granularity, Scale
-from bot.domain.money import EXACT, HUNDRED, decimal_text, floor_to
+from bot.domain.bars import Granularity
+from bot.domain.money import EXACT, HUNDRED, ceil_to, decimal_text, floor_to
 from bot.domain.product import Product, TradingMode
 from simulator.markets.ladder import Side
 from simulator.markets.listing import QUOTE_NAMES
+from simulator.markets.tape import Tape
 from simulator.rest.backend import Backend
 from simulator.rest.call import Answer, Call, Query, Refusal, invalid, ok, refusal
-from simulator.text import dumps, moment, price_text, rfc3339, size_text
+from simulator.text import dumps, moment, rfc3339
 
 MOST_CANDLES: Final = 350
 MOST_LEVELS: Final = 1000
@@ -54,8 +55,8 @@ def product_book(backend: Backend, call: Call) -> Answer:
     bids, asks = backend.world.shown_book(tape)
     book = {
         "product_id": name,
-        "bids": _levels(bids, tape.listing.scale, limit, step, down=True),
-        "asks": _levels(asks, tape.listing.scale, limit, step, down=False),
+        "bids": _levels(bids, tape, limit, step, down=True),
+        "asks": _levels(asks, tape, limit, step, down=False),
         "time": rfc3339(backend.shown_now),
     }
     return ok({"pricebook": book, **_middle(book)})
@@ -67,12 +68,11 @@ def best_bid_ask(backend: Backend, call: Call) -> Answer:
     for name in asked:
         tape = backend.tape(name)
         bids, asks = backend.world.shown_book(tape)
-        scale = tape.listing.scale
         books.append(
             {
                 "product_id": name,
-                "bids": _levels(bids, scale, 1, None, down=True),
-                "asks": _levels(asks, scale, 1, None, down=False),
+                "bids": _levels(bids, tape, 1, None, down=True),
+                "asks": _levels(asks, tape, 1, None, down=False),
                 "time": rfc3339(backend.shown_now),
             }
         )
@@ -94,22 +94,13 @@ def candles(backend: Backend, call: Call) -> Answer:
     first = -(-start // seconds) * seconds
     last = -(-end // seconds) * seconds
     rows = tape.rows(first, last).grouped(seconds).candles()
-    scale = tape.listing.scale
-    return ok(
-        {
-            "candles": [
-                {
-                    "start": str(row.start),
-                    "low": price_text(scale, row.low),
-                    "high": price_text(scale, row.high),
-                    "open": price_text(scale, row.open),
-                    "close": price_text(scale, row.close),
-                    "volume": size_text(scale, row.volume),
-                }
-                for row in reversed(rows[-query.number("limit", MOST_CANDLES) or None :])
-            ]
-        }
+    price, size = tape.numbers.price, tape.numbers.size
+    shown = ",".join(
+        f'{{"start":"{row.start}","low":"{price(row.low)}","high":"{price(row.high)}","open":"{price(row.open)}",'
+        f'"close":"{price(row.close)}","volume":"{size(row.volume)}"}}'
+        for row in reversed(rows[-query.number("limit", MOST_CANDLES) or None :])
     )
+    return Answer(200, f'{{"candles":[{shown}]}}'.encode())
 
 
 def market_trades(backend: Backend, call: Call) -> Answer:
@@ -123,7 +114,7 @@ def market_trades(backend: Backend, call: Call) -> Answer:
         raise refusal(500, "INTERNAL", "internal server error")
     first, stop = query.number("start", 0) * 1_000_000, (query.number("end", 0) or 2**40) * 1_000_000
     found = [(number, trade) for number, trade in reversed(tape.recent) if first <= trade.at_us < stop]
-    scale = tape.listing.scale
+    price, size = tape.numbers.price, tape.numbers.size
     bids, asks = backend.world.shown_book(tape)
     return ok(
         {
@@ -131,8 +122,8 @@ def market_trades(backend: Backend, call: Call) -> Answer:
                 {
                     "trade_id": str(number),
                     "product_id": name,
-                    "price": price_text(scale, trade.ticks),
-                    "size": size_text(scale, trade.lots),
+                    "price": price(trade.ticks),
+                    "size": size(trade.lots),
                     "time": rfc3339(moment(trade.at_us)),
                     "side": "SELL" if trade.taker_buys else "BUY",
                     "bid": "",
@@ -141,8 +132,8 @@ def market_trades(backend: Backend, call: Call) -> Answer:
                 }
                 for number, trade in found[: min(limit, MOST_TRADES)]
             ],
-            "best_bid": price_text(scale, bids[0][0]) if bids else "",
-            "best_ask": price_text(scale, asks[0][0]) if asks else "",
+            "best_bid": price(bids[0][0]) if bids else "",
+            "best_ask": price(asks[0][0]) if asks else "",
         }
     )
 
@@ -159,7 +150,7 @@ def product_document(backend: Backend, product: Product, public: bool) -> dict[s
         "product_id": product.id,
         "price": decimal_text(last),
         "price_percentage_change_24h": _change(opened, last),
-        "volume_24h": size_text(scale, day.volume),
+        "volume_24h": tape.numbers.size(day.volume),
         "volume_percentage_change_24h": _change(Decimal(day.before), Decimal(day.volume)),
         "base_increment": decimal_text(product.size_step),
         "quote_increment": decimal_text(product.quote_step),
@@ -199,7 +190,7 @@ def product_document(backend: Backend, product: Product, public: bool) -> dict[s
         "best_ask_price": "",
     }
     if public:
-        document |= {"high_24h": price_text(scale, day.high), "low_24h": price_text(scale, day.low)}
+        document |= {"high_24h": tape.numbers.price(day.high), "low_24h": tape.numbers.price(day.low)}
     return document
 
 
@@ -264,15 +255,17 @@ def _after(names: list[str], cursor: str) -> int:
         raise invalid("cursor is invalid") from None
 
 
-def _levels(side: Side, scale: Scale, limit: int, step: Decimal | None, down: bool) -> list[dict[str, str]]:
+def _levels(side: Side, tape: Tape, limit: int, step: Decimal | None, down: bool) -> list[dict[str, str]]:
+    """The first `limit` levels; with a `step`, levels summed up by price, away from the middle."""
+    numbers, scale = tape.numbers, tape.listing.scale
     if step is None:
-        return [{"price": price_text(scale, ticks), "size": size_text(scale, lots)} for ticks, lots in side[:limit]]
+        return [{"price": numbers.price(ticks), "size": numbers.size(lots)} for ticks, lots in side[:limit]]
     sums: dict[Decimal, int] = {}
+    rounded = floor_to if down else ceil_to
     for ticks, lots in side:
-        floor = floor_to(scale.price(ticks).value, step)
-        price = floor if down or floor == scale.price(ticks).value else EXACT.add(floor, step)
+        price = rounded(scale.price(ticks).value, step)
         sums[price] = sums.get(price, 0) + lots
-    return [{"price": decimal_text(p), "size": size_text(scale, lots)} for p, lots in list(sums.items())[:limit]]
+    return [{"price": decimal_text(p), "size": numbers.size(lots)} for p, lots in list(sums.items())[:limit]]
 
 
 def _middle(book: Mapping[str, Any]) -> dict[str, str]:

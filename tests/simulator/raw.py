@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from coinbase import jwt_generator
-from websockets.sync.client import connect
-from websockets.sync.connection import Connection
+from websockets.asyncio.client import ClientConnection, connect
 
 from simulator.keys import ApiKey
 from simulator.server import Simulator
@@ -63,20 +64,28 @@ def ask(
 
 
 class Feed:
-    """A WebSocket client that signs its user subscription and reads frame by frame."""
+    """A WebSocket client that signs its user subscription and reads frame by frame.
 
-    def __init__(self, socket: Connection, key: ApiKey) -> None:
-        self.socket = socket
+    It reads on an event loop of its own: one TLS connection must not be read and written by two threads at once.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: ClientConnection, key: ApiKey) -> None:
+        self._loop = loop
+        self._connection = connection
         self._key = key
+
+    def send(self, text: str) -> None:
+        self._wait(self._connection.send(text), 5.0)
 
     def subscribe(self, channel: str, *products: str, kind: str = "subscribe", **extra: Any) -> None:
         message: dict[str, Any] = {"type": kind, "channel": channel, "product_ids": list(products), **extra}
         if channel == "user" and "jwt" not in extra:
             message["jwt"] = jwt_generator.build_ws_jwt(self._key.name, self._key.secret)
-        self.socket.send(json.dumps(message))
+        self.send(json.dumps(message))
 
     def frame(self, timeout: float = 5.0) -> dict[str, Any]:
-        return dict(json.loads(self.socket.recv(timeout=timeout)))
+        """The next frame. Raises TimeoutError when none comes, ConnectionClosed when none can come."""
+        return dict(json.loads(self._wait(self._connection.recv(), timeout)))
 
     def rest(self, patience: float = 0.2) -> list[dict[str, Any]]:
         """Every frame that comes without a pause of `patience` seconds."""
@@ -87,8 +96,28 @@ class Feed:
             except TimeoutError:
                 return found
 
+    def _wait(self, work: Coroutine[Any, Any, Any], timeout: float) -> Any:
+        async def bounded() -> Any:
+            return await asyncio.wait_for(work, timeout)
+
+        return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result(30)
+
 
 @contextmanager
 def feed(sim: Simulator, url: str = "") -> Iterator[Feed]:
-    with connect(url or sim.ws_url, ssl=sim.client_context(), max_size=None) as socket:
-        yield Feed(socket, sim.key)
+    """Connected until the block ends. Raises what the handshake raised."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def opened() -> ClientConnection:
+        return await connect(url or sim.ws_url, ssl=sim.client_context(), max_size=None, compression=None)
+
+    try:
+        connection = asyncio.run_coroutine_threadsafe(opened(), loop).result(30)
+        yield Feed(loop, connection, sim.key)
+        asyncio.run_coroutine_threadsafe(connection.close(), loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

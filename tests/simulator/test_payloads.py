@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coinbase import jwt_generator
-from websockets.sync.client import connect
 
 from simulator.server import Simulator
 from tests.simulator.conftest import sdk
+from tests.simulator.raw import feed
 from tests.simulator.recorded import DATA, FIXTURES
 from tests.simulator.shapes import differences, unknown_values
 
@@ -157,24 +156,13 @@ def frames(sim: Simulator) -> dict[str, list[Served]]:
 
 
 def _heard(sim: Simulator) -> Iterator[Served]:
-    client = sdk(sim)
-    with connect(sim.ws_url, ssl=sim.client_context(), max_size=None) as socket:
-        for channel in ("heartbeats", "ticker", "ticker_batch", "candles", "market_trades", "level2", "status"):
-            socket.send(json.dumps({"type": "subscribe", "channel": channel, "product_ids": ["ETH-USD"]}))
-        token = jwt_generator.build_ws_jwt(sim.key.name, sim.key.secret)
-        socket.send(json.dumps({"type": "subscribe", "channel": "user", "jwt": token}))
-        acknowledged = 0
-        while acknowledged < 8:
-            frame = json.loads(socket.recv(timeout=5))
-            acknowledged += frame["channel"] == "subscriptions"
-            yield frame
-        client.market_order_buy("frames-1", "ETH-USD", quote_size="10")
+    with feed(sim) as client:
+        for channel in ("heartbeats", "ticker", "ticker_batch", "candles", "market_trades", "level2", "status", "user"):
+            client.subscribe(channel, *(() if channel == "user" else ("ETH-USD",)))
+            yield from client.rest()
+        sdk(sim).market_order_buy("frames-1", "ETH-USD", quote_size="10")
         sim.run_for(70)
-        while True:
-            try:
-                yield json.loads(socket.recv(timeout=0.2))
-            except TimeoutError:
-                return
+        yield from client.rest()
 
 
 FRAME_FILES = {

@@ -247,6 +247,18 @@ def test_too_many_requests_get_the_three_recorded_bodies_in_turn() -> None:
         assert not {name for name in public[0].headers if name.startswith("x-ratelimit")}
 
 
+def test_a_book_is_summed_up_by_price_away_from_its_middle(sim: Simulator) -> None:
+    query = {"product_id": "BTC-USD", "aggregation_price_increment": "100"}
+    fine = ask(sim, "GET", "/product_book", {"product_id": "BTC-USD"}).json()["pricebook"]
+    coarse = ask(sim, "GET", "/product_book", query).json()["pricebook"]
+    for side, away in (("bids", -1), ("asks", 1)):
+        prices = [Decimal(level["price"]) for level in coarse[side]]
+        assert all(price % 100 == 0 for price in prices)
+        assert (prices[0] - Decimal(fine[side][0]["price"])) * away >= 0
+        assert sum(Decimal(x["size"]) for x in coarse[side]) == sum(Decimal(x["size"]) for x in fine[side])
+    assert ask(sim, "GET", "/product_book", {**query, "aggregation_price_increment": "x"}).status == 400
+
+
 def test_unknown_paths_are_a_404(sim: Simulator) -> None:
     assert ask(sim, "GET", "/nothing/here").status == 404
 

@@ -12,7 +12,6 @@ import pytest
 from coinbase import jwt_generator
 from coinbase.websocket import WSClient
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from simulator.keys import Scope, make_key
 from simulator.server import Simulator, SimulatorConfig
@@ -85,7 +84,7 @@ def test_an_alias_is_told_under_its_dollar_id(calm: Simulator) -> None:
 )
 def test_what_the_venue_does_not_accept_gets_an_error_frame(calm: Simulator, message: Any, error: Any) -> None:
     with feed(calm) as client:
-        client.socket.send(message if isinstance(message, str) else json.dumps(message))
+        client.send(message if isinstance(message, str) else json.dumps(message))
         assert client.frame() == error
 
 
@@ -224,8 +223,8 @@ def test_connections_beyond_eight_a_second_are_refused() -> None:
         refused = 0
         for _ in range(30):
             try:
-                with connect(sim.ws_url, ssl=sim.client_context()):
-                    pass
+                with feed(sim):
+                    continue
             except InvalidStatus as error:
                 refused += error.response.status_code == 429
         assert refused > 5
