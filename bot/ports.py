@@ -39,6 +39,10 @@ class Clock(Protocol):
         """Seconds of trading time that never step back; for durations."""
         ...
 
+    def stopwatch(self) -> float:
+        """Seconds of real time, for measuring how long something takes and for nothing else."""
+        ...
+
     def wait_until(self, when: datetime) -> WakeReason | None:
         """Return at `when` (None), or at once with the reason when woken before or during the wait."""
         ...

@@ -33,6 +33,9 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def stopwatch(self) -> float:
+        return time.monotonic()
+
     def wait_until(self, when: datetime) -> WakeReason | None:
         end = time.monotonic() + (when - self.now()).total_seconds()
         while True:
@@ -60,6 +63,9 @@ class ManualClock:
 
     def monotonic(self) -> float:
         return (self._now - self._start).total_seconds()
+
+    def stopwatch(self) -> float:
+        return time.monotonic()
 
     def wait_until(self, when: datetime) -> WakeReason | None:
         if self._reasons:
@@ -101,6 +107,9 @@ class SteppedClock:
 
     def monotonic(self) -> float:
         return (self._now - self._start).total_seconds()
+
+    def stopwatch(self) -> float:
+        return time.monotonic()
 
     def wait_until(self, when: datetime) -> WakeReason | None:
         """Raises Transient when the venue's clock stays away."""

@@ -187,6 +187,17 @@ class CursorMoved(Payload):
 
 
 @dataclass(frozen=True, slots=True)
+class FillsKnown(Payload):
+    """Fills from before the books were opened: the opening balances hold them, so they must never be booked.
+
+    rows: entry id -> (order id, trade id, time).
+    """
+
+    topic: ClassVar[str] = "fills.known"
+    rows: Mapping[str, tuple[str, str, datetime]]
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignOrderSeen(Payload):
     """A working order on the account that we did not place; counted, never touched."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from bot.domain.event import Payload, QuarantineBegan
@@ -25,6 +25,7 @@ from bot.risk import stops
 from bot.settings.config import Config
 from bot.triggers import regime
 from bot.triggers.check import needed_bars
+from bot.universe import bans, flagfile
 from bot.universe.candidates import candidates
 
 REREAD_AFTER: Final = timedelta(milliseconds=500)
@@ -82,10 +83,11 @@ class Observation:
         self.truth = truth
         self._record(foreign_orders(self._store.state, truth.reports, self.is_ours), cycle_id)
         self._record(self._strangers(report), cycle_id)
-        self._record(ledger.check(self._store.state, self._observer.sweep(truth, metadata, self._store.state),
-                                  self._config.policy.state), cycle_id)  # fmt: skip
         now = self._world.clock.now()
         valuation = self._observer.valuation(truth, metadata)
+        sweep = self._observer.sweep(truth, metadata, self._store.state, valuation)
+        self._record(ledger.check(self._store.state, sweep, self._config.policy.state), cycle_id)
+        self._record(self._flags(now), cycle_id)
         self._record(upkeep.expiries(self._store.state, now), cycle_id)
         self._record(upkeep.equity_marks(self._store.state, valuation, now), cycle_id)
         self._record(upkeep.high_marks(self._store.state, views), cycle_id)
@@ -178,6 +180,19 @@ class Observation:
         again = self._observer.account(self._store.state)
         engine.observe_orders(again.reports, again.fills, again.began_at, again.missing)
         return again
+
+    def _flags(self, now: datetime) -> Sequence[Payload]:
+        """Bans that flags in universe.yaml or the watched file begin, and bans that are over."""
+        exclusions = self._config.universe.exclusions
+        content = self._world.storage.read(exclusions.watch_file) if exclusions.watch_file else None
+        watched = flagfile.read(content or b"")
+        standing = {flag.product for flag in (*exclusions.flagged, *watched)}
+        known = self._store.state.bans
+        begun = (
+            *bans.begun(known, exclusions.flagged, bans.CONFIG, now, exclusions),
+            *bans.begun(known, watched, exclusions.watch_file or "", now, exclusions),
+        )
+        return (*begun, *bans.ended(known, standing, now))
 
     def _strangers(self, report: ActReport) -> Sequence[Payload]:
         """A trade on the account that was not ours: its product waits for `bot adopt` or `bot ignore`."""

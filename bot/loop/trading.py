@@ -58,6 +58,7 @@ SHUTDOWN_S: Final = timedelta(seconds=18)
 """Of trading time for cancels to be proven at a shutdown; the process has 20 s to be gone."""
 FEE_UNIT: Final = Decimal("0.01")
 """Rounding that a fee may show above what was assumed, in quote currency."""
+SERVICE_GAP: Final = timedelta(seconds=1)
 KILL_SWEEP: Final = timedelta(seconds=2)
 
 
@@ -90,7 +91,7 @@ class TradingLoop:
         self._schedule = Schedule(world.clock, world.rng)
         self._wanted = Wanted.RUN
         self._stop_why = ""
-        self._new_config: Callable[[], Config | None] = _unchanged
+        self._new_config: Callable[[Config], Config | None] = _unchanged
         self._count = 0
         self._stage_s: dict[str, float] = {}
         self.last: CycleRecord | None = None
@@ -120,10 +121,14 @@ class TradingLoop:
         self._stop_why = self._stop_why or why
         self._world.clock.wake(WakeReason.SIGNAL)
 
-    def reload(self, load: Callable[[], Config | None]) -> None:
-        """Take up the configuration `load` gives, before the next cycle; None keeps the running one."""
+    def reload(self, load: Callable[[Config], Config | None]) -> None:
+        """Before the next cycle take up what `load` makes of the running configuration; None keeps it."""
         self._new_config = load
         self._world.clock.wake(WakeReason.SIGNAL)
+
+    def tell(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
+        """Raise an alert about something that happened around the loop."""
+        self._reporter.notice(fingerprint, severity, title, detail)
 
     @property
     def stopping(self) -> bool:
@@ -199,6 +204,7 @@ class TradingLoop:
         self._reporter.acted(report)
         with self._stage("record"):
             self.store.save()
+            self._operator.tend(self.store, self._world.clock.now())
         outcome = Outcome.TRADED if acted.traded and decision.outcome is not Outcome.HALTED else decision.outcome
         if outcome is Outcome.TRADED and not acted.traded:
             outcome = Outcome.NO_TRADE
@@ -339,17 +345,29 @@ class TradingLoop:
     def _wait(self) -> None:
         """Until the next scheduled cycle; wakes serve orders and fills in between."""
         due = self._schedule.next_cycle(self._config.policy)
-        while not self.stopping:
+        while not self.stopping and not self._reload_waits:
             now = self._world.clock.now()
             if now >= due:
                 return
-            soonest = min(time for time in (due, self._engine.next_timer(), self._recheck()) if time is not None)
-            woken = self._world.clock.wait_until(max(now, soonest)) if soonest > now else None
+            wanted = (due, self._engine.next_timer(), self._recheck())
+            soonest = min(time for time in wanted if time is not None)
+            woken = self._world.clock.wait_until(soonest) if soonest > now else None
             self._operator.heart.alive()
-            if self.stopping or (self._new_config is not _unchanged and woken is WakeReason.SIGNAL):
+            if self.stopping or self._reload_waits:
                 return
-            if woken is not None or self._world.clock.now() < due:
+            if woken is not WakeReason.KILL_SWITCH:
+                self._catch_breath(due)
+            if self._world.clock.now() < due:
                 self.run_cycle(service=True)
+
+    def _catch_breath(self, due: datetime) -> None:
+        """Service cycles keep a distance, so that a storm of events cannot use up the request budget."""
+        last = self.last.finished_at if self.last is not None else self._world.clock.now()
+        self._world.clock.wait_until(min(due, last + SERVICE_GAP))
+
+    @property
+    def _reload_waits(self) -> bool:
+        return self._new_config is not _unchanged
 
     def _recheck(self) -> datetime | None:
         """While killed, look again soon as long as anything of ours may still work."""
@@ -360,7 +378,7 @@ class TradingLoop:
 
     def _reconfigure(self) -> None:
         load, self._new_config = self._new_config, _unchanged
-        config = load()
+        config = load(self._config)
         if config is None:
             return
         self._config = config
@@ -425,13 +443,13 @@ class TradingLoop:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
-        before = self._world.clock.monotonic()
+        before = self._world.clock.stopwatch()
         try:
             yield
         finally:
-            self._stage_s[name] = self._world.clock.monotonic() - before
+            self._stage_s[name] = self._world.clock.stopwatch() - before
             self._operator.heart.alive()
 
 
-def _unchanged() -> Config | None:
+def _unchanged(_running: Config) -> Config | None:
     return None

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from bot.domain.event import (
     ApprovalAnswered,
-    BanEnded,
     BreakerChanged,
     CooldownBegan,
     FillBooked,
@@ -27,8 +26,7 @@ Record = Callable[[Payload], object]
 
 
 def expiries(state: State, now: datetime) -> Iterator[Payload]:
-    """Bans, approvals and period latches whose time is over."""
-    yield from (BanEnded(ban.product, "expired") for ban in state.bans.values() if ban.until <= now)
+    """Approvals and period latches whose time is over."""
     yield from (
         ApprovalAnswered(item.id, "expired", "time") for item in state.approvals.values() if item.expires_at <= now
     )

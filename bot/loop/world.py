@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from bot.domain.snapshot import Environment, Mode
 from bot.ops.log import Log
 from bot.ops.metrics import Metrics
 from bot.ports import Clock, Command, Exchange, MarketData, Rng, Storage
+from bot.record.store import StateStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ Publish = Callable[[dict[str, Any], bool, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """How the people around see the loop."""
+    """How the people around see the loop. tend: keeps the journal within its retention, called once a cycle."""
 
     log: Log
     metrics: Metrics
@@ -81,3 +83,4 @@ class Operator:
     courier: Courier
     heart: Heart
     inbox: Inbox
+    tend: Callable[[StateStore, datetime], None]

@@ -21,7 +21,7 @@ class Sweep:
 
     busy: currencies in which an order of ours is non-terminal or changed since their difference began.
     rates: value of one unit of a currency in the equity currency; missing when unknown.
-    markets: market that trades a base currency.
+    markets: market that trades a base currency. equity: net liquidation value now, None while it is unknown.
     """
 
     balances: Mapping[str, Balance]
@@ -29,6 +29,7 @@ class Sweep:
     rates: Mapping[str, Decimal]
     markets: Mapping[str, ProductId]
     at: datetime
+    equity: Decimal | None = None
 
 
 def residuals(state: State, balances: Mapping[str, Balance]) -> Mapping[str, Decimal]:
@@ -90,7 +91,9 @@ def _settled(
 
 
 def _classified(currency: str, difference: Decimal, sweep: Sweep) -> Iterator[Payload]:
-    yield TransferRecognised(currency, difference, EXACT.multiply(difference, sweep.rates[currency]))
+    value = EXACT.multiply(difference, sweep.rates[currency])
+    without = None if sweep.equity is None else EXACT.subtract(sweep.equity, value)
+    yield TransferRecognised(currency, difference, value, without)
     if (market := sweep.markets.get(currency)) is not None:
         word = "deposit" if difference > 0 else "withdrawal"
         yield QuarantineBegan(market, f"{word} of {abs(difference)} {currency} that no fill explains")

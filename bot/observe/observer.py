@@ -152,7 +152,7 @@ class Observer:
         now = self._clock.now()
         return value(truth.balances, self.marks, metadata.products, policy.portfolio, now, unpriced_after)
 
-    def sweep(self, truth: Truth, metadata: Metadata, state: State) -> Sweep:
+    def sweep(self, truth: Truth, metadata: Metadata, state: State, valuation: Valuation) -> Sweep:
         """What the ledger check needs of this read."""
         portfolio = self._config.policy.portfolio
         rates: dict[str, Decimal] = {portfolio.quote_currency: ONE, **portfolio.stable_values}
@@ -164,7 +164,8 @@ class Observer:
             markets[currency] = market
             if (mark := self.marks.get(market)) is not None:
                 rates[currency] = mark.price.value
-        return Sweep(truth.balances, _busy(state), rates, markets, truth.at)
+        equity = valuation.nlv.amount if valuation.nlv is not None else None
+        return Sweep(truth.balances, _busy(state), rates, markets, truth.at, equity)
 
     def snapshot(
         self,

@@ -68,7 +68,7 @@ def _flag(command: Command, books: Books) -> CommandOutcome:
     hours = parse_decimal(given, "hours") if given else books.exclusions.temporary_ban_hours
     if hours <= 0:
         raise CommandRefused(f"hours must be positive, was {hours}")
-    until = books.now + timedelta(hours=float(hours))
+    until = books.now + timedelta(seconds=int(hours * 3600))
     ban = Ban(product, kind, f"bot flag by {command.by}", books.now, until)
     return CommandOutcome((BanBegan(ban),), f"{product} is banned for {kind} until {until:%Y-%m-%d %H:%M} UTC")
 

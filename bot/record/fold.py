@@ -174,6 +174,7 @@ TABLE: Final[Mapping[type[Payload], Callable[[State, Any, Envelope], State]]] = 
     ev.ForeignOrderGone: orders.foreign_order_gone,
     ev.FillBooked: books.fill_booked,
     ev.CursorMoved: books.cursor_moved,
+    ev.FillsKnown: books.fills_known,
     ev.LedgerAnchored: books.ledger_anchored,
     ev.LedgerPending: books.ledger_pending,
     ev.TransferRecognised: books.transfer_recognised,

@@ -12,6 +12,7 @@ from bot.domain.event import (
     CursorMoved,
     Envelope,
     FillBooked,
+    FillsKnown,
     LedgerAnchored,
     LedgerPending,
     PeriodBegan,
@@ -62,6 +63,10 @@ def cursor_moved(state: State, event: CursorMoved, envelope: Envelope) -> State:
     return replace(
         state, fill_ids={key: row for key, row in state.fill_ids.items() if row[2] >= reach or row[0] in kept}
     )
+
+
+def fills_known(state: State, event: FillsKnown, _: Envelope) -> State:
+    return replace(state, fill_ids={**state.fill_ids, **event.rows})
 
 
 def ledger_anchored(state: State, event: LedgerAnchored, envelope: Envelope) -> State:

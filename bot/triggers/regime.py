@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import Final
 
 from bot.domain.bars import Granularity, Windows
 from bot.domain.decision import Reason, Regime
@@ -17,6 +18,10 @@ from bot.triggers.indicators import RETURN_UNIT
 _HOUR = 60
 _DAY = 1440
 _YEAR = 365 * _DAY
+
+
+LEAST_HOURS: Final = 24
+"""History of the leading product without which the regime stays unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,8 @@ def read(windows: Windows | None, policy: RegimePolicy) -> RegimeReading:
     volatility = sqrt(mean of squared hourly returns over return_days x hours in 365 days), mean return taken as 0.
     In this order, every limit included: crash when drop(60m) >= crash_drop_60m_pct, r <= -crash_return_pct or
     volatility >= crash_volatility_pct; bull when r >= bull_return_pct; bear when r <= -bear_return_pct; else chop.
-    The fast rule needs an hour of bars only. Otherwise too little history is an unknown regime, never a guess.
+    The fast rule needs an hour of bars only. A market younger than return_days is read over the whole hours there are,
+    with the same limits; with less than LEAST_HOURS the regime is unknown, never a guess.
     """
     if not policy.enabled:
         return RegimeReading(Regime.CHOP)
@@ -72,19 +78,24 @@ def check(policy: RegimePolicy, granularity: Granularity) -> Iterator[str]:
 
 
 def _slow(windows: Windows, policy: RegimePolicy) -> RegimeReading:
-    bars, hour = windows.granularity.bars_in, windows.granularity.bars_in(_HOUR)
-    span = bars(policy.return_days * _DAY)
-    hours = span // hour
+    hour = windows.granularity.bars_in(_HOUR)
+    hours = min(policy.return_days * _DAY // _HOUR, (windows.length - 1) // hour)
+    span = hours * hour
+    if hours < LEAST_HOURS:
+        return _unknown(
+            Reason.DATA_UNAVAILABLE,
+            f"regime unknown: {windows.product} has {windows.length} bars, "
+            f"{LEAST_HOURS * hour + 1} are needed for the least history of {LEAST_HOURS} hours",
+        )
     close, start, squares = windows.close(), windows.close(span), windows.return_square_sum(hours, hour)
     if close is None or start is None or squares is None:
         return _unknown(
             Reason.DATA_UNAVAILABLE,
-            f"regime unknown: {windows.product} has {windows.length} bars, "
-            f"{span + 1} are needed for {policy.return_days} days",
+            f"regime unknown: the bars of {windows.product} end before {span + 1} of {windows.length}",
         )
     change = (close - start) * 100
     features = {
-        "return": f"{percent_text(close - start, start)} in {policy.return_days} d",
+        "return": f"{percent_text(close - start, start)} in {hours} h",
         "volatility": f"{sqrt(squares * (_YEAR // _HOUR) / hours) * 100 / RETURN_UNIT:.1f} % a year",
     }
     if at_least(-change, start, policy.crash_return_pct) or _wild(squares, hours, policy):

@@ -76,7 +76,8 @@ def test_messages_leave_in_order_and_are_gone_once_taken(receiver):
 
 
 def test_a_receiver_that_fails_keeps_the_message_waiting(receiver):
-    storage, failures = outbox("a"), []
+    storage = outbox("a")
+    failures: list[str] = []
     receiver.status = 500
     post = courier(storage, receiver.url, on_failure=failures.append)
     assert not post.deliver()

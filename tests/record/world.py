@@ -95,6 +95,7 @@ SAMPLES: Final[tuple[Payload, ...]] = (
     fill("e1"),
     fill("e2", Side.SELL, "0.2", "110"),
     ev.CursorMoved(NOON, timedelta(minutes=5)),
+    ev.FillsKnown({"old-entry": ("old-order", "old-trade", NOON)}),
     changed(to=OrderState.CANCEL_PENDING, filled=Size(Decimal("0.5")), filled_value=Decimal(50)),
     ev.IntentClosed(1, "filled"),
     ev.ForeignOrderSeen("f1", BTC, "BUY 1 at 90"),

@@ -80,11 +80,19 @@ def test_volatility_of_exactly_the_limit_is_a_crash(limit: str, expected: Regime
 
 
 def test_missing_history_is_unknown_and_says_which() -> None:
-    reading = judged(drifted(100_000)[1:])
+    reading = judged(drifted(100_000)[-24:])
     assert reading.regime is None
     assert reading.problem is not None
     assert reading.problem.reason is Reason.DATA_UNAVAILABLE
-    assert reading.problem.detail == "regime unknown: BTC-USD has 48 bars, 49 are needed for 2 days"
+    assert reading.problem.detail == (
+        "regime unknown: BTC-USD has 24 bars, 25 are needed for the least history of 24 hours"
+    )
+
+
+def test_a_young_market_is_read_over_the_hours_it_has() -> None:
+    reading = judged(drifted(100_000)[-25:])
+    assert reading.regime is not None
+    assert reading.features["return"].endswith("in 24 h")
 
 
 def test_no_bars_at_all_is_unknown() -> None:
@@ -100,7 +108,7 @@ def test_switched_off_it_is_always_chop() -> None:
 
 
 def test_the_reading_shows_its_numbers() -> None:
-    assert judged(drifted(105_000)).features == {"return": "5.00 % in 2 d", "volatility": "9.5 % a year"}
+    assert judged(drifted(105_000)).features == {"return": "5.00 % in 48 h", "volatility": "9.5 % a year"}
 
 
 @given(st.lists(st.integers(80_000, 120_000), min_size=1, max_size=60))

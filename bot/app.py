@@ -1,0 +1,318 @@
+"""The only place that knows every class: plugs the adapters of a mode together and holds them for the run's life."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets as randomness
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, TextIO
+
+from bot.adapters.clock import SteppedClock, SystemClock
+from bot.adapters.coinbase.auth import Credentials, websocket_token
+from bot.adapters.coinbase.bar_store import BarStore
+from bot.adapters.coinbase.build import Limits, build_exchange, build_reader
+from bot.adapters.coinbase.build import Venue as VenueAddresses
+from bot.adapters.coinbase.build import World as AdapterWorld
+from bot.adapters.coinbase.exchange import CoinbaseExchange, CoinbaseReader
+from bot.adapters.coinbase.feed import Feed, FeedConfig
+from bot.adapters.coinbase.gates import key_reasons, plan_reasons
+from bot.adapters.coinbase.market_data import CoinbaseMarketData, Sources
+from bot.adapters.coinbase.tls import trusted_context
+from bot.adapters.inbox import Inbox
+from bot.adapters.killwatch import KillWatcher
+from bot.adapters.lock import InstanceLock
+from bot.adapters.notify import ServiceManager
+from bot.adapters.paper import paper_exchange
+from bot.adapters.rng import SystemRng
+from bot.adapters.storage import FileStorage
+from bot.adapters.venue_exchange import PORTFOLIO
+from bot.adapters.webhook import WebhookCourier
+from bot.domain.codec import canonical
+from bot.domain.snapshot import Environment, Mode
+from bot.domain.state import day_id
+from bot.errors import (
+    AuthRefused,
+    ConfigError,
+    CriticalDataUnavailable,
+    ExchangeError,
+    GateRefused,
+)
+from bot.loop import Identity, Operator, TradingLoop, World
+from bot.ops.health import HealthBoard, HealthServer
+from bot.ops.log import Log, make_log
+from bot.ops.metrics import Metrics
+from bot.ops.redact import Redactor
+from bot.ports import Clock, Exchange, KeyPermissions
+from bot.record.retention import tend
+from bot.record.store import StateStore
+from bot.settings.config import Config
+from bot.settings.environment import Settings
+from bot.settings.matrix import check_start
+from bot.settings.secrets import Secrets
+from bot.triggers.check import problems as trigger_problems
+from bot.triggers.indicators import LiveWindows
+
+CODE_VERSION: Final = "0.1.0"
+ACCOUNT: Final = "account.json"
+"""Remembers which portfolio the key sees, so that a start without the venue still knows whose state it holds."""
+KNOCK_EVERY: Final = timedelta(seconds=5)
+ALERT_GRACE_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What one `bot run` was given."""
+
+    settings: Settings
+    secrets: Secrets
+    config: Config
+    environ: Mapping[str, str]
+    log_stream: TextIO
+    log_as_json: bool
+
+
+class Interrupts:
+    """How often a stop was asked for: a call that began before the newest one is left at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def __call__(self) -> int:
+        return self._count
+
+    def raise_one(self, _why: str = "") -> None:
+        with self._lock:
+            self._count += 1
+
+
+class NoVenueYet(Exception):
+    """A stop was asked for while the venue could not be reached for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything of one run. stop: for signals and tests; a second call stops waiting for proof."""
+
+    loop: TradingLoop
+    log: Log
+    metrics: Metrics
+    board: HealthBoard
+    interrupts: Interrupts
+    http_port: int
+
+    def stop(self, why: str) -> None:
+        self.loop.stop(why)
+        self.interrupts.raise_one()
+
+
+@contextmanager
+def open_app(launch: Launch, *, give_up: Callable[[], bool] = lambda: False) -> Iterator[App]:
+    """Build and start everything around a loop; end it again in reverse order.
+
+    give_up: asked while the venue cannot be reached for the very first time.
+
+    Raises: GateRefused (exit 3), LockHeld (4), AuthRefused (5), ConfigError (2), StorageFailed; NoVenueYet.
+    """
+    settings, config = launch.settings, launch.config
+    problems = trigger_problems(config.policy, config.policy.data.bar_granularity)
+    if problems:
+        raise ConfigError([f"{settings.config_dir / 'policy.yaml'}: {problem}" for problem in problems])
+    reasons = check_start(settings, launch.secrets, config.policy.alerts.allowed_hosts)
+    if reasons:
+        raise GateRefused(reasons)
+    with ExitStack() as stack:
+        yield _build(launch, stack, give_up)
+
+
+def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App:
+    settings, config, policy = launch.settings, launch.config, launch.config.policy
+    production = settings.environment is Environment.PRODUCTION
+    lock = InstanceLock(settings.state_dir, settings.mode.value)
+    storage = FileStorage(settings.data_dir, settings.environment, settings.mode, production=production, lock=lock)
+    storage.prepare()
+    stack.callback(lock.acquire(datetime.now(UTC)).release)
+    stack.callback(storage.close)
+
+    interrupts, metrics = Interrupts(), Metrics(config.config_hash, CODE_VERSION)
+    feed_of: list[Feed] = []
+    clock = _clock(settings, stack, lambda: [feed.barrier() for feed in feed_of])
+    log = make_log(launch.log_stream, Redactor(launch.secrets.redactions()), clock.now, as_json=launch.log_as_json)
+    log = log.bind(env=settings.environment.value, mode=settings.mode.value)
+
+    credentials = _credentials(launch.secrets)
+    adapter_world = AdapterWorld(clock, SystemRng(), interrupts, _on_call(metrics))
+    reader = _reader(settings, credentials, config, adapter_world)
+    stack.callback(reader.close)
+    watcher = KillWatcher(storage, clock, interrupts.raise_one)
+    watcher.start()
+    stack.callback(watcher.stop)
+
+    permissions = _permissions(reader, storage, clock, log, settings, credentials, give_up)
+    _refuse_unfit(settings, config, permissions)
+    feed = _feed(settings, credentials, clock, adapter_world, stack)
+    feed_of.append(feed)
+    store = BarStore(settings.state_dir / "bars")
+    sources = Sources(reader.client, feed, store, reader.known_product, LiveWindows)
+    market = CoinbaseMarketData(sources, policy.data, clock, interrupts)
+    exchange: Exchange
+    if settings.mode is Mode.LIVE and isinstance(reader, CoinbaseExchange):
+        exchange = reader
+    else:
+        exchange = paper_exchange(reader, market, clock, config, storage, shadow=settings.mode is Mode.DRY_RUN)
+
+    courier = WebhookCourier(
+        storage, launch.secrets.webhooks, timeout_s=float(policy.alerts.timeout_seconds),
+        allowed_hosts=policy.alerts.allowed_hosts, allow_test_venue=settings.allow_test_venue,
+        ca_file=settings.ca_file, on_failure=lambda kind: log.warning("alert.not_delivered", error=kind),
+    )  # fmt: skip
+    courier.start()
+    stack.callback(courier.stop, ALERT_GRACE_S)
+    board = HealthBoard(3 * float(policy.loop.interval_seconds) + float(policy.loop.cycle_budget_seconds))
+    port = _serve_health(settings, board, metrics, log, stack)
+    identity = Identity(
+        settings.environment, settings.mode, permissions.portfolio_uuid, settings.rest_url, CODE_VERSION,
+        randomness.token_hex(8), os.getpid(),
+    )  # fmt: skip
+    operator = Operator(
+        log, metrics, lambda report, ready, why: board.publish(report, ready=ready, why=why), courier,
+        ServiceManager(launch.environ), Inbox(storage),
+        _daily(lambda store, now: tend(store, storage, now, policy.state.retention_days)),
+    )  # fmt: skip
+    loop = TradingLoop(config, identity, World(clock, exchange, market, storage, SystemRng()), operator)
+    loop.open()
+    return App(loop, log, metrics, board, interrupts, port)
+
+
+def _daily(job: Callable[[StateStore, datetime], object]) -> Callable[[StateStore, datetime], None]:
+    """`job` at the first call of each UTC day."""
+    done: list[str] = []
+
+    def once_a_day(store: StateStore, now: datetime) -> None:
+        today = day_id(now)
+        if today not in done:
+            done[:] = [today]
+            job(store, now)
+
+    return once_a_day
+
+
+def _clock(settings: Settings, stack: ExitStack, barrier: Callable[[], object]) -> Clock:
+    if settings.test_clock_url is None:
+        system = SystemClock()
+        stack.callback(system.close)
+        return system
+    ca_file = str(settings.ca_file) if settings.ca_file is not None else None
+    stepped = SteppedClock(settings.test_clock_url, ca_file, lambda: (barrier(), None)[1])
+    stack.callback(stepped.close)
+    return stepped
+
+
+def _credentials(found: Secrets) -> Credentials | None:
+    if found.key_name is None or found.private_key is None:
+        return None
+    return Credentials.parse(found.key_name, found.private_key)
+
+
+def _addresses(settings: Settings) -> VenueAddresses:
+    return VenueAddresses(
+        settings.rest_url, settings.ws_url, settings.ws_user_url, settings.status_url, settings.ca_file
+    )
+
+
+def _reader(settings: Settings, credentials: Credentials | None, config: Config, world: AdapterWorld) -> CoinbaseReader:
+    """The one object that talks to the venue. Only live gets the one that can change anything."""
+    policy = config.policy
+    limits = Limits(policy.transport, policy.rate_limits, policy.exchange_status)
+    if settings.mode is Mode.LIVE:
+        if credentials is None:
+            raise GateRefused(["live needs an API key: set COINBASE_API_KEY and COINBASE_API_SECRET"])
+        return build_exchange(_addresses(settings), credentials, limits, world)
+    return build_reader(_addresses(settings), credentials, limits, world)
+
+
+def _permissions(
+    reader: CoinbaseReader, storage: FileStorage, clock: Clock, log: Log, settings: Settings,
+    credentials: Credentials | None, give_up: Callable[[], bool],
+) -> KeyPermissions:  # fmt: skip
+    """What the key may do; without a key, or on paper, the embedded account's.
+
+    An unreachable venue is waited for; a start that knew the portfolio before goes on with what it knew.
+
+    Raises: AuthRefused; NoVenueYet.
+    """
+    if settings.mode is Mode.PAPER or credentials is None:
+        return KeyPermissions(True, True, False, PORTFOLIO)
+    while True:
+        try:
+            found = reader.key_permissions()
+        except AuthRefused:
+            raise
+        except (ExchangeError, CriticalDataUnavailable) as error:
+            log.warning("venue.unreachable", detail=str(error))
+            known = _remembered(storage)
+            if known is not None:
+                return known
+            if give_up():
+                raise NoVenueYet from error
+            clock.wait_until(clock.now() + KNOCK_EVERY)
+        else:
+            storage.write(ACCOUNT, canonical({"portfolio": found.portfolio_uuid}))
+            return found
+
+
+def _remembered(storage: FileStorage) -> KeyPermissions | None:
+    content = storage.read(ACCOUNT)
+    if content is None:
+        return None
+    portfolio = json.loads(content).get("portfolio")
+    return KeyPermissions(True, True, False, portfolio) if isinstance(portfolio, str) else None
+
+
+def _refuse_unfit(settings: Settings, config: Config, permissions: KeyPermissions) -> None:
+    """Raises GateRefused with everything that the key and the request budgets forbid."""
+    reasons = [*plan_reasons(config)]
+    if settings.mode is Mode.LIVE:
+        reasons += key_reasons(permissions, config.policy.governance.portfolio_id)
+    if reasons:
+        raise GateRefused(reasons)
+
+
+def _feed(
+    settings: Settings, credentials: Credentials | None, clock: Clock, world: AdapterWorld, stack: ExitStack
+) -> Feed:
+    token = (lambda: websocket_token(credentials)) if credentials is not None else None
+    config = FeedConfig(settings.ws_url, settings.ws_user_url, trusted_context(settings.ca_file), token)
+    feed = Feed(config, clock, world.rng.uniform)
+    feed.start()
+    stack.callback(feed.close)
+    return feed
+
+
+def _serve_health(settings: Settings, board: HealthBoard, metrics: Metrics, log: Log, stack: ExitStack) -> int:
+    """Port actually served; 0 when it is off or taken (in production a taken port refuses the start)."""
+    if settings.http_port == 0:
+        return 0
+    try:
+        server = HealthServer(settings.http_port, board, metrics.render)
+    except OSError as error:
+        if settings.environment is Environment.PRODUCTION:
+            raise GateRefused([f"port {settings.http_port} on 127.0.0.1 is taken: set BOT_HTTP_PORT"]) from error
+        log.warning("health.not_served", port=settings.http_port, detail="the port is taken; set BOT_HTTP_PORT")
+        return 0
+    server.start()
+    stack.callback(server.stop)
+    return server.port
+
+
+def _on_call(metrics: Metrics) -> Callable[[str, str, float], None]:
+    def note(endpoint: str, status: str, seconds: float) -> None:
+        metrics.api_requests.labels(endpoint, status).inc()
+        metrics.api_seconds.labels(endpoint).observe(seconds)
+
+    return note
