@@ -115,6 +115,9 @@ def test_candles_leave_one_end_out_and_are_counted(sim: Simulator) -> None:
     assert [int(row["start"]) for row in whole] == list(range(end - 60, end - 351 * 60, -60))
     assert details(rows(351)).endswith("number of candles requested should be less than 350")
     assert details(rows(10, "ONE_WEEK")) == "granularity argument is invalid"
+    past = {"start": end - 7200, "end": end - 7080, "granularity": "ONE_MINUTE"}
+    starts = [int(row["start"]) for row in ask(sim, "GET", path, past).json()["candles"]]
+    assert starts == [end - 7140, end - 7200]
     hour = rows(60, "ONE_HOUR").json()["candles"][0]
     minutes = rows(60).json()["candles"]
     assert Decimal(hour["high"]) == max(Decimal(row["high"]) for row in minutes)

@@ -27,7 +27,7 @@ from simulator.markets.script import BookIs, Print, ScriptMarket
 from simulator.server import Simulator, SimulatorConfig, tick_rules
 from simulator.world import World, holder_of
 from tests.simulator.markets.test_replay import HEADER
-from tests.simulator.raw import ask
+from tests.simulator.raw import ask, feed
 from tests.simulator.recorded import beginning, candle_paths
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
@@ -68,6 +68,30 @@ def test_a_resting_order_fills_when_the_tape_trades_through_it_and_not_when_it_t
     order = there.order(order_id)
     assert order is not None
     assert (order.status, order.average_price) == (VenueStatus.FILLED, Decimal(64000))
+
+
+def test_a_print_through_the_limit_fills_it_even_under_a_book_that_stands_still() -> None:
+    book = BookIs(0, BTC, [(Decimal(63000), Decimal(1))], [(Decimal(64000), Decimal(1))])
+    there = scripted(book, Print(2, BTC, Decimal(62900), Decimal(50), Side.SELL))
+    there.step(START + timedelta(seconds=1))
+    order_id = placed(there, limit("a", "62950"))
+    there.step(START + timedelta(seconds=3))
+    order = there.order(order_id)
+    assert order is not None
+    assert order.status is VenueStatus.FILLED
+
+
+@pytest.mark.parametrize(("taker", "shown"), [(Side.BUY, "SELL"), (Side.SELL, "BUY")])
+def test_the_public_tape_names_the_makers_side(taker: Side, shown: str) -> None:
+    market = ScriptMarket(default_listings(1), START, [Print(1, BTC, Decimal(64000), Decimal(1), taker)])
+    with Simulator(SimulatorConfig(market=market)) as sim, feed(sim) as client:
+        client.subscribe("market_trades", "BTC-USD")
+        client.rest()
+        sim.run_for(2)
+        (told,) = client.rest()[-1]["events"][0]["trades"]
+        (listed,) = ask(sim, "GET", "/market/products/BTC-USD/ticker", {"limit": 1}).json()["trades"]
+        assert told["side"] == listed["side"] == shown
+        assert told["trade_id"] == listed["trade_id"]
 
 
 def test_a_taker_walks_the_very_book_it_was_shown() -> None:

@@ -54,6 +54,15 @@ def test_the_forming_candle_becomes_the_closed_one_to_the_lot() -> None:
         )
 
 
+def test_rereading_a_minute_repeats_nothing() -> None:
+    walked, once = tape(), tape()
+    half, whole = (MARKET.start + 30) * 1_000_000, (MARKET.start + 60) * 1_000_000
+    printed = list(walked.advance(half).trades)
+    walked.reread()
+    printed += walked.advance(whole).trades
+    assert printed == list(once.advance(whole).trades)
+
+
 def test_the_last_day_is_the_last_1440_minutes() -> None:
     rows = MARKET.history(BTC, MARKET.start - 86_400, MARKET.start)
     day = tape().day()
