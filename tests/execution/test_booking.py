@@ -107,3 +107,10 @@ def test_a_quiet_account_moves_its_cursor_only_now_and_then():
     assert cursor_after(books, nothing, NOW + timedelta(seconds=60), timedelta(minutes=10)) is None
     assert cursor_after(books, nothing, NOW + timedelta(seconds=120), timedelta(minutes=10)) is not None
     assert cursor_after(books, nothing, NOW - timedelta(seconds=1), timedelta(minutes=10)) is None
+
+
+def test_a_cursor_never_goes_back_even_for_a_new_fill():
+    books = state([], [OURS], fill_cursor=FillCursor(NOW))
+    found = sort_fills(books, [row(1)], {})
+    assert found.ready
+    assert cursor_after(books, found, NOW - timedelta(seconds=1), timedelta(minutes=10)) is None

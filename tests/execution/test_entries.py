@@ -217,3 +217,20 @@ def test_an_expiry_that_is_over_proves_nothing_until_the_order_is_read():
     world.exchange.end("order-1", VenueStatus.EXPIRED)
     world.cycle()
     assert world.states() == ["EXPIRED"]
+
+
+def test_a_requote_is_no_larger_than_risk_now_allows():
+    world = World()
+    world.allow_at_most = size("0.2")
+    world.cycle(buy("1"))
+    world.run_timers(60)
+    assert [str(order.size) for _, order in world.exchange.posts] == ["1", "0.2"]
+
+
+def test_the_settle_time_of_an_order_is_noted_once():
+    world = World()
+    world.cycle(buy("1"))
+    for _ in range(3):
+        world.clock.pass_(1)
+        world.cycle()
+    assert dict(world.state.settle_ms) == {1000: 1}

@@ -9,6 +9,7 @@ from bot.domain.decision import Reason
 from bot.domain.order import OrderKind, OrderState, OrderType, VenueStatus
 from bot.domain.position import Exits
 from bot.domain.product import Side, TradingMode
+from bot.execution.controls import Permits
 from tests.builders import d, price, size
 from tests.execution.world import BTC, World, buy, sell
 
@@ -267,3 +268,79 @@ def test_expected_and_actual_price_and_fee_are_kept():
     assert figures.slippage_bps.quantize(d("0.01")) == d("1.00")
     assert (figures.expected_fee, figures.actual_fee) == (d("1.20024"), d("0.60012"))
     assert sum(world.state.settle_ms.values()) == 1
+
+
+def test_an_exit_that_could_not_leave_costs_the_position_nothing():
+    """Halted between decision and act: the stop stays where it is."""
+    world = protected()
+    world.permits = Permits(entries=False, exits=False, why="shutting down")
+    stop = resting(world).order_id
+    report = world.cycle(sell("1"))
+    assert [item.reason for item in report.refused] == [Reason.HALTED]
+    assert resting(world).order_id == stop
+    assert world.exchange.cancels == []
+
+
+def test_a_governed_exit_keeps_its_stop_too():
+    world = protected(execution={"governors": {"same_side_repeats": 1}})
+    report = world.cycle(sell("1"))
+    assert Reason.SAME_SIDE_REPEATS in [item.reason for item in report.refused]
+    assert resting(world).plan.kind is OrderKind.PROTECTIVE
+    assert world.exchange.cancels == []
+
+
+def test_an_exit_ends_the_entry_that_was_still_being_quoted():
+    world = World(exits={"resting_on_exchange": False})
+    world.cycle(buy("1"))
+    world.exchange.fill("order-1", "0.4")
+    world.cycle()
+    world.cycle(sell("0.4"))
+    world.run_timers(120)
+    assert [order.side for _, order in world.exchange.posts] == [Side.BUY, Side.SELL]
+    assert world.exchange.wallets["BTC"] == 0
+    assert all(intent.closed for intent in world.state.intents.values())
+    world.check()
+
+
+def test_a_second_exit_waits_while_the_first_waits_for_its_coins():
+    world = World(exits={"resting_on_exchange": False})
+    world.own("1")
+    world.exchange.faults.place.append(world.refusal("INSUFFICIENT_FUND"))
+    world.cycle(sell("1"))
+    report = world.cycle(sell("1"))
+    assert [item.reason for item in report.refused] == [Reason.ALREADY_WORKING]
+
+
+def test_a_market_exit_needs_a_measured_book():
+    """The policy allows market orders; the book is older than the quote, so the sale keeps a limit."""
+    world = World(execution={"allow_market_orders": True}, exits={"resting_on_exchange": False})
+    world.own("1")
+    snap = world.snapshot()
+    world.exchange.show("BTC-USD", "99", "99.02")
+    world.execute(snap, sell("0.5"))
+    assert world.exchange.posts[-1][1].type is OrderType.LIMIT_IOC
+    world.cycle()
+    world.cycle(sell("0.5"))
+    kinds = [order.type for _, order in world.exchange.posts]
+    assert kinds[-2:] == [OrderType.LIMIT_IOC, OrderType.MARKET]
+
+
+def test_the_hold_of_our_own_bid_does_not_stop_an_exit():
+    world = World(exits={"resting_on_exchange": False})
+    world.own("1")
+    world.cycle()
+    world.cycle(buy("0.5"))
+    assert len(world.exchange.working(Side.BUY)) == 1
+    world.cycle(sell("1"))
+    assert world.exchange.working() == []
+    assert world.exchange.wallets["BTC"] == 0
+
+
+def test_a_sale_is_booked_with_its_profit():
+    world = World(exits={"resting_on_exchange": False})
+    world.own("1")
+    world.exchange.show("BTC-USD", "110", "110.02")
+    report = world.cycle(sell("1"))
+    [fill] = report.fills
+    assert fill.realised == d("110") - d("0.66") - d("100.6")
+    assert world.state.realised_total == fill.realised

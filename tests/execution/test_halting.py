@@ -17,7 +17,7 @@ from bot.errors import StorageFailed
 from bot.execution.controls import Permits
 from bot.execution.engine import OURS
 from bot.ports import KillProbe, KillState, WakeReason
-from tests.builders import d, fee_tier
+from tests.builders import NOW, d, fee_tier
 from tests.execution.world import BTC, World, buy, sell
 
 KILLED = KillState(KillProbe.PRESENT, "stop")
@@ -296,3 +296,86 @@ def test_an_old_quote_is_refused_at_the_send():
     world.clock.pass_(6)
     report = world.execute(replace(snap, now=snap.now), buy("1"))
     assert [item.reason for item in report.refused] == [Reason.QUOTE_STALE]
+
+
+def test_a_kill_that_appears_while_the_intent_is_being_written_still_stops_the_order():
+    world = World()
+
+    def appear(line: bytes) -> None:
+        if b"intent.recorded" in line:
+            world.kill = KILLED
+
+    world.storage.on_write = appear
+    world.cycle(buy("1"))
+    assert len(world.orders) == 1
+    assert world.exchange.posts == []
+
+
+def test_a_cancelled_order_that_is_still_listed_is_not_cancelled_for_ever():
+    world = World()
+    world.cycle(buy("1"))
+    world.engine.cancel_all(OURS, world.clock.now(), "halt")
+    world.cycle()
+    assert world.states() == ["CANCELED"]
+    asked = len(world.exchange.cancels)
+    world.exchange.orders["order-1"].status = VenueStatus.OPEN  # an old copy of the list
+    done = world.engine.cancel_all(OURS, world.clock.now() + timedelta(seconds=5), "halt")
+    assert done.left == ()
+    assert len(world.exchange.cancels) == asked
+
+
+def test_stops_that_have_to_go_are_not_placed_again():
+    world = World()
+    world.own("1", exits=Exits(stop_loss_pct=d(5)))
+    world.permits = Permits(entries=False, cancel_protective=True, why="hold naked")
+    for _ in range(3):
+        world.cycle()
+    assert world.exchange.working() == []
+    assert [order.kind for _, order in world.exchange.posts].count(OrderKind.PROTECTIVE) == 1
+
+
+def test_a_stop_is_not_taken_back_for_one_that_may_not_follow():
+    """Re-sizing has used up its share of the governors: the smaller stop stays, rather than none."""
+    world = World(execution={"governors": {"same_side_repeats": 3}})
+    world.own("1", exits=Exits(stop_loss_pct=d(5)))
+    world.own_more("0.5")
+    world.clock.pass_(2)
+    report = world.cycle()
+    assert Reason.SAME_SIDE_REPEATS in [item.reason for item in report.refused]
+    assert [str(record.plan.size) for record in world.exchange.working(Side.SELL)] == ["1"]
+    assert world.state.latches == {}
+
+
+def test_a_stop_without_a_position_is_lifted():
+    world = World()
+    world.own("1", exits=Exits(stop_loss_pct=d(5)))
+    world.forget_position()
+    world.cycle()
+    assert world.exchange.working() == []
+
+
+def test_an_outage_does_not_make_the_timers_spin():
+    world = World()
+    world.cycle(buy("1"))
+    world.exchange.faults.reads = world.exchange.faults.cancels = world.outage()
+    world.clock.pass_(45)
+    assert world.engine.next_timer() == NOW + timedelta(seconds=45)
+    world.engine.manage_open_orders(None)
+    again = world.engine.next_timer()
+    assert again is not None
+    assert again - world.clock.now() >= timedelta(seconds=4)
+
+
+def test_an_idle_account_has_no_timer():
+    assert World().engine.next_timer() is None
+
+
+def test_without_a_snapshot_orders_are_tended_and_nothing_is_sent():
+    world = World()
+    world.cycle(buy("1"))
+    world.clock.pass_(45)
+    world.engine.manage_open_orders(None)
+    assert world.states() == ["CANCELED"]
+    world.clock.pass_(5)
+    world.engine.manage_open_orders(None)
+    assert len(world.exchange.posts) == 1

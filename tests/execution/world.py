@@ -9,11 +9,11 @@ from typing import Any
 
 from bot.adapters.memory import MemoryStorage
 from bot.domain.decision import Approved, Decision, Evaluated, Outcome, Reason, Regime, Reject
-from bot.domain.event import PositionMarked
+from bot.domain.event import PositionAdopted, PositionMarked
 from bot.domain.market import Quote
 from bot.domain.money import Money, Price, Size
 from bot.domain.order import OrderKind, OrderState, OrderType, PlannedOrder
-from bot.domain.position import Exits
+from bot.domain.position import Exits, Position
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Environment, Mode, Snapshot
 from bot.domain.state import Intent, Order, State
@@ -37,11 +37,14 @@ class Disk(MemoryStorage):
     """Storage that can run full."""
 
     full = False
+    on_write: Callable[[bytes], None] | None = None
 
     def append(self, day: str, line: bytes, durable: bool) -> None:
         if self.full:
             raise StorageFailed("no space left")
         super().append(day, line, durable)
+        if self.on_write is not None:
+            self.on_write(line)
 
 
 class World:
@@ -61,6 +64,7 @@ class World:
         self.agree = True
         self.reapprovals: list[tuple[int, Size]] = []
         self.refuse_requotes = False
+        self.allow_at_most: Size | None = None
         self.depth = 100_000
         self.start()
 
@@ -102,6 +106,7 @@ class World:
             return Reject(Reason.TOTAL_CAP, "no room any more")
         wanted = replace(proposal(), product=intent.product, exits=intent.exits, rule=intent.rule)
         worst = quote.ask.shifted(Decimal(25))
+        left = left if self.allow_at_most is None else min(left, self.allow_at_most)
         return Approved(wanted, left, worst, Money(worst.value * left.value * Decimal("1.02"), "USD"))
 
     def snapshot(self, **changes: Any) -> Snapshot:
@@ -172,6 +177,10 @@ class World:
 
     def execute(self, snap: Snapshot, *approved: Approved) -> ActReport:
         return self.engine.execute(decision(snap, approved), snap)
+
+    def forget_position(self) -> None:
+        """The books hold nothing any more, whatever the exchange says."""
+        self.store.record(PositionAdopted(Position(BTC, (), self.clock.now())))
 
     def mark(self, high: str) -> None:
         """The position saw a new highest mark."""
