@@ -193,12 +193,12 @@ class MarketLink(Link):
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def evidence(self, market: ProductId) -> tuple[LiveBook | None, datetime | None]:
-        """The valid book of a market and the newest proof that it holds, by the venue's clock. Needs the lock.
+        """The book of a market and the newest proof that it holds, by the venue's clock. Needs the lock.
 
         Not compared with ours on arrival: while a stepped venue moves, its frames come before our clock has followed.
         """
         book = self._books.get(market)
-        if book is None or not book.valid or book.updated_at is None or self._socket is None:
+        if book is None or book.updated_at is None or self._socket is None:
             return None, None
         return book, max(book.updated_at, self.evidence_at or book.updated_at)
 

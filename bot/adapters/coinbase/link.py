@@ -119,8 +119,7 @@ class Link(ABC):
             return False
         with contextlib.suppress(WebSocketException, OSError):
             await (await socket.ping())
-            for _ in range(3):  # the reader, woken before us, drains its queue without yielding
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the reader, woken before us, drains its queue without yielding
             return self._socket is socket
         return False
 

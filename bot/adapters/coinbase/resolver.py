@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
+
+LookUp = Callable[[str, int], str]
 
 
 class Resolver:
     """One lookup at a time; while one hangs, later callers wait for the same one instead of adding threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, look_up: LookUp | None = None) -> None:
+        self._look_up = look_up or system_look_up
         self._pending: asyncio.Future[str] | None = None
 
     async def resolve(self, host: str, port: int, timeout_s: float) -> str:
@@ -29,7 +33,7 @@ class Resolver:
 
         def look_up() -> None:
             try:
-                address = str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
+                address = self._look_up(host, port)
             except OSError as error:
                 _post(loop, found, error)
             else:
@@ -37,6 +41,11 @@ class Resolver:
 
         threading.Thread(target=look_up, name="coinbase-feed-dns", daemon=True).start()
         return found
+
+
+def system_look_up(host: str, port: int) -> str:
+    """The system's first address. Raises OSError."""
+    return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
 
 
 def _post(loop: asyncio.AbstractEventLoop, found: asyncio.Future[str], outcome: str | OSError) -> None:

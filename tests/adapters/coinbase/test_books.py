@@ -86,6 +86,13 @@ def test_a_crossed_book_raises_and_asks_again_when_it_stays_so() -> None:
     assert live.needs_snapshot
 
 
+def test_a_level_far_from_the_snapshots_mid_is_never_the_touch() -> None:
+    """Levels out there were not kept at the snapshot, so a lone update would pose as the best of them."""
+    live = book()
+    live.apply([bid(90), bid(99, 0), bid(98, 0)], AT)
+    assert live.quote(AT) is None
+
+
 def test_a_mid_that_drifts_asks_for_the_book_again_before_the_kept_levels_end() -> None:
     live = book(*(bid(price) for price in range(96, 100)), *(ask(price) for price in range(101, 106)))
     live.apply([bid(99, 0), bid(98, 0), bid(97, 0), ask(97)], AT)

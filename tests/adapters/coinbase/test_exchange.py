@@ -16,7 +16,7 @@ import jwt
 import pytest
 
 from bot.adapters.coinbase.build import Venue
-from bot.adapters.coinbase.exchange import CoinbaseExchange, CoinbaseReader
+from bot.adapters.coinbase.exchange import WORKING_STATUSES, CoinbaseExchange, CoinbaseReader
 from bot.domain.order import OrderKind, VenueStatus
 from bot.domain.product import ProductId
 from bot.domain.snapshot import StatusLevel
@@ -95,6 +95,7 @@ def test_a_failing_page_voids_all_balances(world: Scripted, trader: CoinbaseExch
     world.on("GET /accounts", page("accounts", [payloads.wallet()], "2", True), second)
     with pytest.raises((Transient, CriticalDataUnavailable)):
         trader.balances()
+    assert world.count("/accounts") <= 4
 
 
 def test_endless_pages_are_refused(world: Scripted, trader: CoinbaseExchange) -> None:
@@ -134,6 +135,14 @@ def test_working_orders_ask_each_status_alone_and_merge_by_id(world: Scripted, t
     assert found == {ORDER_ID: VenueStatus.OPEN, "other-00": VenueStatus.CANCEL_QUEUED}
     asked = [query["order_status"] for query in world.asked(ORDERS)]
     assert sorted(map(tuple, asked)) == [("CANCEL_QUEUED",), ("EDIT_QUEUED",), ("OPEN",), ("PENDING",), ("QUEUED",)]
+
+
+@pytest.mark.parametrize("status", ["PENDING", "OPEN", "QUEUED", "CANCEL_QUEUED", "EDIT_QUEUED"])
+def test_an_order_in_any_unfinished_status_is_seen(world: Scripted, trader: CoinbaseExchange, status: str) -> None:
+    shown = {name: [payloads.order(status=name)] if name == status else [] for name in WORKING_STATUSES}
+    world.on("GET " + ORDERS, by_status(shown))
+    (report,) = trader.working_orders()
+    assert report.status.value == status
 
 
 def test_working_orders_are_unknown_when_open_ones_cannot_be_asked(world: Scripted, trader: CoinbaseExchange) -> None:

@@ -106,7 +106,12 @@ def test_calls_begun_after_a_stop_still_run() -> None:
     stops = Stops()
     stops.count = 3
     lane = Lane("urgent", Resource, stops)
-    assert lane.run(lambda _resource, _call: "cancelled", 5) == "cancelled"
+
+    def slowly(_: Resource, __: Call) -> str:
+        time.sleep(0.2)
+        return "cancelled"
+
+    assert lane.run(slowly, 5) == "cancelled"
     lane.close()
 
 

@@ -246,6 +246,16 @@ def test_a_connection_is_not_used_again_after_an_error(server: Server) -> None:
     assert server.connections == 2
 
 
+def test_a_connection_that_gave_nonsense_is_not_used_again(server: Server) -> None:
+    client = wire(server)
+    server.reply = lambda connection, _: connection.answer("<html>")
+    with pytest.raises(Unreadable):
+        client.get(Call(time.monotonic() + 2), "/time", {})
+    server.reply = lambda connection, _: connection.json({})
+    client.get(Call(time.monotonic() + 2), "/time", {})
+    assert server.connections == 2
+
+
 def test_a_session_for_readers_cannot_post(server: Server) -> None:
     with pytest.raises(NotSent, match="no POST"):
         wire(server, may_post=False).post(Call(time.monotonic() + 2), "/orders", {})
