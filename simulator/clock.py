@@ -28,6 +28,7 @@ class WorldClock:
         self._step = step
         self._lock = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
+        self._turn_at = 0.0
         self.speed = speed
 
     async def advance(self, until: datetime, max_wall_s: float | None = None) -> bool:
@@ -55,18 +56,38 @@ class WorldClock:
 
     async def _advance(self, until: datetime, max_wall_s: float | None) -> bool:
         loop = asyncio.get_running_loop()
-        began, first = loop.time(), self._world.now
+        deadline = None if max_wall_s is None else loop.time() + max_wall_s
         while self._world.now < until:
+            if not await self._may_step(deadline):
+                return False
             happened = self._take_step(until)
-            await self._pace(loop.time() - began, self._world.now - first)
+            await asyncio.sleep(0)  # requests and socket writes have their turn
+            if self._sockets.backlog() > _BACKLOG_BYTES:
+                await self._sockets.sent(FLUSH_WITHIN_S)
             if happened:
                 return True
-            if max_wall_s is not None and loop.time() - began >= max_wall_s:
+            if deadline is not None and loop.time() >= deadline:
                 return False
         return False
 
+    async def _may_step(self, deadline: float | None) -> bool:
+        """Wait until the speed allows the next step; False when `deadline` comes first.
+
+        The turn is kept from one call to the next, so short waits are as fast as long ones.
+        """
+        loop = asyncio.get_running_loop()
+        if self.speed <= 0 or self._turn_at <= loop.time():
+            return True
+        turn_first = deadline is None or self._turn_at <= deadline
+        await asyncio.sleep(max(0.0, (self._turn_at if turn_first or deadline is None else deadline) - loop.time()))
+        return turn_first
+
     def _take_step(self, until: datetime) -> bool:
+        before = self._world.now
         happened = self._world.step(min(until, self._next()))
+        if self.speed > 0:
+            now = asyncio.get_running_loop().time()
+            self._turn_at = max(self._turn_at, now) + (self._world.now - before).total_seconds() / self.speed
         self._feed.flush()
         self._sockets.sweep()
         return happened
@@ -76,13 +97,6 @@ class WorldClock:
         now = self._world.now
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight + ((now - midnight) // self._step + 1) * self._step
-
-    async def _pace(self, spent_s: float, moved: timedelta) -> None:
-        """Let requests and socket writes have their turn, and real time catch up with the speed."""
-        ahead_s = moved.total_seconds() / self.speed - spent_s if self.speed > 0 else 0.0
-        await asyncio.sleep(max(0.0, ahead_s))
-        if self._sockets.backlog() > _BACKLOG_BYTES:
-            await self._sockets.sent(FLUSH_WITHIN_S)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

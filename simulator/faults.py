@@ -200,6 +200,7 @@ class Conditions:
     """Switches of the venue as a whole; lags in seconds of trading time.
 
     hide_next: the next so many orders never show in any answer though they work. hidden: those that do not.
+    unlisted: products the venue has never heard of from now on; what is held of them stays held.
     zero_balances: every wallet reads 0. double_fills: every fill is listed twice, the second time with another id.
     skew_s: added to the venue's clock, in `/time` and in judging tokens. client_ids_in_feed: envelopes carry
     `client_id`. only_open_filter: OPEN may not be combined with other statuses. proof_token: lists ask for one.
@@ -208,6 +209,7 @@ class Conditions:
     orders_lag_s: float = 0.0
     fills_lag_s: float = 0.0
     balances_lag_s: float = 0.0
+    unlisted: set[str] = field(default_factory=set)
     zero_balances: bool = False
     double_fills: bool = False
     hide_next: int = 0

@@ -35,7 +35,7 @@ from simulator.markets.listing import all_products, default_listings
 from simulator.markets.market import Market
 from simulator.rest.backend import Backend
 from simulator.statuspage import AlertSink, StatusPage
-from simulator.tls import ThrowAwayCa
+from simulator.tls import Flaw, ThrowAwayCa
 from simulator.world import World, holder_of
 from simulator.ws import Sockets
 
@@ -60,6 +60,7 @@ class SimulatorConfig:
     limits: whether too many requests are turned away. cache: whether public data may be a second old.
     step: trading time between two looks at the market; speed: trading seconds a real second, 0 without a brake.
     free_running: trading time runs by itself, in step with real time, until somebody uses the clock.
+    flaw: what is wrong with the certificate, on both wires.
     """
 
     seed: int = 1
@@ -78,6 +79,7 @@ class SimulatorConfig:
     free_running: bool = False
     subscribe_within_s: float = 5.0
     token_leeway_s: float = 5.0
+    flaw: Flaw = Flaw.NONE
 
 
 class Simulator:
@@ -90,7 +92,7 @@ class Simulator:
         self.config = config or SimulatorConfig()
         self.holder = holder_of(self.config.seed, self.config.start - timedelta(days=400))
         self.key = make_key(self.holder.portfolio, self.config.algorithm, self.config.scopes)
-        self._ca = ThrowAwayCa()
+        self._ca = ThrowAwayCa(self.config.flaw)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None

@@ -85,7 +85,9 @@ class World:
         self._watchers.append(watcher)
 
     def tape(self, product: str) -> Tape | None:
-        """The book behind a product id, alias or not."""
+        """The book behind a listed product id, alias or not."""
+        if product in self.conditions.unlisted:
+            return None
         market = self._markets.get(ProductId(product)) if product in self._markets else None
         return None if market is None else self.tapes[market]
 
@@ -189,13 +191,14 @@ class World:
 
     def set_mode(self, product: ProductId, mode: TradingMode, reason: str = "") -> None:
         """Change what the venue permits for a product and its aliases."""
-        for known in self.products():
+        for known in self.venue.products():
             if known.market == self._markets[product]:
                 self.venue.set_product(replace(known, mode=mode, mode_reason=reason))
         self._drain()
 
     def products(self) -> Sequence[Product]:
-        return self.venue.products()
+        """What the venue lists now."""
+        return [product for product in self.venue.products() if product.id not in self.conditions.unlisted]
 
     def product(self, name: str) -> Product | None:
         return next((product for product in self.products() if product.id == name), None)

@@ -80,6 +80,19 @@ def test_speed_is_trading_seconds_a_real_second() -> None:
         assert ask(sim, "POST", "/control/speed", body={"speed": 601}).status == 400
 
 
+def test_short_waits_at_a_slow_speed_return_in_time_and_add_up() -> None:
+    """A client that looks for its kill switch every few milliseconds must not be held up by the venue's pace."""
+    with Simulator(SimulatorConfig(products=1, speed=1.0)) as sim:
+        began = time.monotonic()
+        longest = 0.0
+        while sim.now() < START + timedelta(seconds=2):
+            asked = time.monotonic()
+            until(sim, 60, max_wall_ms=20)
+            longest = max(longest, time.monotonic() - asked)
+        assert 0.9 < time.monotonic() - began < 6.0
+        assert longest < 0.8  # a step takes a second at this speed
+
+
 def test_a_free_running_venue_follows_real_time_until_the_clock_is_used() -> None:
     config = SimulatorConfig(products=1, free_running=True, step=timedelta(milliseconds=50))
     with Simulator(config) as sim:

@@ -239,6 +239,13 @@ def test_fills_and_balances_lag_behind_the_trade(calm: Simulator) -> None:
     assert len(rest.get_fills(limit=1000).fills) > count
 
 
+def test_a_product_can_disappear_from_the_venue(calm: Simulator) -> None:
+    calm.conditions(unlisted=["XRP-USD"])
+    assert "XRP-USD" not in {p["product_id"] for p in ask(calm, "GET", "/products").json()["products"]}
+    assert ask(calm, "GET", "/products/XRP-USD/ticker", {"limit": 1}).status == 400
+    assert ask(calm, "GET", "/market/products/XRP-USD").status == 404
+
+
 def test_a_vanished_order_works_and_shows_nowhere(calm: Simulator) -> None:
     calm.conditions(hide_next=1)
     body = create(calm)
