@@ -141,10 +141,14 @@ def _mismatch(order: Order, ours: str, theirs: str) -> Mismatch:
 
 
 def _another_order(order: Order, report: OrderReport) -> Mismatch | None:
-    """An answer that names some other order is never adopted. An alias pair has one base and two quote currencies."""
-    child = bool(order.parent_order_id)  # its size follows the parent's fills
-    ours = (order.product.base, order.side, None if child or report.size is None else order.size)
-    theirs = (report.product.base, report.side, None if child else report.size)
+    """An answer that names some other order is never adopted. An alias pair has one base and two quote currencies.
+
+    Once the venue's id is known it is the identity: then a person may have edited the size, which changes no order's
+    name, and the size of an attached bracket follows its parent's fills.
+    """
+    sized = not order.order_id and report.size is not None
+    ours = (order.product.base, order.side, order.size if sized else None)
+    theirs = (report.product.base, report.side, report.size if sized else None)
     if ours == theirs:
         return None
     text = "{0[0]} {0[1].value} {0[2]}"

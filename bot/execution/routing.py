@@ -28,6 +28,9 @@ EXIT_ATTEMPTS: Final = 3
 """Orders of one exit intent, counting those refused because the hold of a cancelled order was not released yet."""
 
 
+_STILL_HELD: Final = ("INSUFFICIENT", "BRACKET", "HOLD_FAILURE")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Send an order. price: its limit (for MARKET the worst price assumed); again: a re-quote, to be approved anew."""
@@ -129,8 +132,8 @@ def would_cross(order: Order) -> bool:
 
 
 def lacked_funds(order: Order) -> bool:
-    """Whether an order was refused because the coins were still held elsewhere."""
-    return order.state is OrderState.REJECTED and "INSUFFICIENT" in order.why.upper()
+    """Whether an order was refused because the coins were still held, by whatever name the venue calls that."""
+    return order.state is OrderState.REJECTED and any(name in order.why.upper() for name in _STILL_HELD)
 
 
 def _settled_at(orders: Sequence[Order], policy: Policy) -> datetime | None:

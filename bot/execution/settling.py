@@ -27,17 +27,22 @@ class Settlement:
         self._canceller = canceller
         self._selling = selling
         self._following: list[str] = []
+        self._fresh = False
 
     @property
     def pending(self) -> bool:
-        return bool(self._following)
+        """Whether anything was sent since the last refresh."""
+        return self._fresh
 
     def follow(self, tally: Tally) -> None:
         """Remember what the round sent."""
-        self._following += [cid for cid in (*tally.placed, *tally.unknown) if cid not in self._following]
+        sent = [cid for cid in (*tally.placed, *tally.unknown) if cid not in self._following]
+        self._following += sent
+        self._fresh |= bool(sent)
 
     def refresh(self, tally: Tally) -> Mapping[str, Balance] | None:
         """Read the followed orders, fills and balances; None when balances could not be read."""
+        self._fresh = False
         for order in self._orders():
             if order.state.is_working:
                 self._canceller.read(order, tally)
@@ -64,12 +69,13 @@ class Settlement:
         """Its state is certain, every fill of it is booked, and the wallets it moved read what the books expect."""
         if unresolved(order) or order.booked < order.filled:
             return False
-        ledgers = self._books.state.ledgers
-        moved = [ledgers.get(currency) for currency in (order.product.base, order.product.quote)]
-        if balances is None or order.filled.is_zero or None in moved:
-            return balances is not None or order.filled.is_zero
-        pairs = zip((order.product.base, order.product.quote), moved, strict=True)
-        return all(c in balances and ledger is not None and balances[c].total == ledger.expected for c, ledger in pairs)
+        if balances is None or order.filled.is_zero:
+            return True
+        return all(self._expected(currency, balances) for currency in (order.product.base, order.product.quote))
+
+    def _expected(self, currency: str, balances: Mapping[str, Balance]) -> bool:
+        ledger, shown = self._books.state.ledgers.get(currency), balances.get(currency)
+        return ledger is None or (shown is not None and shown.total == ledger.expected)
 
 
 def bucket_of(seconds: float) -> int:

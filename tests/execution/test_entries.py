@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from bot.domain.decision import Reason
+from bot.domain.event import LedgerAnchored
 from bot.domain.order import OrderState, OrderType, VenueStatus
 from tests.builders import NOW, price, size
 from tests.execution.world import World, buy
@@ -234,3 +235,15 @@ def test_the_settle_time_of_an_order_is_noted_once():
         world.clock.pass_(1)
         world.cycle()
     assert dict(world.state.settle_ms) == {1000: 1}
+
+
+def test_an_order_is_settled_only_when_the_wallets_read_what_the_books_expect():
+    world = World(execution={"default_order_type": "limit_ioc"})
+    world.store.record(LedgerAnchored("USD", Decimal(10_000)))
+    world.exchange.after_place = lambda order: world.exchange.wallets.update(USD=world.exchange.wallets["USD"] + 5)
+    world.cycle(buy("1"))
+    assert world.held == 1
+    assert dict(world.state.settle_ms) == {}
+    world.clock.pass_(20)
+    world.cycle()
+    assert dict(world.state.settle_ms) == {30_000: 1}

@@ -90,6 +90,10 @@ def test_an_answer_that_names_another_order_is_never_adopted(changes):
     assert [type(p) for p in seen(S.UNKNOWN, V.OPEN, **changes)] == [Mismatch]
 
 
+def test_an_order_that_a_person_made_smaller_is_still_the_same_order():
+    assert steps(seen(S.OPEN, V.FILLED, "0.5", amount="0.5")) == [(S.OPEN, S.FILLED)]
+
+
 def test_the_same_order_under_the_id_of_its_alias_is_the_same():
     assert steps(seen(S.UNKNOWN, V.OPEN, name="BTC-USDC")) == [(S.UNKNOWN, S.OPEN)]
 

@@ -96,8 +96,11 @@ def test_an_exit_never_sells_below_its_approved_price():
     assert isinstance(after(wish=floor, target=Target(product(), quote(bid="99.8", ask="99.9"))), Close)
 
 
-def test_an_exit_without_coins_waits_two_seconds_and_gives_up_after_three_orders():
-    short = attempt(state=S.REJECTED, why="INSUFFICIENT_FUND: no")
+@pytest.mark.parametrize(
+    "why", ["INSUFFICIENT_FUND: no", "PREVIEW_ORDER_SIZE_EXCEEDS_BRACKETED_POSITION", "HOLD_FAILURE"]
+)
+def test_an_exit_without_coins_waits_two_seconds_and_gives_up_after_three_orders(why):
+    short = attempt(state=S.REJECTED, why=why)
     assert after(short, wish=EXIT, now=NOW) == Wait(NOW + timedelta(seconds=2), "the hold is not released yet")
     assert isinstance(after(short, wish=EXIT), Place)
     assert isinstance(after(short, short, short, wish=EXIT), Close)
