@@ -10,7 +10,7 @@ from typing import Final
 from bot.domain.order import CancelAnswer, OrderEvent, OrderKind, OrderReport, OrderState
 from bot.domain.product import Side
 from bot.domain.state import Order
-from bot.errors import AuthRefused, ExchangeError, NotFound, RateLimited
+from bot.errors import AuthRefused, BotError, CriticalDataUnavailable, ExchangeError, NotFound, RateLimited
 from bot.execution.booking import order_of
 from bot.execution.books import Books
 from bot.execution.controls import Venue
@@ -24,6 +24,8 @@ SWEEP_GAP: Final = timedelta(seconds=1)
 POLL_FIRST: Final = timedelta(milliseconds=100)
 POLL_LONGEST: Final = timedelta(milliseconds=500)
 CLEAN_SWEEPS: Final = 2
+READ_FAILED: Final = (ExchangeError, CriticalDataUnavailable)
+"""What a call to the venue may raise when it gives no usable answer, or an unreadable one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Canceller:
             self._books.observe((self._venue.exchange.order(order.order_id),), tally)
         except NotFound:
             tally.errors.append(f"order {order.order_id} is not shown at this moment")
-        except ExchangeError as error:
+        except READ_FAILED as error:
             noted(error, f"reading order {order.order_id}", tally)
 
     def await_end(self, orders: Iterable[Order], deadline: datetime, tally: Tally) -> bool:
@@ -112,7 +114,7 @@ class Canceller:
         self.ask(due, why, tally)
         try:
             shown = self._venue.exchange.working_orders()
-        except ExchangeError as error:
+        except READ_FAILED as error:
             noted(error, "listing working orders", tally)
             return Sweep(len(tally.cancelled) - before, tuple(o.client_order_id for o in mine) or ("unread",))
         self._books.observe(shown, tally)
@@ -142,7 +144,7 @@ class Canceller:
             return ()
         try:
             answers = self._venue.exchange.cancel(order_ids)
-        except ExchangeError as error:
+        except READ_FAILED as error:
             noted(error, f"cancelling {len(order_ids)} orders", tally)
             return ()
         tally.cancelled.extend(answer.order_id for answer in answers if answer.asked)
@@ -182,7 +184,7 @@ class Canceller:
         return (*ours, *(report.order_id for report in wanted if report.order_id not in known))
 
 
-def noted(error: ExchangeError, doing: str, tally: Tally) -> None:
+def noted(error: BotError, doing: str, tally: Tally) -> None:
     """A failed call is part of the round's report; it proves nothing and stops nothing."""
     tally.errors.append(f"{doing}: {error}")
     tally.auth_refused |= isinstance(error, AuthRefused)

@@ -16,10 +16,9 @@ from bot.domain.position import Position
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Balance, MarketView
 from bot.domain.state import FillCursor, Intent
-from bot.errors import ExchangeError
 from bot.execution import routing
 from bot.execution.books import Books
-from bot.execution.cancels import Canceller, noted
+from bot.execution.cancels import READ_FAILED, Canceller, noted
 from bot.execution.controls import Controls, Venue
 from bot.execution.lifecycle import seconds
 from bot.execution.patience import Patience
@@ -97,7 +96,7 @@ class SellSide:
         cursor = self._books.state.fill_cursor or FillCursor(began - timedelta(minutes=10))
         try:
             fills = self._venue.exchange.fills_since(cursor.at - cursor.overlap)
-        except ExchangeError as error:
+        except READ_FAILED as error:
             noted(error, "reading fills", tally)
             return
         self._books.book(fills, reports or {}, began, cursor.overlap, tally)
@@ -175,7 +174,7 @@ class SellSide:
         """The wallets now; None when they cannot be read: then the books decide, and the venue may refuse."""
         try:
             return {balance.currency: balance for balance in self._venue.exchange.balances()}
-        except ExchangeError as error:
+        except READ_FAILED as error:
             noted(error, "reading balances", tally)
             return None
 

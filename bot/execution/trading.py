@@ -13,9 +13,9 @@ from bot.domain.order import Bracket, OrderKind, OrderType, PlannedOrder
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import MarketView
 from bot.domain.state import FeeTier, Intent
-from bot.errors import AuthRefused, ExchangeError
+from bot.errors import AuthRefused
 from bot.execution import routing
-from bot.execution.cancels import noted
+from bot.execution.cancels import READ_FAILED, noted
 from bot.execution.constraints import Legal, Metadata, enforce_product_constraints
 from bot.execution.controls import Controls, Venue
 from bot.execution.identity import generate_client_order_id
@@ -135,6 +135,6 @@ class Trading:
         except AuthRefused as error:
             noted(error, "preview", tally)
             return Reject(Reason.PREVIEW_REFUSED, f"{order.product}: {error}")
-        except ExchangeError as error:
+        except READ_FAILED as error:
             noted(error, "preview", tally)
             return Reject(Reason.DATA_UNAVAILABLE, f"{order.product}: no preview: {error}")

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from bot.domain.order import Fill, OrderEvent, OrderReport, OrderState
 from bot.domain.state import FillCursor, Order
-from bot.errors import ExchangeError, NotFound
+from bot.errors import NotFound
 from bot.execution.books import Books
-from bot.execution.cancels import noted
+from bot.execution.cancels import READ_FAILED, noted
 from bot.execution.controls import Controls, Venue
 from bot.execution.lifecycle import changed, unresolved
 from bot.execution.report import Tally
@@ -44,7 +44,7 @@ class Resolver:
         try:
             listing = list(self._venue.exchange.orders_created(since, began + LOOK_AHEAD))
             fills = tuple(self._venue.exchange.fills_since(min(since, self._fills_from())))
-        except ExchangeError as error:
+        except READ_FAILED as error:
             noted(error, "listing orders of unknown fate", tally)
             return
         for order in due:
@@ -86,7 +86,7 @@ class Resolver:
                 listing.append(self._venue.exchange.order(order_id))
             except NotFound:
                 continue
-            except ExchangeError as error:
+            except READ_FAILED as error:
                 noted(error, f"reading order {order_id}", tally)
 
     def _may_sell(self) -> bool:

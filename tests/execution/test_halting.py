@@ -13,7 +13,7 @@ from bot.domain.decision import Reason
 from bot.domain.order import OrderKind, OrderState, VenueStatus
 from bot.domain.position import Exits
 from bot.domain.product import Side
-from bot.errors import StorageFailed
+from bot.errors import AuthRefused, CriticalDataUnavailable, StorageFailed, Transient
 from bot.execution.controls import Permits
 from bot.execution.engine import OURS
 from bot.ports import KillProbe, KillState, WakeReason
@@ -97,10 +97,13 @@ def test_an_order_of_unknown_fate_is_cancelled_when_the_exchange_first_shows_it(
     assert min(at for at, _ in world.exchange.cancels) - shown <= timedelta(seconds=2)
 
 
-def test_cancels_leave_although_nothing_can_be_read():
+@pytest.mark.parametrize(
+    "error", [Transient("no answer"), AuthRefused("401"), CriticalDataUnavailable("orders", "NaN")]
+)
+def test_cancels_leave_although_nothing_can_be_read(error):
     world = World()
     world.cycle(buy("1"))
-    world.exchange.faults.reads = world.outage()
+    world.exchange.faults.reads = error
     done = world.engine.cancel_all(OURS, world.clock.now() + timedelta(seconds=3), "kill")
     assert world.exchange.working() == []
     assert done.left != ()
@@ -228,10 +231,11 @@ def test_shutdown_sees_entries_gone_and_keeps_the_stop():
     assert [record.plan.kind for record in world.exchange.working()] == [OrderKind.PROTECTIVE]
 
 
-def test_shutdown_with_an_unreachable_exchange_lists_what_is_left():
+@pytest.mark.parametrize("error", [Transient("no answer"), CriticalDataUnavailable("orders", "truncated")])
+def test_shutdown_with_an_unreachable_exchange_lists_what_is_left(error):
     world = World()
     world.cycle(buy("1"))
-    world.exchange.faults.reads = world.exchange.faults.cancels = world.outage()
+    world.exchange.faults.reads = world.exchange.faults.cancels = error
     began = world.clock.now()
     done = world.engine.shutdown(began + timedelta(seconds=20))
     assert done.left == (world.last.client_order_id,)
@@ -247,6 +251,21 @@ def test_a_second_signal_stops_waiting_after_the_cancels_were_asked():
     assert len(world.exchange.cancels) == 1
     assert done.left
     assert world.clock.now() == began
+
+
+def test_no_failing_answer_ends_a_round():
+    """Exits, timers, listings and settling while every read is unreadable: all of it is in the report."""
+    world = World()
+    world.own("1", exits=Exits(stop_loss_pct=d(5)))
+    snap = world.snapshot()
+    world.exchange.faults.reads = world.exchange.faults.cancels = CriticalDataUnavailable("orders", "not JSON")
+    report = world.execute(snap, sell("1"), buy("1"))
+    assert any("not JSON" in error for error in report.errors)
+    world.exchange.faults.place.append("dropped")
+    world.execute(replace(snap, service=True))
+    world.engine.resolve_unknown()
+    world.engine.settle(snap)
+    assert [record.plan.kind for record in world.exchange.working()] == [OrderKind.PROTECTIVE]
 
 
 def test_orders_may_be_left_to_their_expiry_at_shutdown():

@@ -24,7 +24,7 @@ from bot.domain.order import (
 from bot.domain.product import Product, ProductId, Side
 from bot.domain.snapshot import Balance, ExchangeStatus, StatusLevel
 from bot.domain.state import FeeTier
-from bot.errors import ExchangeError, NotFound, OutcomeUnknown, Rejected
+from bot.errors import BotError, ExchangeError, NotFound, OutcomeUnknown, Rejected
 from bot.ports import KeyPermissions, MarketFacts, Preview, WakeReason
 from tests.builders import NOW, fee_tier
 
@@ -118,8 +118,8 @@ class Faults:
     """
 
     place: deque[str | ExchangeError] = field(default_factory=deque)
-    reads: ExchangeError | None = None
-    cancels: ExchangeError | None = None
+    reads: BotError | None = None
+    cancels: BotError | None = None
     lag_s: float = 0
     cancel_s: float = 0
     hold_s: float = 0
