@@ -33,12 +33,17 @@ OnCall = Callable[[str, str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a request goes. name: the metric's label, free of ids."""
+    """Where a request goes. name: the metric's label, free of ids.
+
+    attempt_s: how long the n-th attempt may take is n times this, so that a hung one is soon followed by the next;
+    None: as long as the whole call.
+    """
 
     path: str
     name: str
     access: Access
     priority: Priority = Priority.NORMAL
+    attempt_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class ReadClient:
             what,
             self._patience,
             lambda: self.budget.take(endpoint.path, endpoint.access, endpoint.priority),
-            lambda deadline_s: self._send(endpoint, job, deadline_s),
+            lambda left_s, number: self._send(endpoint, job, _attempt_s(endpoint, left_s, number)),
             lambda refused, number: self._note_throttling(endpoint, refused, number),
         )
         return attempts.run()
@@ -192,7 +197,7 @@ class _Attempts:
         what: str,
         patience: Patience,
         take: Callable[[], None],
-        send: Callable[[float], Document],
+        send: Callable[[float, int], Document],
         throttling: Callable[[HttpRefused, int], float | None],
     ) -> None:
         self._what = what
@@ -224,7 +229,7 @@ class _Attempts:
         if left <= 0:
             raise Transient(f"{self._what}: no time left for attempt {self._number}")
         try:
-            return self._send(left)
+            return self._send(left, self._number)
         except CallFailed as failed:
             raise self._meaning(failed) from failed
 
@@ -267,6 +272,10 @@ class _Attempts:
         """Worth another attempt, unless its wait outlives the call."""
         enough = time.monotonic() + (wait_s or 0.0) < self._limit
         return _Again(error, wait_s) if enough else error
+
+
+def _attempt_s(endpoint: Endpoint, left_s: float, number: int) -> float:
+    return left_s if endpoint.attempt_s is None else min(left_s, number * endpoint.attempt_s)
 
 
 def _status(failed: CallFailed) -> str:

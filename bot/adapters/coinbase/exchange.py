@@ -44,7 +44,7 @@ _PUBLIC_PRODUCTS: Final = Endpoint("/market/products", "products", Access.PUBLIC
 _ORDERS: Final = Endpoint("/orders/historical/batch", "orders", Access.PRIVATE, Priority.RECONCILE)
 _FILLS: Final = Endpoint("/orders/historical/fills", "fills", Access.PRIVATE, Priority.RECONCILE)
 _FEES: Final = Endpoint("/transaction_summary", "transaction_summary", Access.PRIVATE)
-_CANCEL: Final = Endpoint("/orders/batch_cancel", "cancel", Access.PRIVATE, Priority.URGENT)
+_CANCEL: Final = Endpoint("/orders/batch_cancel", "cancel", Access.PRIVATE, Priority.URGENT, attempt_s=2.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from bot.adapters.coinbase.failures import NotSent, Torn
@@ -18,6 +18,7 @@ from bot.adapters.coinbase.transport import Call, Interruptions
 INTERRUPTED: Final = "interrupted, a stop was asked for"
 _GLANCE_S: Final = 0.05
 _JOIN_S: Final = 1.0
+_ENDING_S: Final = 0.2
 
 
 class Abortable(Protocol):
@@ -129,9 +130,7 @@ class Lane(Generic[R]):
         worker = self._worker
         if worker is not None:
             worker.retire()
-        limit = time.monotonic() + _JOIN_S
-        for ending in (*self._retired, *([worker] if worker is not None else [])):
-            ending.thread.join(max(0.0, limit - time.monotonic()))
+        _join([*self._retired, *([worker] if worker is not None else [])], _JOIN_S)
 
     @property
     def stuck(self) -> int:
@@ -141,8 +140,10 @@ class Lane(Generic[R]):
     def _ready(self) -> _Worker[R]:
         if self._closed:
             raise NotSent(f"the {self._name} lane is closed")
-        self._retired = [worker for worker in self._retired if worker.thread.is_alive()]
         if self._worker is None:
+            if self.stuck >= self._stuck_max:  # their connections were cut: they usually end within milliseconds
+                _join(self._retired, _ENDING_S)
+            self._retired = [worker for worker in self._retired if worker.thread.is_alive()]
             if len(self._retired) >= self._stuck_max:
                 raise NotSent(f"{len(self._retired)} calls of the {self._name} lane are stuck")
             self._worker = _Worker(f"coinbase-{self._name}", self._make)
@@ -169,3 +170,10 @@ class Lane(Generic[R]):
         self._worker = None
         self._retired.append(worker)
         worker.retire()
+
+
+def _join(workers: Sequence[_Worker[R]], within_s: float) -> None:
+    """Wait for all of them together."""
+    limit = time.monotonic() + within_s
+    for worker in workers:
+        worker.thread.join(max(0.0, limit - time.monotonic()))

@@ -35,6 +35,7 @@ EMPTY_PAGES_MAX: Final = 4
 BOOK_LEVELS: Final = 250
 UNKNOWN_MARKET_PAUSE_S: Final = 600.0
 FAILURES_MAX: Final = 2
+_SHARES: Final = (0.5, 0.7, 1.0)
 
 
 class LiveFeed(Protocol):
@@ -118,10 +119,10 @@ class CoinbaseMarketData:
     def refresh(self, now: datetime) -> None:
         """Raises AuthRefused only; a stop, a dead venue or a spent budget leave the rest for the next time."""
         closed = int(now.timestamp() - self._lag_s) // self._step * self._step
-        run = _Run(time.monotonic() + self._refresh_s, self._interruptions)
-        self._for_each(run, lambda market, held: self._top_up(market, held, closed, run), _note_bars)
-        self._for_each(run, lambda market, held: self._backfill(market, held, run), _note_bars)
-        self._for_each(run, lambda market, held: self._fetch_book(market, held, now), _note_quote)
+        newest, older, quotes = self._runs()
+        self._for_each(newest, lambda market, held: self._top_up(market, held, closed, newest), _note_bars)
+        self._for_each(older, lambda market, held: self._backfill(market, held, older), _note_bars)
+        self._for_each(quotes, lambda market, held: self._fetch_book(market, held, now), _note_quote)
         self._turn += 1
 
     def facts(self, market: ProductId) -> MarketFacts:
@@ -154,6 +155,13 @@ class CoinbaseMarketData:
 
     def user_events(self) -> bool:
         return self._from.feed is not None and self._from.feed.user_hint()
+
+    def _runs(self) -> tuple[_Run, _Run, _Run]:
+        """The parts of a refresh, each with its own end: a long warm-up leaves time for quotes."""
+        began, seen = time.monotonic(), self._interruptions()
+        ends = (began + share * self._refresh_s for share in _SHARES)
+        newest, older, quotes = (_Run(end, lambda: self._interruptions() > seen) for end in ends)
+        return newest, older, quotes
 
     def _for_each(
         self, run: _Run, work: Callable[[ProductId, _Market], None], note: Callable[[_Market, str], None]
@@ -289,18 +297,17 @@ class CoinbaseMarketData:
 
 
 class _Run:
-    """One refresh: over when its time is up, a stop was asked for, or the venue fails one market after another."""
+    """Part of a refresh: over when its time is up, a stop was asked for, or the venue fails market after market."""
 
-    def __init__(self, limit: float, interruptions: Interruptions) -> None:
+    def __init__(self, limit: float, stopped: Callable[[], bool]) -> None:
         self._limit = limit
-        self._interruptions = interruptions
-        self._seen = interruptions()
+        self._stopped = stopped
         self.failures = 0
 
     @property
     def over(self) -> bool:
         late = time.monotonic() > self._limit
-        return late or self.failures >= FAILURES_MAX or self._interruptions() > self._seen
+        return late or self.failures >= FAILURES_MAX or self._stopped()
 
 
 def _note_bars(held: _Market, why: str) -> None:

@@ -453,6 +453,15 @@ def test_a_cancel_is_asked_again_after_a_lost_answer(world: Scripted, trader: Co
     assert world.count("/orders/batch_cancel") == 2
 
 
+def test_a_cancel_that_hangs_is_soon_asked_again(world: Scripted) -> None:
+    adapter = exchange(world.server, read_timeout_seconds="9", total_deadline_seconds="9")
+    world.on("POST /orders/batch_cancel", lambda connection, _: connection.hang(), cancel_all)
+    began = time.monotonic()
+    assert adapter.cancel([ORDER_ID])[0].asked
+    assert time.monotonic() - began < 3
+    adapter.close()
+
+
 def test_a_cancel_does_not_wait_behind_a_read(world: Scripted) -> None:
     adapter = exchange(world.server, read_timeout_seconds="9", total_deadline_seconds="9")
     world.on("GET /accounts", lambda connection, _: connection.hang())

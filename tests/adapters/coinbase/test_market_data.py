@@ -399,6 +399,33 @@ def test_a_dead_venue_ends_a_refresh_soon(world: World) -> None:
     assert sum(world.venue.count(f"/market/products/{market}/candles") for market in markets) == 6
 
 
+def test_a_long_warm_up_leaves_time_for_quotes(world: World) -> None:
+    sources = Sources(world.account.client, None, BarStore(world.folder), world.account.known_product, LiveWindows)
+    data = CoinbaseMarketData(sources, DataPolicy(), world.clock, refresh_s=0.3)
+    data.watch({BTC: 1_000_000})
+    data.refresh(at(3))
+    assert data.facts(BTC).quote is not None
+    windows = data.facts(BTC).windows
+    assert windows is not None
+    assert 300 <= windows.length < 1_000_000
+
+
+def test_a_stop_ends_a_refresh_at_once(world: World) -> None:
+    stops = [0]
+
+    def stopping(connection: Connection, request: Request) -> None:
+        stops[0] += 1
+        world.candles(connection, request)
+
+    world.venue.on("GET " + CANDLES, stopping)
+    sources = Sources(world.account.client, None, BarStore(world.folder), world.account.known_product, LiveWindows)
+    data = CoinbaseMarketData(sources, DataPolicy(), world.clock, lambda: stops[0])
+    data.watch({BTC: 5000})
+    data.refresh(at(3))
+    assert len(world.candles.windows) == 1
+    assert world.venue.count(BOOK) == 0
+
+
 def test_one_bad_market_does_not_take_the_others_with_it(world: World) -> None:
     other = ProductId("ETH-USD")
     world.venue.on("GET /market/products", {"products": [payloads.product(), payloads.product(product_id="ETH-USD")]})
