@@ -18,13 +18,19 @@ from simulator.server import START, Simulator, SimulatorConfig
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    config = _config(options)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    with Simulator(_config(options)) as sim:
+    with Simulator(config) as sim:
         _announce(sim, options.env_file)
         stop.wait()
     return 0
+
+
+def config_of(arguments: list[str]) -> SimulatorConfig:
+    """The configuration a command line asks for. Raises CandlesCorrupt for a folder that cannot be replayed."""
+    return _config(_parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _config(options: argparse.Namespace) -> SimulatorConfig:
-    start = datetime.fromisoformat(options.start).astimezone(UTC) if options.start else START
+    start = _start(options.start, options.free_running)
     market: Market | None = None
     if options.replay is not None:
         market = ReplayMarket(candle_files(options.replay), start, options.seed)
@@ -62,6 +68,13 @@ def _config(options: argparse.Namespace) -> SimulatorConfig:
         speed=options.speed,
         free_running=options.free_running,
     )
+
+
+def _start(text: str, free_running: bool) -> datetime:
+    """A free-running venue begins now unless told otherwise: a client may compare its clock with the venue's."""
+    if text:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    return datetime.now(UTC) if free_running else START
 
 
 def _announce(sim: Simulator, env_file: Path | None) -> None:

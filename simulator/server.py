@@ -56,6 +56,8 @@ class SimulatorConfig:
     """How the simulated venue is set up.
 
     market: where prices come from; None for a generated market of `products` listings from `seed`.
+    start: where trading begins. Markets begin on a whole minute; one that is given begins where it does, or at a
+        moment of that very minute.
     opening: money on the account, by currency. empty_wallets: currencies once touched, now at zero.
     limits: whether too many requests are turned away. cache: whether public data may be a second old.
     step: trading time between two looks at the market; speed: trading seconds a real second, 0 without a brake.
@@ -285,7 +287,10 @@ class Simulator:
         opening = {**dict.fromkeys(config.empty_wallets, Decimal(0)), **config.opening}
         started = datetime.fromtimestamp(market.start, UTC)
         venue = Venue(all_products(market.listings), opening, config.rules, started, config.seed)
-        return World(venue, market, conditions, self.holder)
+        world = World(venue, market, conditions, self.holder)
+        if started < config.start < started + timedelta(minutes=1):
+            world.step(config.start)
+        return world
 
 
 class _Protocol(HttpToolsProtocol):

@@ -62,14 +62,15 @@ class Temper:
     """Settings of the generator beyond the listings.
 
     jumps_per_day: shared jumps; own_jumps_per_day: one product's; jump_bp: typical size of a shared one.
-    trades: most prints a minute. history_minutes: how much exists before the start.
+    trades: most prints a minute. history_minutes: how much exists before the start, made by the same process: enough
+    for windows of a week and of the eight days a bot warms up with.
     """
 
     jumps_per_day: float = 5.0
     own_jumps_per_day: float = 1.5
     jump_bp: float = 30.0
     trades: int = 40
-    history_minutes: int = 3 * CHUNK
+    history_minutes: int = 9 * CHUNK
     regimes: tuple[Regime, ...] = REGIMES
     depth: Depth = USUAL_DEPTH
 

@@ -19,11 +19,13 @@ from bot.domain.order import VenueStatus
 from bot.domain.product import ProductId, Side
 from bot.venue.orders import Accepted, LimitGtc, LimitIoc, MarketIoc, OrderRequest
 from bot.venue.venue import Venue
+from simulator.__main__ import config_of
 from simulator.faults import Conditions
 from simulator.markets.listing import all_products, default_listings
 from simulator.markets.market import Market
 from simulator.markets.replay import ReplayMarket, read_candles
 from simulator.markets.script import BookIs, Print, ScriptMarket
+from simulator.server import START as START_OF_TRADING
 from simulator.server import Simulator, SimulatorConfig, tick_rules
 from simulator.world import World, holder_of
 from tests.simulator.markets.test_replay import HEADER
@@ -194,6 +196,41 @@ def test_it_runs_as_a_process_of_its_own_and_ends_on_a_signal(tmp_path: Path) ->
             process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     assert not Path(env["COINBASE_CA_FILE"]).exists()  # the CA goes with the process
+
+
+def test_trading_begins_at_the_very_moment_it_is_told() -> None:
+    start = datetime(2026, 11, 2, 14, 0, 17, 250_000, UTC)
+    with Simulator(SimulatorConfig(products=1, start=start)) as sim:
+        assert sim.now() == start
+        newest = ask(sim, "GET", "/market/products/BTC-USD/ticker", {"limit": 1}).json()["trades"][0]
+        assert start - timedelta(minutes=1) < datetime.fromisoformat(newest["time"]) <= start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        ([], START_OF_TRADING),
+        (["--start", "2023-12-10T01:00:00+01:00"], datetime(2023, 12, 10, tzinfo=UTC)),
+        (["--free-running", "--start", "2023-12-10T00:00:00Z"], datetime(2023, 12, 10, tzinfo=UTC)),
+    ],
+)
+def test_the_command_line_says_where_trading_begins(arguments: list[str], start: datetime) -> None:
+    assert config_of(arguments).start == start
+
+
+def test_a_free_running_venue_begins_now() -> None:
+    """A client compares clocks: a venue that runs in real time must agree with it."""
+    assert abs(config_of(["--free-running"]).start - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_the_command_line_can_replay_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "ADA-USD_1m.csv").write_text(HEADER + "1700902800,0.39,0.39,0.39,0.39,5\n")
+    config = config_of(
+        ["--replay", str(tmp_path), "--start", "2023-11-25T09:01:00Z", "--cash", "7.5", "--step", "0.25"]
+    )
+    assert config.market is not None
+    assert [listing.id for listing in config.market.listings] == ["ADA-USD"]
+    assert (config.opening, config.step) == ({"USD": Decimal("7.5")}, timedelta(milliseconds=250))
 
 
 def test_a_stopped_venue_leaves_no_thread_and_no_certificate_behind() -> None:

@@ -1,0 +1,78 @@
+"""The demo's configuration: the shipped files with a small overlay of the demo's own, validated as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bot.errors import ConfigError
+from bot.settings import strict_yaml
+from bot.settings.config import Config
+from bot.settings.load import POLICY_FILE, UNIVERSE_FILE, build
+from bot.settings.strict_yaml import Document
+
+OVERLAY: Final = Path(__file__).with_name("demo.yaml")
+"""What the demo changes, each key with its reason beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaid:
+    """A configuration, and where it is not the one in the files (`policy.risk.cooldown_minutes`)."""
+
+    config: Config
+    changes: tuple[str, ...]
+
+
+def overlaid(config_dir: Path, overlay: Path = OVERLAY) -> Overlaid:
+    """The configuration in a folder with the overlay's values in place of its own.
+
+    Raises: ConfigError with every problem of the three files.
+    """
+    documents = {name: _read(config_dir, name) for name in (POLICY_FILE, UNIVERSE_FILE)}
+    wanted = _read(overlay.parent, overlay.name)
+    if wanted.problems:
+        raise ConfigError([str(problem) for problem in wanted.problems])
+    changes: list[str] = []
+    for name, document in documents.items():
+        section = name.removesuffix(".yaml")
+        if section in wanted.value:
+            document.value = merged(document.value, wanted.value[section])
+            changes += leaves(wanted.value[section], section)
+    return Overlaid(build(documents[POLICY_FILE], documents[UNIVERSE_FILE]), tuple(changes))
+
+
+def merged(shipped: Any, wanted: Any) -> Any:
+    """`wanted` laid over `shipped`: mappings key by key, lists of named mappings name by name, anything else replaced."""
+    if isinstance(shipped, Mapping) and isinstance(wanted, Mapping):
+        return {**shipped, **{key: merged(shipped.get(key), value) for key, value in wanted.items()}}
+    if _named(shipped) and _named(wanted):
+        changes = {item["name"]: item for item in wanted}
+        known = [merged(item, changes.pop(item["name"], {})) for item in shipped]
+        return [*known, *changes.values()]
+    return wanted
+
+
+def leaves(value: Any, path: str) -> Iterator[str]:
+    """The places that `merged` replaces."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}")
+    elif _named(value):
+        for item in value:
+            yield from leaves({key: item[key] for key in item if key != "name"}, f"{path}[{item['name']}]")
+    else:
+        yield path
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(i, Mapping) and "name" in i for i in value)
+
+
+def _read(folder: Path, name: str) -> Document:
+    try:
+        return strict_yaml.read(name, (folder / name).read_bytes())
+    except OSError as error:
+        hint = "name the folder with --config-dir, or start from the one that holds config/"
+        raise ConfigError([f"{folder / name} cannot be read ({error.strerror}): {hint}"]) from error
