@@ -87,12 +87,12 @@ class Feed:
         """The next frame. Raises TimeoutError when none comes, ConnectionClosed when none can come."""
         return dict(json.loads(self._wait(self._connection.recv(), timeout)))
 
-    def rest(self, patience: float = 0.2) -> list[dict[str, Any]]:
-        """Every frame that comes without a pause of `patience` seconds."""
-        found = []
+    def rest(self, first: float = 5.0, patience: float = 0.3) -> list[dict[str, Any]]:
+        """Every frame until a pause of `patience` seconds; the first one may take `first` seconds to come."""
+        found: list[dict[str, Any]] = []
         while True:
             try:
-                found.append(self.frame(patience))
+                found.append(self.frame(patience if found else first))
             except TimeoutError:
                 return found
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +14,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.product import ProductId, Side
 from bot.errors import UnitError
 from simulator.faults import (
     Answer,
@@ -28,14 +31,17 @@ from simulator.faults import (
     rewritten,
     rule_from,
 )
-from simulator.server import Simulator
+from simulator.markets.listing import default_listings
+from simulator.markets.script import Print, ScriptMarket
+from simulator.server import START, Simulator, SimulatorConfig, tick_rules
 from tests.simulator.conftest import sdk
 from tests.simulator.raw import BROKERAGE, ask, token
 
+BTC = ProductId("BTC-USD")
 _COUNT = iter(range(10**6))
 
 
-def create(sim: Simulator, price: str = "50000") -> dict[str, Any]:
+def create(_: Simulator, price: str = "50000") -> dict[str, Any]:
     return {
         "client_order_id": f"fault-{next(_COUNT)}",
         "product_id": "BTC-USD",
@@ -294,6 +300,27 @@ def test_a_cancel_can_be_refused_or_lost(calm: Simulator, mode: str, success: bo
     (result,) = ask(calm, "POST", "/orders/batch_cancel", body={"order_ids": [order_id]}).json()["results"]
     assert result["success"] is success
     assert ask(calm, "GET", f"/orders/historical/{order_id}").json()["order"]["status"] == status
+
+
+def test_a_cancel_takes_its_time_and_a_fill_can_win() -> None:
+    """`success` says asked: the order shows CANCEL_QUEUED, and what the tape does meanwhile counts."""
+    rules = replace(tick_rules(), cancel_delay=timedelta(seconds=5))
+    prints = [Print(8, BTC, Decimal(63000), Decimal(50), Side.SELL)]
+    market = ScriptMarket(default_listings(1), START, prints)
+    with Simulator(SimulatorConfig(market=market, rules=rules)) as sim:
+
+        def ask_cancel(at_s: float) -> tuple[str, str]:
+            order_id = ask(sim, "POST", "/orders", body=create(sim, "64000")).json()["success_response"]["order_id"]
+            sim.run_for((START + timedelta(seconds=at_s) - sim.now()).total_seconds())
+            assert ask(sim, "POST", "/orders/batch_cancel", body={"order_ids": [order_id]}).json()["results"][0][
+                "success"
+            ]
+            queued = ask(sim, "GET", f"/orders/historical/{order_id}").json()["order"]
+            sim.run_for(6)
+            return queued["status"], ask(sim, "GET", f"/orders/historical/{order_id}").json()["order"]["status"]
+
+        assert ask_cancel(1) == ("CANCEL_QUEUED", "CANCELLED")
+        assert ask_cancel(7) == ("CANCEL_QUEUED", "FILLED")
 
 
 def test_every_fired_fault_is_on_record_with_its_trading_time(calm: Simulator) -> None:

@@ -251,7 +251,7 @@ class TestFaultsOfTheFeed:
         opened, client = started(calm, "heartbeats", "ticker")
         calm.conditions(feed={"silent": True})
         calm.run_for(20)
-        assert client.rest() == []
+        assert client.rest(first=0.5) == []
         calm.conditions(feed={"silent": False})
         calm.run_for(2)
         assert client.rest() != []
