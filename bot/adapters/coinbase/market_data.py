@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from bot.adapters.coinbase.bar_store import BarStore
 from bot.adapters.coinbase.budget import Access, Priority
 from bot.adapters.coinbase.client import Endpoint, ReadClient
+from bot.adapters.coinbase.market_link import Band
 from bot.adapters.coinbase.planner import CANDLES_PER_CALL
 from bot.adapters.coinbase.tape import Tape, empty, extended, first_change, fitting_scale, prepended, rescaled
 from bot.adapters.coinbase.transport import Interruptions
@@ -21,6 +22,7 @@ from bot.adapters.coinbase.wire.frame import Trade
 from bot.adapters.coinbase.wire.read import Fields
 from bot.domain.bars import Bar, BarSeries, Scale, Windows
 from bot.domain.market import Book, Quote
+from bot.domain.money import Price
 from bot.domain.product import Product, ProductId
 from bot.errors import AuthRefused, CriticalDataUnavailable, ExchangeError, NotFound, UnitError
 from bot.ports import Clock, MarketFacts
@@ -46,6 +48,7 @@ class LiveFeed(Protocol):
     def book(self, market: ProductId) -> Book | None: ...
     def last_trade(self, market: ProductId) -> Trade | None: ...
     def user_hint(self) -> bool: ...
+    def guard(self, bands: Mapping[ProductId, Band]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,11 @@ class CoinbaseMarketData:
         except (ExchangeError, CriticalDataUnavailable, UnitError) as error:
             held.quote_error = str(error)
         return self._best(market, held)[0]
+
+    def guard(self, levels: Mapping[ProductId, tuple[Price | None, Price | None]]) -> None:
+        """Wake the loop when a market leaves (low, high); each call arms all anew. Without a feed nothing wakes it."""
+        if self._from.feed is not None:
+            self._from.feed.guard({market: Band(low, high) for market, (low, high) in levels.items()})
 
     def user_events(self) -> bool:
         return self._from.feed is not None and self._from.feed.user_hint()

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.coinbase.feed import Band, Feed, FeedConfig
+from bot.adapters.coinbase.feed import Feed, FeedConfig
 from bot.adapters.coinbase.link import LinkTiming
+from bot.adapters.coinbase.market_link import Band
 from bot.adapters.coinbase.tls import trusted_context
 from bot.domain.money import Price
 from bot.domain.product import ProductId
@@ -241,15 +242,29 @@ def test_trades_give_the_newest_price(venue: Venue, feed: Feed) -> None:
     assert (str(trade.price), trade.at) == ("100.5", AT + timedelta(seconds=2))
 
 
-def test_a_price_outside_its_band_wakes_the_loop_and_one_inside_does_not(venue: Venue, feed: Feed, clock: Loop) -> None:
-    feed.guard({BTC: Band(low=Price(Decimal("98.7")), high=None)})
+def test_a_price_outside_its_band_wakes_the_loop_once_each_time_it_looks(venue: Venue, feed: Feed, clock: Loop) -> None:
+    band = {BTC: Band(low=Price(Decimal("98.7")), high=Price(Decimal(110)))}
+    feed.guard(band)
     venue.push("l2_data", update("99.2"))
     assert feed.barrier()
     assert clock.woken == []
-    venue.push(
-        "l2_data",
-        {"type": "update", "product_id": "BTC-USD", "updates": [level("bid", "99", "0"), level("bid", "99.2", "0")]},
-    )
+    fall = [level("bid", "99", "0"), level("bid", "99.2", "0")]
+    venue.push("l2_data", {"type": "update", "product_id": "BTC-USD", "updates": fall})
+    venue.push("l2_data", update("98.4"))
+    assert feed.barrier()
+    assert clock.woken == [WakeReason.PRICE]
+    feed.guard(band)
+    assert clock.woken == [WakeReason.PRICE] * 2
+    feed.guard({})
+    venue.push("l2_data", update("98.3"))
+    assert feed.barrier()
+    assert len(clock.woken) == 2
+
+
+def test_a_trade_outside_the_band_wakes_the_loop_too(venue: Venue, feed: Feed, clock: Loop) -> None:
+    feed.guard({BTC: Band(low=None, high=Price(Decimal(105)))})
+    row = {"product_id": "BTC-USD", "trade_id": "2", "price": "105", "size": "1", "time": text(AT)}
+    venue.push("market_trades", {"type": "update", "trades": [row]})
     assert feed.barrier()
     assert clock.woken == [WakeReason.PRICE]
 

@@ -15,6 +15,7 @@ import pytest
 from bot.adapters.coinbase.bar_store import BarStore
 from bot.adapters.coinbase.exchange import CoinbaseReader
 from bot.adapters.coinbase.market_data import CoinbaseMarketData, Sources
+from bot.adapters.coinbase.market_link import Band
 from bot.adapters.coinbase.wire.frame import Trade
 from bot.domain.market import Book, Level, Quote
 from bot.domain.money import Price, Size
@@ -42,6 +43,7 @@ class FakeFeed:
     trade: Trade | None = None
     watched: tuple[ProductId, ...] = ()
     hinted: bool = False
+    bands: Any = None
 
     def watch(self, markets: Any) -> None:
         self.watched = tuple(markets)
@@ -61,6 +63,9 @@ class FakeFeed:
 
     def last_trade(self, market: ProductId) -> Trade | None:
         return self.trade
+
+    def guard(self, bands: Any) -> None:
+        self.bands = bands
 
     def user_hint(self) -> bool:
         hinted, self.hinted = self.hinted, False
@@ -459,3 +464,10 @@ def test_a_market_watched_for_quotes_only_asks_for_no_bars(world: World) -> None
     data.refresh(at(3))
     assert data.facts(BTC).quote is not None
     assert world.venue.count(CANDLES) == 0
+
+
+def test_price_levels_are_handed_to_the_feed(world: World) -> None:
+    level = Price(Decimal(90))
+    world.data(feed=True).guard({BTC: (level, None)})
+    assert world.feed.bands == {BTC: Band(level, None)}
+    world.data().guard({BTC: (level, None)})
