@@ -107,7 +107,8 @@ def market(
         return MarketView(listing, None, None, bars)
     top = d(bid) + d("0.02") if ask is None else d(ask)
     held = quote(name, bid, top, at=quote_at)
-    return MarketView(listing, held, book(name, bid, top), bars, last_trade=price(bid))
+    standing = (price(bid),) * 5  # a bid that has stood long enough to confirm anything
+    return MarketView(listing, held, book(name, bid, top), bars, last_trade=price(bid), bids=standing)
 
 
 def position(

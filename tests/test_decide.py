@@ -103,7 +103,7 @@ UNKNOWN = Valuation(None, (), "ETH: no price of ETH-USD seen yet")
         (cycle(valuation=UNKNOWN), RULES, Reason.NLV_UNKNOWN),
         (cycle(cash=0), RULES, Reason.NLV_UNKNOWN),
         (cycle(market(bid=None)), RULES, Reason.TOO_FEW_ELIGIBLE),
-        (cycle(), config(), Reason.DATA_UNAVAILABLE),
+        (cycle(market(windows="flat")), config(), Reason.DATA_UNAVAILABLE),
         (cycle(market(windows=None)), config(), Reason.BARS_MISSING),
         (cycle(env=Environment.PRODUCTION, mode=Mode.PAPER), RULES, Reason.ENVIRONMENT),
         (cycle(account=state([position(amount="0.1", managed=False)])), RULES, Reason.ALREADY_HELD),

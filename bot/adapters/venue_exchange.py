@@ -95,7 +95,7 @@ class VenueExchange:
         self._around.catch_up()
         answer = self._venue.place(request_for(order), self._clock.now())
         if isinstance(answer, Refused):
-            raise Rejected(answer.preview_failure_reason or answer.error, answer.message)
+            raise Rejected(answer.error, f"{answer.preview_failure_reason} {answer.message}".strip())
         return Ack(order.client_order_id, answer.order_id)
 
     def cancel(self, order_ids: Sequence[str]) -> Sequence[CancelAnswer]:

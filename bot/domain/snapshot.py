@@ -82,7 +82,8 @@ class MarketView:
     """Everything known of one market (one order book) now.
 
     product: the listing this bot would trade on that book. quote: None when `quote_problem` says why.
-    last_trade: newest trade price, for stops; windows: exact bars, None when `bars_problem` says why.
+    last_trade: newest trade price; windows: exact bars, None when `bars_problem` says why.
+    bids: best bids of the newest accepted quotes with different times, oldest first: what confirms a price exit.
     """
 
     product: Product
@@ -92,6 +93,7 @@ class MarketView:
     quote_problem: Problem | None = None
     bars_problem: Problem | None = None
     last_trade: Price | None = None
+    bids: tuple[Price, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

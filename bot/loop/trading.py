@@ -19,6 +19,7 @@ from bot.domain.event import (
     RunStarted,
     RunStopped,
 )
+from bot.domain.exit_levels import exit_levels
 from bot.domain.order import OrderKind
 from bot.domain.product import Product
 from bot.domain.snapshot import Snapshot
@@ -94,6 +95,7 @@ class TradingLoop:
         self._new_config: Callable[[Config], Config | None] = _unchanged
         self._count = 0
         self._stage_s: dict[str, float] = {}
+        self._look_again = False
         self.last: CycleRecord | None = None
 
     # ------------------------------------------------------------------------------------------------ from outside
@@ -188,6 +190,7 @@ class TradingLoop:
         if self.store.broken and not self.store.probe():
             raise StorageFailed("the data directory still cannot be written")
         self.guard.settle_halts(facts, cycle_id)
+        self._engine.begin(cycle_id)
         first = self._cancel_what_halts_forbid(kill)
         with self._stage("commands"):
             self._desk.carry_out(cycle_id, self._config)
@@ -202,6 +205,7 @@ class TradingLoop:
         self._hit_breakers(acted, cycle_id)
         report = combined((first, observed.report, acted))
         self._reporter.acted(report)
+        self._look_again = bool(report.exit_now) or self._unconfirmed_stop(snapshot)
         with self._stage("record"):
             self.store.save()
             self._operator.tend(self.store, self._world.clock.now())
@@ -369,10 +373,18 @@ class TradingLoop:
     def _reload_waits(self) -> bool:
         return self._new_config is not _unchanged
 
+    def _unconfirmed_stop(self, snapshot: Snapshot) -> bool:
+        """Whether a position's bid lies beyond its stop and further quotes must confirm it."""
+        for market, position in snapshot.state.positions.items():
+            view, stop = snapshot.markets.get(market), exit_levels(position).highest_stop
+            if view is not None and view.quote is not None and stop is not None and view.quote.bid <= stop:
+                return position.managed
+        return False
+
     def _recheck(self) -> datetime | None:
-        """While killed, look again soon as long as anything of ours may still work."""
+        """While killed, look again soon as long as anything of ours may still work; and to confirm a stop."""
         if not self.guard.flags.killed:
-            return None
+            return self._world.clock.now() + SERVICE_GAP if self._look_again else None
         working = any(order.state.is_working for order in self.store.state.orders.values())
         return self._world.clock.now() + (KILL_RECHECK if working else KILL_SWEEP)
 

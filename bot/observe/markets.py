@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from decimal import Decimal
 
 from bot.domain.decision import Reason
 from bot.domain.market import Quote
+from bot.domain.money import Price
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import MarketView, Problem
 from bot.observe.valuation import Mark
@@ -40,7 +42,9 @@ def bars_problem(facts: MarketFacts, now: datetime, policy: DataPolicy) -> Probl
     return None
 
 
-def view(product: Product, facts: MarketFacts, quote: Problem | None, bars: Problem | None) -> MarketView:
+def view(
+    product: Product, facts: MarketFacts, quote: Problem | None, bars: Problem | None, bids: tuple[Price, ...] = ()
+) -> MarketView:
     """One market as a decision sees it: parts with a problem are taken out."""
     return MarketView(
         product=product,
@@ -50,6 +54,7 @@ def view(product: Product, facts: MarketFacts, quote: Problem | None, bars: Prob
         quote_problem=quote,
         bars_problem=bars,
         last_trade=facts.last_trade,
+        bids=bids if quote is None else (),
     )
 
 
@@ -58,6 +63,21 @@ def stale_fraction(views: Sequence[MarketView]) -> Decimal:
     if not views:
         return Decimal(0)
     return Decimal(sum(1 for item in views if item.quote is None)) / Decimal(len(views))
+
+
+class RecentBids:
+    """The best bids of each market's newest accepted quotes; the same quote seen twice counts once."""
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._seen: dict[ProductId, deque[tuple[datetime, Price]]] = {}
+
+    def add(self, market: ProductId, quote: Quote) -> tuple[Price, ...]:
+        """Take notice of a quote; answers the bids known now, oldest first."""
+        seen = self._seen.setdefault(market, deque(maxlen=self._kept))
+        if not seen or quote.at > seen[-1][0]:
+            seen.append((quote.at, quote.bid))
+        return tuple(bid for _, bid in seen)
 
 
 @dataclass(slots=True)

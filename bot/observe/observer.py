@@ -26,7 +26,7 @@ from bot.domain.snapshot import (
 from bot.domain.state import FeeTier, State
 from bot.errors import CriticalDataUnavailable, ExchangeError
 from bot.observe.ledger import Sweep, residuals
-from bot.observe.markets import LastGood, bars_problem, quote_problem, stale_fraction, view
+from bot.observe.markets import LastGood, RecentBids, bars_problem, quote_problem, stale_fraction, view
 from bot.observe.reconcile import Truth, read_account
 from bot.observe.skew import SkewMeter
 from bot.observe.tickguard import TickGuard
@@ -72,6 +72,7 @@ class Observer:
         self._skew = SkewMeter(config.policy.clock)
         self._last_good = LastGood({})
         self._guard = TickGuard(config.policy.data)
+        self._bids = RecentBids(config.policy.exits.stop_confirmations)
 
     def metadata(self) -> Metadata:
         """The product list, at most `product_max_age_minutes` old.
@@ -132,7 +133,8 @@ class Observer:
             facts = self._market.facts(market)
             bars = bars_problem(facts, now, policy) or self._guard.bars_problem(market, facts, now)
             quote = quote_problem(facts, now, policy) or self._guard.quote_problem(market, facts, now)
-            found[market] = view(product, facts, quote, bars)
+            bids = self._bids.add(market, facts.quote) if quote is None and facts.quote is not None else ()
+            found[market] = view(product, facts, quote, bars, bids)
         self._last_good.update(found)
         return found
 

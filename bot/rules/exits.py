@@ -1,8 +1,9 @@
 """Exits: what is to be sold now, and why. They come first in every cycle and are proposals like any other.
 
 Price exits are measured from the position's average fill price and judged by the best bid, which is what a sale would
-fetch. Protective orders resting at the venue do not stop an exit of the bot: execution releases them before it sells.
-Only positions the bot manages are sold, and only what is not already on offer; dust is left alone.
+fetch; a stop needs `exits.stop_confirmations` quotes in a row beyond it, so that one odd print sells nothing.
+Protective orders resting at the venue do not stop an exit of the bot: execution releases them before it sells. Only
+positions the bot manages are sold, and only what is not already on offer; dust is left alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bot.domain.fees import largest_sale
 from bot.domain.holdings import marks_of, sellable, view_of
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Price, Size
-from bot.domain.order import OrderKind
+from bot.domain.order import OrderKind, OrderType
 from bot.domain.position import Position
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.snapshot import Snapshot
@@ -35,12 +36,18 @@ class Holding:
     quote: Quote
     free: Size
     levels: ExitLevels
+    bids: tuple[Price, ...]
     snap: Snapshot
     policy: Policy
 
     @property
     def bid(self) -> Price:
         return self.quote.bid
+
+    def fell_to(self, level: Price) -> bool:
+        """Whether enough quotes in a row were at or below `level`."""
+        needed = self.policy.exits.stop_confirmations
+        return len(self.bids) >= needed and max(self.bids[-needed:]) <= level
 
 
 def proposals(snap: Snapshot, policy: Policy, flatten: bool = False) -> tuple[TradeProposal, ...]:
@@ -58,7 +65,8 @@ def _holding(snap: Snapshot, policy: Policy, position: Position) -> Holding | No
     free = largest_sale(view.product, sellable(snap, position), view.quote.bid)
     if free is None:
         return None
-    return Holding(position, view.product, view.quote, free, exit_levels(position), snap, policy)
+    bids = view.bids or (view.quote.bid,)
+    return Holding(position, view.product, view.quote, free, exit_levels(position), bids, snap, policy)
 
 
 def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
@@ -72,15 +80,26 @@ def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
 
 
 def _stop_loss(holding: Holding) -> bool:
-    return holding.levels.stop is not None and holding.bid <= holding.levels.stop
+    return holding.levels.stop is not None and holding.fell_to(holding.levels.stop)
 
 
 def _trailing_stop(holding: Holding) -> bool:
-    return holding.levels.trail is not None and holding.bid <= holding.levels.trail
+    return holding.levels.trail is not None and holding.fell_to(holding.levels.trail)
 
 
 def _take_profit(holding: Holding) -> bool:
-    return holding.levels.target is not None and holding.bid >= holding.levels.target
+    """A resting take profit at or below the bid is being filled by the venue: crossing the spread would only cost."""
+    target = holding.levels.target
+    return target is not None and holding.bid >= target and not _resting_target(holding)
+
+
+def _resting_target(holding: Holding) -> bool:
+    base = holding.position.product.base
+    return any(
+        order.type is OrderType.BRACKET and order.state.is_working and order.product.base == base
+        and order.limit_price is not None and order.limit_price <= holding.bid
+        for order in holding.snap.state.orders.values()
+    )  # fmt: skip
 
 
 def _banned(holding: Holding) -> bool:

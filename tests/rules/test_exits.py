@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.decision import ExitReason, TradeProposal
-from bot.domain.order import OrderKind, OrderState
+from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import Side, TradingMode
 from bot.domain.snapshot import Valuation
 from bot.domain.state import Ban
@@ -182,3 +183,20 @@ def test_a_price_exit_is_due_exactly_when_the_bid_is_at_or_beyond_a_level(bid, s
     )
     below = bid <= 100 - stop or bid <= max(high, d(100)) * (100 - trail) / 100
     assert bool(leaving(held, bid)) is (below or bid >= 100 + target)
+
+
+def test_one_odd_print_below_the_stop_sells_nothing() -> None:
+    """A stop needs as many quotes in a row beyond it as the policy asks for."""
+    held = position(at=100, stop_loss_pct=d(5))
+    for bids, sold in ((("90",), False), (("96", "90"), False), (("90", "96"), False), (("90", "91"), True)):
+        view = replace(market(held.product, bid=90, ask=200), bids=tuple(price(bid) for bid in bids))
+        snap = snapshot([view], account=state([held]))
+        assert bool(proposals(snap, CALM)) is sold, bids
+
+
+def test_a_resting_take_profit_at_the_bid_is_left_to_the_venue() -> None:
+    """The venue is filling it: cancelling it and crossing the spread would only cost."""
+    held = position(at=100, take_profit_pct=d(10))
+    resting = order(side=Side.SELL, kind=OrderKind.PROTECTIVE, type=OrderType.BRACKET, limit=110)
+    assert why(held, bid=111, orders=[resting]) is None
+    assert why(held, bid=111) is ExitReason.TAKE_PROFIT
