@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from coinbase.rest import RESTClient
 
+from bot.domain.product import TradingMode
 from simulator.faults import Conditions
 from simulator.keys import ApiKey
 from simulator.server import Simulator, SimulatorConfig
@@ -30,12 +31,14 @@ def sim() -> Iterator[Simulator]:
 
 @pytest.fixture
 def calm(sim: Simulator) -> Iterator[Simulator]:
-    """The venue without faults before and after the test, whatever the test does to it."""
+    """The venue without faults and with open markets after the test, whatever the test does to it."""
     yield sim
     fresh = Conditions()
 
     def restore(controls) -> None:
         controls.rules.clear()
+        for market in controls.world.tapes:
+            controls.world.set_mode(market, TradingMode.NORMAL)
         for name in Conditions.__slots__:
             setattr(controls.conditions, name, getattr(fresh, name))
 

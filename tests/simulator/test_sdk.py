@@ -88,7 +88,7 @@ def test_products_books_and_candles(client: RESTClient, calm: Simulator) -> None
     book = client.get_product_book("BTC-USDC", limit=3).pricebook
     assert (book.product_id, len(book.bids), len(book.asks)) == ("BTC-USDC", 3, 3)
     assert len(client.get_best_bid_ask(["BTC-USD", "ETH-USD"]).pricebooks) == 2
-    end = int(calm.now().timestamp())
+    end = int(calm.now().timestamp()) // 60 * 60
     rows = client.get_candles("BTC-USD", str(end - 3600), str(end), "ONE_MINUTE").candles
     assert [int(row.start) for row in rows] == list(range(end - 60, end - 3660, -60))
     trades = client.get_market_trades("BTC-USD", 5)
@@ -257,6 +257,7 @@ def test_an_unknown_body_field_fails_the_order(client: RESTClient) -> None:
 def test_lists_are_filtered_by_the_plural_names_only(client: RESTClient) -> None:
     bid, _ = touch(client)
     order_id = placed(client.limit_order_gtc_buy(cid(), "BTC-USD", "0.001", str(bid - 100)))
+    placed(client.market_order_buy(cid(), "ETH-USD", quote_size="10"))
     by_product = client.list_orders(product_ids=["BTC-USD"]).orders
     ignored = client.get("/api/v3/brokerage/orders/historical/batch", params={"product_id": "NOPE-USD", "limit": 1000})
     everything = client.list_orders(limit=1000).orders
