@@ -170,6 +170,10 @@ class MarketData(Protocol):
         """The freshest quote of one market right now, for the check at send; None when there is none."""
         ...
 
+    def guard(self, levels: Mapping[ProductId, tuple[Price | None, Price | None]]) -> None:
+        """Wake the loop once when the bid of a market leaves (low, high); each call arms all anew."""
+        ...
+
     def user_events(self) -> bool:
         """Whether the user feed hinted at a change of orders since the last call."""
         ...

@@ -148,6 +148,7 @@ class Reporter:
         self._operator.log.info(
             "cycle.completed",
             cycle_id=cycle.record.cycle_id,
+            service=cycle.complete and cycle.snapshot is not None and cycle.snapshot.service,
             outcome=cycle.record.outcome,
             reason=cycle.record.reason,
             detail=cycle.detail,
@@ -230,5 +231,6 @@ def _fill_fields(fill: FillBooked) -> dict[str, object]:
         "price": str(fill.price),
         "size": str(fill.size),
         "fee": decimal_text(fill.fee),
+        "realised": decimal_text(fill.realised) if fill.realised is not None else None,
         "foreign": fill.foreign,
     }

@@ -206,14 +206,12 @@ class TradingLoop:
         report = combined((first, observed.report, acted))
         self._reporter.acted(report)
         self._look_again = bool(report.exit_now) or self._unconfirmed_stop(snapshot)
+        self._watch_stops()
         with self._stage("record"):
             self.store.save()
             self._operator.tend(self.store, self._world.clock.now())
-        outcome = Outcome.TRADED if acted.traded and decision.outcome is not Outcome.HALTED else decision.outcome
-        if outcome is Outcome.TRADED and not acted.traded:
-            outcome = Outcome.NO_TRADE
-        reason = decision.reason if outcome is decision.outcome or outcome is Outcome.NO_TRADE else None
-        return self._finish(cycle_id, started, outcome, reason, decision.detail, decision, snapshot, report)
+        outcome, reason, detail = _told(decision, acted)
+        return self._finish(cycle_id, started, outcome, reason, detail, decision, snapshot, report)
 
     def _concluded(self, cycle_id: str, observed: Observed, service: bool) -> Snapshot:
         """The snapshot under the halts that hold after everything was read."""
@@ -373,6 +371,15 @@ class TradingLoop:
     def _reload_waits(self) -> bool:
         return self._new_config is not _unchanged
 
+    def _watch_stops(self) -> None:
+        """Let a crossed stop or target wake the loop between two cycles."""
+        levels = {}
+        for market, position in self.store.state.positions.items():
+            found = exit_levels(position)
+            if position.managed and (found.highest_stop is not None or found.target is not None):
+                levels[market] = (found.highest_stop, found.target)
+        self._world.market.guard(levels)
+
     def _unconfirmed_stop(self, snapshot: Snapshot) -> bool:
         """Whether a position's bid lies beyond its stop and further quotes must confirm it."""
         for market, position in snapshot.state.positions.items():
@@ -461,6 +468,18 @@ class TradingLoop:
         finally:
             self._stage_s[name] = self._world.clock.stopwatch() - before
             self._operator.heart.alive()
+
+
+def _told(decision: Decision, acted: ActReport) -> tuple[Outcome, Reason | None, str]:
+    """How the cycle ended after acting: an approval that was refused on the way is no trade, with that reason."""
+    if decision.outcome is not Outcome.TRADED:
+        return decision.outcome, decision.reason, decision.detail
+    if acted.traded:
+        return Outcome.TRADED, None, decision.detail
+    if acted.refused:
+        refusal = acted.refused[0]
+        return Outcome.NO_TRADE, refusal.reason, refusal.detail
+    return Outcome.NO_TRADE, Reason.ALREADY_WORKING, f"approved, waiting for the venue: {decision.detail}"
 
 
 def _unchanged(_running: Config) -> Config | None:

@@ -171,6 +171,8 @@ class Exchange:
     def facts(self, market: ProductId) -> MarketFacts:
         return MarketFacts(self.quotes.get(market), None, None)
 
+    def guard(self, levels: Mapping[ProductId, tuple[Price | None, Price | None]]) -> None: ...
+
     def user_events(self) -> bool:
         return False
 

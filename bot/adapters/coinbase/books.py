@@ -22,35 +22,35 @@ KEPT_BAND: Final = Decimal("0.05")
 DRIFT_MAX: Final = Decimal("0.025")
 """... once the mid has drifted this far: what is shown always lies inside what is kept."""
 
-LEVELS_SHOWN_MAX: Final = 1000
+LEVELS_SHOWN_MAX: Final = 300
 CROSSED_UPDATES_MAX: Final = 20
 
 
 class _Ladder:
-    """One side: prices ascending, and the size at each."""
+    """One side: prices ascending, and the level at each, made once when it changes: books are shown far more often."""
 
     def __init__(self) -> None:
         self.prices: list[Decimal] = []
-        self.sizes: dict[Decimal, Decimal] = {}
+        self._levels: dict[Decimal, Level] = {}
 
     def put(self, price: Decimal, size: Decimal) -> None:
         if size:
-            if price not in self.sizes:
+            if price not in self._levels:
                 insort(self.prices, price)
-            self.sizes[price] = size
-        elif price in self.sizes:
-            del self.sizes[price]
+            self._levels[price] = Level(Price(price), Size(size))
+        elif price in self._levels:
+            del self._levels[price]
             del self.prices[bisect_left(self.prices, price)]
 
     def fill(self, levels: dict[Decimal, Decimal]) -> None:
-        self.sizes = levels
+        self._levels = {price: Level(Price(price), Size(size)) for price, size in levels.items()}
         self.prices = sorted(levels)
 
     def between(self, low: Decimal, high: Decimal) -> list[Decimal]:
         return self.prices[bisect_left(self.prices, low) : bisect_right(self.prices, high)]
 
     def level(self, price: Decimal) -> Level:
-        return Level(Price(price), Size(self.sizes[price]))
+        return self._levels[price]
 
 
 class LiveBook:
