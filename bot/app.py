@@ -23,7 +23,8 @@ from bot.adapters.coinbase.feed import Feed, FeedConfig
 from bot.adapters.coinbase.gates import key_reasons, plan_reasons
 from bot.adapters.coinbase.market_data import CoinbaseMarketData, Sources
 from bot.adapters.coinbase.tls import trusted_context
-from bot.adapters.inbox import Inbox
+from bot.adapters.inbox import INBOX, Inbox
+from bot.adapters.inboxwatch import InboxWatcher
 from bot.adapters.killwatch import KillWatcher
 from bot.adapters.lock import InstanceLock
 from bot.adapters.notify import ServiceManager
@@ -149,9 +150,7 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     adapter_world = AdapterWorld(clock, SystemRng(), interrupts, _on_call(metrics))
     reader = _reader(settings, credentials, config, adapter_world)
     stack.callback(reader.close)
-    watcher = KillWatcher(storage, clock, interrupts.raise_one)
-    watcher.start()
-    stack.callback(watcher.stop)
+    _watch(storage, clock, interrupts, stack)
 
     permissions = _permissions(reader, storage, clock, log, settings, credentials, give_up)
     _refuse_unfit(settings, config, permissions)
@@ -200,6 +199,14 @@ def _daily(job: Callable[[StateStore, datetime], object]) -> Callable[[StateStor
             job(store, now)
 
     return once_a_day
+
+
+def _watch(storage: FileStorage, clock: Clock, interrupts: Interrupts, stack: ExitStack) -> None:
+    """Look for the kill switch and for commands, whatever the loop is doing."""
+    killing = KillWatcher(storage, clock, interrupts.raise_one)
+    for watcher in (killing, InboxWatcher(storage.folder / INBOX, clock)):
+        watcher.start()
+        stack.callback(watcher.stop)
 
 
 def _clock(settings: Settings, stack: ExitStack, barrier: Callable[[], object]) -> Clock:

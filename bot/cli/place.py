@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.cli.verb import Terminal
+from bot.errors import ConfigError
 
 if TYPE_CHECKING:
     from bot.adapters.storage import FileStorage
@@ -36,12 +37,20 @@ def config_of(settings: Settings) -> Config:
 
 
 def followed(args: argparse.Namespace, terminal: Terminal) -> Settings:
-    """The settings of the daemon that runs here, when exactly one does and no mode was asked for."""
+    """The settings of the daemon that runs here, unless a mode was asked for.
+
+    Raises: ConfigError with every problem, also when several run and neither flag nor BOT_MODE names one of them.
+    """
     settings = settings_of(args, terminal)
     if getattr(args, "mode", None) is not None:
         return settings
     running = [each for each in modes(settings) if is_running(each)]
-    return running[0] if len(running) == 1 else settings
+    if not running or settings in running:
+        return settings
+    if len(running) > 1:
+        names = ", ".join(each.mode.value for each in running)
+        raise ConfigError([f"several bots run here ({names}): say which one with --mode"])
+    return running[0]
 
 
 def modes(settings: Settings) -> list[Settings]:

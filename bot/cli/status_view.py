@@ -1,0 +1,88 @@
+"""The status report as a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bot.cli.show import short_time, table
+
+POSITION_COLUMNS: Final = ("product", "size", "cost", "mark", "unrealised_pnl", "stop", "target", "rule", "managed")
+ORDER_COLUMNS: Final = ("client_order_id", "product", "side", "kind", "status", "size", "filled", "limit_price")
+
+Report = Mapping[str, Any]
+
+
+def page(report: Report) -> RenderableType:
+    """Everything an operator asks first, most urgent on top."""
+    return Group(*_parts(report))
+
+
+def _parts(report: Report) -> Iterator[RenderableType]:
+    yield _headline(report)
+    yield from (Text(line) for line in _lines(report))
+    if report["positions"]:
+        yield Text("")
+        yield table(report["positions"], POSITION_COLUMNS, "positions")
+    if report["orders"]:
+        yield Text("")
+        yield table(report["orders"], ORDER_COLUMNS, "working orders")
+
+
+def _headline(report: Report) -> Text:
+    where = f"{report['env']} {report['mode']}"
+    doing = f"running, pid {report['pid']}" if report["running"] else "not running"
+    line = Text(f"{where}: {doing}", style="bold")
+    if report["halted"]:
+        line.append(f"\nHALTED  {report['halt_reason']}", style="bold red")
+    return line
+
+
+def _lines(report: Report) -> Iterator[str]:
+    cycle = report["cycle"]
+    if cycle is None:
+        yield "cycle    none yet"
+    else:
+        why = f" ({cycle['reason']})" if cycle["reason"] else ""
+        yield f"cycle    {cycle['cycle_id']} ended {short_time(cycle['finished_at'])} UTC: {cycle['outcome']}{why}"
+    yield f"equity   {_equity(report)}"
+    yield f"today    {_pct(report['daily_pnl_pct'])}, drawdown {_pct(report['drawdown_pct'])}"
+    if not report["positions"]:
+        yield "holds    nothing"
+    for latch in report["latches"]:
+        yield f"latch    {latch['name']}: {latch['detail']} (ends with `bot resume --latch {latch['name']}`)"
+    for breaker in report["breakers"]:
+        if breaker["state"] == "open":
+            yield f"breaker  {breaker['name']} is open: {breaker['detail']}"
+    yield from _asks(report)
+    yield f"config   {report['config_hash'][:8] or 'unknown'}, code {report['code_version'] or 'unknown'}"
+
+
+def _asks(report: Report) -> Iterator[str]:
+    """What waits for a person."""
+    for item in report.get("approvals", ()):
+        yield f"approve? {item['id']}: {item['product']} for {item['usd']} by rule {item['rule']}"
+    for market, why in report.get("quarantined", {}).items():
+        yield f"foreign  {market}: {why} (`bot adopt {market}` or `bot ignore {market}`)"
+    for currency, amount in report["ledger_residual"].items():
+        if amount != "0":
+            yield f"ledger   {amount} {currency} is not explained yet"
+    if report["alerts_undelivered"]:
+        yield f"alerts   {report['alerts_undelivered']} wait for delivery (`bot alert-test` tries the channel)"
+    wait = report.get("suggested_post_trade_reconcile_wait_seconds")
+    if wait is not None:
+        yield f"advice   execution.post_trade_reconcile_wait_seconds: {wait} covers 95 % of what was seen"
+
+
+def _equity(report: Report) -> str:
+    if report["equity"] is None:
+        return f"unknown: {report.get('equity_problem') or 'nothing has been valued yet'}"
+    old = "" if report["running"] else " when it last looked"
+    return f"{report['equity']}, cash {report['cash']}, {report['exposure_pct'] or '-'} % in positions{old}"
+
+
+def _pct(value: str | None) -> str:
+    return "unknown" if value is None else f"{value} %"

@@ -1,0 +1,351 @@
+"""One cycle explained to an operator: what was decided, by which number, against which limit, what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bot.domain.codec import time_text
+from bot.domain.decision import (
+    Allow,
+    Approved,
+    Clamp,
+    Decision,
+    Evaluated,
+    GateResult,
+    Outcome,
+    Reason,
+    Regime,
+    TradeProposal,
+    Trigger,
+)
+from bot.domain.event import (
+    DecisionMade,
+    Envelope,
+    FillBooked,
+    IntentClosed,
+    IntentRecorded,
+    OrderChanged,
+)
+from bot.domain.money import decimal_text
+from bot.domain.order import OrderKind
+from bot.domain.product import ProductId
+
+_OUTCOMES: Final[Mapping[Outcome, str]] = {
+    Outcome.TRADED: "orders were approved",
+    Outcome.NO_TRADE: "nothing was traded",
+    Outcome.HALTED: "trading was halted",
+    Outcome.EXIT_ONLY: "only exits were permitted",
+    Outcome.ERROR: "the cycle failed",
+}
+
+_REGIMES: Final[Mapping[Regime, str]] = {
+    Regime.BULL: "sizes are scaled up",
+    Regime.CHOP: "sizes are as configured",
+    Regime.BEAR: "sizes are scaled down",
+    Regime.CRASH: "nothing may be entered",
+}
+
+CHANGES: Final[Mapping[Reason, str]] = {
+    Reason.NO_SIGNAL: "a trigger firing, see `triggers` in policy.yaml",
+    Reason.NO_RULE_HOLDS: "a rule whose `when` these triggers meet, see `bot config show rules`",
+    Reason.BELOW_MIN_CONVICTION: "a stronger signal, or a lower conviction.min_conviction",
+    Reason.REGIME_CRASH: "the leading market leaving the crash regime",
+    Reason.ALL_REJECTED: "what each gate below asks for",
+    Reason.NO_LEGAL_SIZE: "more equity or larger caps",
+    Reason.TOO_FEW_ELIGIBLE: "more products fit to trade, or a lower min_eligible_assets",
+    Reason.NEVER_TRADE: "taking it out of exclusions.never_trade",
+    Reason.NOT_IN_TIER: "listing it in a tier of universe.yaml",
+    Reason.WRONG_QUOTE_CURRENCY: "adding the currency to quote_currencies",
+    Reason.NOT_ONLINE: "the exchange listing it as online",
+    Reason.PRODUCT_MODE: "the exchange lifting its flag",
+    Reason.BANNED: "the ban's end, or `bot unflag`",
+    Reason.TOO_NEW: "time, or a lower min_listed_days",
+    Reason.VOLUME_LOW: "more volume, or a lower min_volume_24h",
+    Reason.VOLUME_UNKNOWN: "the exchange telling its volume",
+    Reason.SPREAD_WIDE: "a tighter market, or a higher max_spread_bps",
+    Reason.DEPTH_THIN: "a deeper book, or a lower min_depth",
+    Reason.QUOTE_MISSING: "a quote",
+    Reason.QUOTE_STALE: "a fresh quote",
+    Reason.QUOTE_HELD_BACK: "the price being confirmed by volume, book or bars",
+    Reason.BARS_MISSING: "the warm-up ending",
+    Reason.BARS_STALE: "newer bars",
+    Reason.HYSTERESIS: "more eligible cycles in a row",
+    Reason.ALIAS_DUPLICATE: "nothing: its other listing is traded",
+    Reason.DATA_UNAVAILABLE: "the exchange answering completely",
+    Reason.TOO_MANY_STALE: "the market feed recovering",
+    Reason.NLV_UNKNOWN: "a price for every holding",
+    Reason.METADATA_STALE: "a fresh product list",
+    Reason.KILL_SWITCH: "`bot resume`",
+    Reason.HALTED: "the halt's end, see `bot status`",
+    Reason.LATCHED: "`bot resume --latch`",
+    Reason.ENVIRONMENT: "another ENV or mode",
+    Reason.DATA_FRESHNESS: "fresh data",
+    Reason.EXCHANGE_STATUS: "the exchange's status page recovering",
+    Reason.PRODUCT_STATUS: "the exchange opening the product",
+    Reason.CLOCK_SKEW: "a clock in step with the exchange",
+    Reason.CIRCUIT_BREAKER: "the breaker's cool-off ending",
+    Reason.DRAWDOWN_STOP: "`bot resume --latch drawdown_stop`",
+    Reason.DAILY_STOP: "the next UTC day",
+    Reason.WEEKLY_STOP: "the next ISO week",
+    Reason.TRADE_PACING: "time, or looser pacing limits",
+    Reason.COOLDOWN: "the pause's end",
+    Reason.QUARANTINED: "`bot adopt` or `bot ignore`",
+    Reason.ORDER_UNRESOLVED: "the order's fate being found",
+    Reason.ALREADY_WORKING: "the working order's end",
+    Reason.ALREADY_HELD: "the position being closed",
+    Reason.RULE_BUDGET: "a position of the rule closing, or a larger budget_pct",
+    Reason.POSITION_COUNT: "a position closing, or a higher risk.max_open_positions",
+    Reason.PER_ASSET_CAP: "less of the asset held, or a higher risk.max_per_asset_pct",
+    Reason.THEME_CAP: "less of the theme held, or a higher risk.max_per_theme_pct",
+    Reason.TOTAL_CAP: "less held, or a higher risk.max_total_pct",
+    Reason.CASH: "more free cash, or a lower risk.cash_reserve_pct",
+    Reason.MIN_NOTIONAL: "a larger size",
+    Reason.EXIT_GUARANTEE: "a larger size, or a lower risk.min_exit_margin_pct",
+    Reason.APPROVAL_PENDING: "`bot approve`",
+    Reason.RECONCILE_PENDING: "books and exchange agreeing",
+    Reason.EXIT_ONLY: "the unmet gate being met",
+}
+"""What would turn a reason around. Reasons of the last hop and of execution say it in their own detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Everything kept of one cycle. decision None: only the journal's summary is left of it."""
+
+    cycle_id: str
+    decision: Decision | None
+    events: tuple[Envelope, ...]
+    note: str = ""
+
+
+def page(found: Explained, product: ProductId | None = None) -> Iterator[str]:
+    """The operator's page, line by line. product: leave everything else out."""
+    if found.note:
+        yield found.note
+    if found.decision is None:
+        yield from _summary(found)
+    else:
+        yield from _decided(found.decision, product)
+    yield from _placed(found.events, product)
+
+
+def as_json(found: Explained, product: ProductId | None = None) -> dict[str, Any]:
+    """The same as data, names stable."""
+    decision = found.decision
+    mine = _only(product)
+    return {
+        "cycle_id": found.cycle_id,
+        "note": found.note,
+        "outcome": decision.outcome.value if decision else _made(found.events, "outcome"),
+        "reason": (decision.reason.value if decision.reason else "") if decision else _made(found.events, "reason"),
+        "detail": decision.detail if decision else _made(found.events, "detail"),
+        "regime": decision.regime.value if decision else _made(found.events, "regime"),
+        "at": time_text(decision.at) if decision else None,
+        "config_hash": decision.config_hash if decision else None,
+        "eligible": [name for name in decision.eligible if mine(name)] if decision else [],
+        "excluded": [
+            {"product": x.product, "reason": x.reason.value, "detail": x.detail, "change": CHANGES.get(x.reason, "")}
+            for x in (decision.excluded if decision else ())
+            if mine(x.product)
+        ],
+        "triggers": [_trigger_json(t) for t in (decision.triggers if decision else ()) if mine(t.product)],
+        "proposals": [_evaluated_json(e) for e in (decision.evaluated if decision else ()) if mine(e.proposal.product)],
+        "events": [_event_line(e) for e in _told(found.events, product)],
+    }
+
+
+def _decided(decision: Decision, product: ProductId | None) -> Iterator[str]:
+    yield f"cycle {decision.cycle_id} at {_time(decision)} UTC, config {decision.config_hash[:8]}"
+    yield _sentence(decision)
+    yield f"regime: {decision.regime.value}, {_REGIMES[decision.regime]}"
+    if product is None:
+        yield f"eligible: {', '.join(decision.eligible) or 'none'}"
+    elif product in decision.eligible:
+        yield f"{product} was eligible"
+    yield from _section("excluded", (_excluded(x) for x in decision.excluded if _only(product)(x.product)))
+    yield from _section("triggers", (_trigger(t) for t in decision.triggers if _only(product)(t.product)))
+    judged = [item for item in decision.evaluated if _only(product)(item.proposal.product)]
+    yield from _section("proposals", (line for item in judged for line in _evaluated(item)))
+    if product is not None and product not in _known(decision):
+        yield f"{product} does not occur: it is in no tier, not discovered and not held"
+
+
+def _sentence(decision: Decision) -> str:
+    reason = decision.reason
+    why = f" ({reason.value})" if reason is not None else ""
+    known = CHANGES.get(reason) if reason is not None else None
+    change = f"; it takes {known}" if known else ""
+    return f"{decision.outcome.value}: {_OUTCOMES[decision.outcome]}{why}: {decision.detail}{change}"
+
+
+def _excluded(item: Any) -> str:
+    change = CHANGES.get(item.reason)
+    return f"  {item.product}: {item.reason.value}: {item.detail}" + (f"; it takes {change}" if change else "")
+
+
+def _trigger(item: Trigger) -> str:
+    features = ", ".join(f"{name} {value}" for name, value in item.features.items())
+    scores = f"score {decimal_text(item.score)}, confidence {decimal_text(item.confidence)}"
+    return f"  {item.product}: {item.kind.value} {item.direction.value}: {features} ({scores})"
+
+
+def _evaluated(item: Evaluated) -> Iterator[str]:
+    yield f"  {_wish(item.proposal)}"
+    for result in item.results:
+        yield f"    {result.gate:<18} {_verdict(result)}"
+    yield f"    {'=' * 18} {_end(item)}"
+
+
+def _wish(want: TradeProposal) -> str:
+    size = f"{want.size_base} {want.product.base}" if want.size_base is not None else str(want.size_quote)
+    cause = want.exit_reason.value if want.exit_reason is not None else f"rule {want.rule}"
+    conviction = f", conviction {decimal_text(want.conviction)}" if want.kind is OrderKind.ENTRY else ""
+    fired = ", ".join(trigger.kind.value for trigger in want.triggers)
+    because = f", on {fired}" if fired else ""
+    return f"{want.side.value} {want.product} for {size} at {want.reference}: {cause}{because}{conviction}"
+
+
+def _verdict(result: GateResult) -> str:
+    verdict = result.verdict
+    if isinstance(verdict, Allow):
+        return "allows"
+    change = CHANGES.get(verdict.reason)
+    tail = f"; it takes {change}" if change else ""
+    if isinstance(verdict, Clamp):
+        return f"allows at most {verdict.size_quote} ({verdict.reason.value}): {verdict.detail}{tail}"
+    return f"REFUSES ({verdict.reason.value}): {verdict.detail}{tail}"
+
+
+def _end(item: Evaluated) -> str:
+    if item.approved is not None:
+        return f"approved: {_permission(item.approved)}"
+    return "not approved"
+
+
+def _permission(approved: Approved) -> str:
+    return f"{approved.size} at {approved.worst_price} or better, {approved.worst_quote} at worst"
+
+
+def _placed(events: Iterable[Envelope], product: ProductId | None) -> Iterator[str]:
+    yield from _section("what was done", (f"  {_event_line(e)}" for e in _told(events, product)))
+
+
+def _told(events: Iterable[Envelope], product: ProductId | None) -> list[Envelope]:
+    kinds = (IntentRecorded, IntentClosed, OrderChanged, FillBooked)
+    orders = {e.payload.client_order_id: e.payload.product for e in events if isinstance(e.payload, IntentRecorded)}
+
+    def mine(envelope: Envelope) -> bool:
+        event = envelope.payload
+        if product is None or isinstance(event, IntentClosed):
+            return product is None
+        name = orders.get(event.client_order_id) if isinstance(event, OrderChanged) else getattr(event, "product", None)
+        return name == product
+
+    return [envelope for envelope in events if isinstance(envelope.payload, kinds) and mine(envelope)]
+
+
+def _event_line(envelope: Envelope) -> str:
+    match envelope.payload:
+        case IntentRecorded() as e:
+            price = f" at {e.limit_price}" if e.limit_price is not None else ""
+            return (
+                f"{e.side.value} {e.size} {e.product}{price} as {e.client_order_id} ({e.kind.value}, {e.why or e.rule})"
+            )
+        case OrderChanged() as e:
+            return f"{e.client_order_id}: {e.from_state.value} -> {e.to_state.value}, filled {e.filled} ({e.why})"
+        case FillBooked() as e:
+            return f"filled {e.side.value} {e.size} {e.product} at {e.price}, fee {decimal_text(e.fee)}"
+        case IntentClosed() as e:
+            return f"intent {e.intent_id} closed: {e.why}"
+    return envelope.topic
+
+
+def _summary(found: Explained) -> Iterator[str]:
+    """What the journal alone still tells."""
+    made = [e.payload for e in found.events if isinstance(e.payload, DecisionMade)]
+    if not made:
+        yield f"cycle {found.cycle_id} decided nothing; what it did is below"
+    for event in made:
+        reason = f" ({event.reason})" if event.reason else ""
+        yield f"cycle {found.cycle_id}: {event.outcome}{reason}: {event.detail}"
+        yield f"regime: {event.regime}; {event.eligible} products were eligible"
+        yield from _section("excluded", (f"  {count} by {reason}" for reason, count in event.excluded.items()))
+        yield from _section("triggers", (f"  {_pairs(row)}" for row in event.triggers))
+        yield from _section("proposals", (f"  {_pairs(row)}" for row in event.proposals))
+        yield from _section("verdicts other than allow", (f"  {_pairs(row)}" for row in event.verdicts))
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    shown = list(lines)
+    if shown:
+        yield ""
+        yield f"{title}:"
+        yield from shown
+
+
+def _pairs(row: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.items())
+
+
+def _time(decision: Decision) -> str:
+    return f"{decision.at:%Y-%m-%d %H:%M:%S}"
+
+
+def _only(product: ProductId | None) -> Callable[[ProductId], bool]:
+    return lambda name: product is None or name == product
+
+
+def _known(decision: Decision) -> set[ProductId]:
+    excluded = {item.product for item in decision.excluded}
+    return {*decision.eligible, *excluded, *(item.proposal.product for item in decision.evaluated)}
+
+
+def _made(events: Sequence[Envelope], field: str) -> str:
+    return next((str(getattr(e.payload, field)) for e in events if isinstance(e.payload, DecisionMade)), "")
+
+
+def _trigger_json(item: Trigger) -> dict[str, Any]:
+    return {
+        "product": item.product,
+        "kind": item.kind.value,
+        "direction": item.direction.value,
+        "score": decimal_text(item.score),
+        "confidence": decimal_text(item.confidence),
+        "features": dict(item.features),
+    }
+
+
+def _evaluated_json(item: Evaluated) -> dict[str, Any]:
+    want, approved = item.proposal, item.approved
+    return {
+        "product": want.product,
+        "side": want.side.value,
+        "kind": want.kind.value,
+        "rule": want.rule,
+        "size_quote": decimal_text(want.size_quote.amount),
+        "size_base": str(want.size_base) if want.size_base is not None else None,
+        "reference": str(want.reference),
+        "conviction": decimal_text(want.conviction),
+        "exit_reason": want.exit_reason.value if want.exit_reason is not None else None,
+        "gates": [_gate_json(result) for result in item.results],
+        "approved": None
+        if approved is None
+        else {
+            "size": str(approved.size),
+            "worst_price": str(approved.worst_price),
+            "worst_quote": decimal_text(approved.worst_quote.amount),
+        },
+    }
+
+
+def _gate_json(result: GateResult) -> dict[str, Any]:
+    verdict = result.verdict
+    if isinstance(verdict, Allow):
+        return {"gate": result.gate, "verdict": "allow"}
+    row = {"gate": result.gate, "reason": verdict.reason.value, "detail": verdict.detail}
+    change = {"change": CHANGES.get(verdict.reason, "")}
+    if isinstance(verdict, Clamp):
+        return {**row, "verdict": "clamp", "to": decimal_text(verdict.size_quote.amount), **change}
+    return {**row, "verdict": "reject", **change}
