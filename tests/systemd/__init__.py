@@ -1,0 +1,1 @@
+"""The unit files, and the guard they call."""
