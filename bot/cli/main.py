@@ -19,6 +19,7 @@ from bot.cli import (
     fetch_candles,
     fills,
     flag,
+    guard,
     halt,
     ignore,
     journal,
@@ -67,6 +68,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     config.VERB,
     state.VERB,
     alert_test.VERB,
+    guard.VERB,
     fetch_candles.VERB,
 )
 """In the order `--help` shows them."""
