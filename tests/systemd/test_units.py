@@ -45,7 +45,7 @@ def test_every_wall_stands_around_every_process(name: str) -> None:
 @pytest.mark.parametrize("name", UNITS)
 def test_nothing_runs_as_root_but_the_one_line_that_starts_the_guard(name: str) -> None:
     found = service(name)
-    assert found["User"] == found["Group"] == (["bulwark-staging"] if name == STAGING else ["bulwark"])
+    assert found["User"] == found["Group"] == ["bulwark"]
     commands = {key: value for key, values in found.items() if key.startswith("Exec") for value in values}
     privileged = [key for key, value in commands.items() if value.startswith(("+", "!"))]
     assert privileged == (["ExecStopPost"] if name == DAEMON else [])
@@ -103,14 +103,16 @@ def test_every_secret_comes_as_a_credential_and_none_as_a_variable(name: str) ->
     assert not set(environment(name)) & set(CREDENTIALS)
 
 
-def test_the_rehearsal_holds_no_secret_and_shares_nothing_with_the_real_one() -> None:
+def test_the_rehearsal_holds_no_secret_and_rehearses_what_goes_live() -> None:
+    """`bot certify` looks for it in the data directory of production, under the same configuration."""
     assert "LoadCredential" not in service(STAGING)
     ours, theirs = environment(STAGING), environment(DAEMON)
     assert (ours["ENV"], ours["BOT_MODE"]) == ("staging", "paper")
-    for variable in ("BOT_CONFIG_DIR", "BOT_DATA_DIR"):
-        assert ours[variable] != theirs[variable]
+    for variable in ("BOT_CONFIG_DIR", "BOT_DATA_DIR", "PATH"):
+        assert ours[variable] == theirs[variable]
     assert ours["BOT_HTTP_PORT"] != theirs.get("BOT_HTTP_PORT", "9109")
-    assert service(STAGING)["StateDirectory"] != service(DAEMON)["StateDirectory"]
+    assert read_settings(ours).state_dir != read_settings(theirs).state_dir
+    assert service(STAGING)["EnvironmentFile"] != service(DAEMON)["EnvironmentFile"]
 
 
 @pytest.mark.parametrize("name", [GUARD, ALERT])
