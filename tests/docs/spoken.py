@@ -1,0 +1,73 @@
+"""What the sources say to operators, read from the syntax tree: alerts, log events, environment variables."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+BOT: Final = Path(__file__).resolve().parents[2] / "bot"
+VARIABLE: Final = re.compile(
+    r"ENV|BOT_[A-Z_]+|COINBASE_(API|REST|WS|STATUS|CA)_[A-Z_]+|ALERT_WEBHOOK_URL|CREDENTIALS_DIRECTORY"
+    r"|NOTIFY_SOCKET|WATCHDOG_(PID|USEC)"
+)
+_ALARMS: Final = {"notice", "fire", "tell", "_alert", "_alarm"}
+_LEVELS: Final = {"debug", "info", "warning", "error", "critical"}
+_EVENT: Final = re.compile(r"[a-z]+(\.[a-z_]+)+")
+
+
+def fingerprints() -> set[str]:
+    """Families of alert fingerprints; what varies in one is written `*`."""
+    return {found for node in _nodes() for found in _fingerprint(node)}
+
+
+def log_events() -> set[str]:
+    """Names of log events."""
+    calls = (node for node in _nodes() if isinstance(node, ast.Call) and _name(node) in _LEVELS and node.args)
+    texts = (_text(call.args[0]) for call in calls)
+    return {text for text in texts if text is not None and _EVENT.fullmatch(text)}
+
+
+def variables() -> set[str]:
+    """Environment variables named anywhere in the sources."""
+    texts = {node.value for node in _nodes() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if VARIABLE.fullmatch(text)}
+
+
+def _fingerprint(node: ast.AST) -> Iterator[str]:
+    """The first argument of a call that raises an alert, or the first part of a (fingerprint, Severity, ...) tuple."""
+    parts: list[ast.expr] = []
+    if isinstance(node, ast.Call) and _name(node) in _ALARMS:
+        parts = node.args
+    elif isinstance(node, ast.Tuple) and len(node.elts) == 4 and _is_severity(node.elts[1]):
+        parts = node.elts
+    texts = (_text(part) for part in parts)
+    yield from [text for text in texts if text is not None and re.fullmatch(r"[a-z-]+(\.[a-z_*]+)*", text)][:1]
+
+
+def _nodes() -> Iterator[ast.AST]:
+    for path in sorted(BOT.rglob("*.py")):
+        yield from ast.walk(ast.parse(path.read_text(), str(path)))
+
+
+def _name(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _is_severity(node: ast.expr) -> bool:
+    named = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Severity"
+    return named or (isinstance(node, ast.Name) and node.id == "severity")
+
+
+def _text(node: ast.expr) -> str | None:
+    """A literal text; an f-string with `*` for what is filled in."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        parts = [str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values]
+        return re.sub(r"\*(\.\*)*", "*", "".join(parts))
+    return None
