@@ -70,9 +70,13 @@ def is_multiple(value: Decimal, step: Decimal) -> bool:
     return EXACT.remainder(value, step) == 0
 
 
+_UNITS: Final = tuple(Decimal(1).scaleb(-places) for places in range(32))
+"""10^-n, for rounding to n decimals."""
+
+
 def quantised(value: Decimal, places: int, rounding: str = ROUND_HALF_EVEN) -> Decimal:
     """`value` rounded to `places` decimals."""
-    return value.quantize(Decimal(1).scaleb(-places), rounding=rounding, context=EXACT)
+    return value.quantize(_UNITS[places], rounding=rounding, context=EXACT)
 
 
 def total(values: Iterable[Decimal]) -> Decimal:

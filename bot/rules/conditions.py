@@ -25,6 +25,8 @@ class InForce(Protocol):
         self, policy: TriggersPolicy, kind: TriggerKind, regime: Regime, overrides: Mapping[str, Any] | None = None
     ) -> TriggerSection: ...
 
+    def __hash__(self) -> int: ...
+
 
 class Fires(Protocol):
     """The trigger with these parameters in one market, if it fires there now."""
@@ -62,7 +64,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A condition made ready for one cycle. all: the cheap ones first, which may spare the dear ones.
+    """A condition made ready for the cycles of one regime. all: the cheap ones first, which may spare the dear ones.
 
     needs_ranked: it can only hold in a market that a ranked trigger is about.
     """
@@ -81,24 +83,13 @@ class Conditions:
     asked directly.
     """
 
-    def __init__(
-        self, policy: TriggersPolicy, regime: Regime, ranked: Sequence[Trigger], in_force: InForce, fires: Fires
-    ) -> None:
-        self._policy = policy
+    def __init__(self, policy: TriggersPolicy, regime: Regime, ranked: Sequence[Trigger], fires: Fires) -> None:
         self._regime = regime
-        self._in_force = in_force
         self._fires = fires
         self._known = {(trigger.product, trigger.kind): trigger for trigger in ranked}
         self._markets = frozenset(trigger.product for trigger in ranked)
         # Nothing was cut off: then what is not ranked did not fire.
         self._complete = len(ranked) < policy.max_triggers_per_cycle
-
-    def ready(self, node: Condition) -> Tree:
-        """The tree with every parameter set made, once for the cycle."""
-        every = tuple(sorted(map(self._node, node.all), key=_effort))
-        some, none = tuple(map(self._node, node.any)), tuple(map(self._node, node.none))
-        needs = any(map(_needs_ranked, every)) or (bool(some) and all(map(_needs_ranked, some)))
-        return Tree(every, some, none, needs)
 
     def fired_in(self, market: ProductId) -> bool:
         """Whether any ranked trigger is about this market."""
@@ -130,11 +121,20 @@ class Conditions:
             return self._known.get((seen.market, leaf.kind))
         return self._fires(seen.windows, leaf.params, self._regime, seen.tier, leaf.direction)
 
-    def _node(self, node: TriggerHolds | Condition) -> Leaf | Tree:
-        if isinstance(node, Condition):
-            return self.ready(node)
-        params = self._in_force(self._policy, node.trigger, self._regime, node.overrides)
-        return Leaf(node.trigger, node.direction, bool(node.overrides) or node.direction != "any", params)
+
+def ready(node: Condition, policy: TriggersPolicy, regime: Regime, in_force: InForce) -> Tree:
+    """The condition with every parameter set made, as good for all cycles of a regime."""
+
+    def made(child: TriggerHolds | Condition) -> Leaf | Tree:
+        if isinstance(child, Condition):
+            return ready(child, policy, regime, in_force)
+        params = in_force(policy, child.trigger, regime, child.overrides)
+        return Leaf(child.trigger, child.direction, bool(child.overrides) or child.direction != "any", params)
+
+    every = tuple(sorted(map(made, node.all), key=_effort))
+    some, none = tuple(map(made, node.any)), tuple(map(made, node.none))
+    needs = any(map(_needs_ranked, every)) or (bool(some) and all(map(_needs_ranked, some)))
+    return Tree(every, some, none, needs)
 
 
 def _needs_ranked(node: Leaf | Tree) -> bool:

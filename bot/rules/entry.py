@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from bot.domain.decision import Evaluated, GateResult, Reason, Regime, Reject, TradeProposal, Trigger
 from bot.domain.holdings import is_dust, working_entry
@@ -15,7 +16,7 @@ from bot.domain.position import Exits
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Snapshot
 from bot.rules import exits
-from bot.rules.conditions import Conditions, Fires, InForce, Seen, Tree, strength
+from bot.rules.conditions import Conditions, Fires, InForce, Seen, Tree, ready, strength
 from bot.rules.sizing import PLACES, Sizing
 from bot.settings.config import Config
 from bot.settings.rules import Rule
@@ -56,13 +57,22 @@ class RulesEngine:
         """
         policy = self._config.policy
         leaving = exits.proposals(snap, policy, flatten)
-        conditions = Conditions(policy.triggers, signals.regime, signals.triggers, self._in_force, self._fires)
-        in_regime = (r for r in policy.rules if r.enabled and (not r.regimes or signals.regime in r.regimes))
-        desk = _Desk(self._config, snap, signals, conditions, tuple((r, conditions.ready(r.when)) for r in in_regime))
+        conditions = Conditions(policy.triggers, signals.regime, signals.triggers, self._fires)
+        rules = _speaking(self._config, signals.regime, self._in_force)
+        sizing = Sizing(self._config, snap, signals.regime)
+        desk = _Desk(self._config, snap, signals, conditions, sizing, rules)
         outcomes = [result for product in desk.order() for result in desk.of_product(product)]
         entering = tuple(item for item in outcomes if isinstance(item, TradeProposal))
         given_up = tuple(item for item in outcomes if isinstance(item, Evaluated))
         return Wishes((*leaving, *entering), given_up)
+
+
+@lru_cache(maxsize=16)
+def _speaking(config: Config, regime: Regime, in_force: InForce) -> tuple[tuple[Rule, Tree], ...]:
+    """The rules of a regime in policy order, each with its condition made ready: the same in every cycle."""
+    policy = config.policy
+    in_regime = (rule for rule in policy.rules if rule.enabled and (not rule.regimes or regime in rule.regimes))
+    return tuple((rule, ready(rule.when, policy.triggers, regime, in_force)) for rule in in_regime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,7 @@ class _Desk:
     snap: Snapshot
     signals: Signals
     conditions: Conditions
+    sizing: Sizing
     rules: tuple[tuple[Rule, Tree], ...]
 
     def order(self) -> Sequence[ProductId]:
@@ -107,7 +118,7 @@ class _Desk:
         fired = self.conditions.holds(when, seen)
         if fired is None:
             return None
-        sized = Sizing(self.config, self.snap, self.signals.regime).wanted(rule, seen)
+        sized = self.sizing.wanted(rule, seen)
         proposal = self._proposal(rule, seen, fired, sized if isinstance(sized, Money) else None)
         if isinstance(sized, Reject):
             return _given_up(proposal, "sizing", sized)

@@ -7,7 +7,8 @@ product's quote increment. While equity is unknown nothing is sized.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
@@ -28,11 +29,15 @@ _MINUTES_A_YEAR: Final = Decimal(365 * 24 * 60)
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """Sizes entries of one cycle. regime: in force now."""
+    """Sizes entries of one cycle. regime: in force now. marks: value of each currency in the equity currency."""
 
     config: Config
     snap: Snapshot
     regime: Regime
+    marks: Mapping[str, Decimal] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "marks", marks_of(self.snap.valuation))
 
     def wanted(self, rule: Rule, seen: Seen) -> Money | Reject:
         """Notional a rule would buy in the product's quote currency, fees not included; or why nothing is sized."""
@@ -44,7 +49,7 @@ class Sizing:
         if multiplier <= 0:
             return Reject(Reason.REGIME_CRASH, f"regime {self.regime.value} opens nothing (multiplier {multiplier})")
         product = seen.product
-        base, value = self._base(rule, seen.tier, nlv), marks_of(self.snap.valuation).get(product.quote)
+        base, value = self._base(rule, seen.tier, nlv), self.marks.get(product.quote)
         if base is None or value is None:
             what = f"tier {seen.tier} has no size" if base is None else f"no value of {product.quote} is known"
             return Reject(Reason.NO_LEGAL_SIZE, f"rule {rule.name} cannot size {product.id}: {what}")

@@ -25,3 +25,6 @@ class Config:
     def __post_init__(self) -> None:
         document = {"policy": self.policy.model_dump(mode="json"), "universe": self.universe.model_dump(mode="json")}
         object.__setattr__(self, "config_hash", hashlib.sha256(canonical(document)).hexdigest())
+
+    def __hash__(self) -> int:
+        return hash(self.config_hash)

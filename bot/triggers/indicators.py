@@ -22,15 +22,17 @@ _LOW_MASK: Final = (1 << _LOW_BITS) - 1
 class LiveWindows:
     """`Windows` over a BarSeries, t being its last bar: each statistic is computed when first asked, then kept.
 
-    Sums run in int64 only where the window's own extremes prove that nothing overflows, else in Python ints.
+    Sums run in int64 only where extremes prove that nothing overflows, else in Python ints. The extreme of a window
+    serves the shorter ones too; where it does not prove them, their own does.
     """
 
-    __slots__ = ("_memo", "_n", "_series")
+    __slots__ = ("_memo", "_n", "_peaks", "_series")
 
     def __init__(self, series: BarSeries) -> None:
         self._series = series
         self._n = len(series.close)
         self._memo: dict[tuple[str, int, int], int] = {}
+        self._peaks: dict[str, tuple[int, int]] = {}
 
     @property
     def product(self) -> ProductId:
@@ -98,7 +100,7 @@ class LiveWindows:
         return self._window("returns", count, step, count * step + 1, self._return_square_sum)
 
     def _at(self, values: Ints, ago: int) -> int | None:
-        return int(values[self._n - 1 - ago]) if 0 <= ago < self._n else None
+        return values.item(self._n - 1 - ago) if 0 <= ago < self._n else None
 
     def _window(self, name: str, count: int, step: int, needed: int, compute: Callable[[int, int], int]) -> int | None:
         if needed > self._n:
@@ -109,28 +111,45 @@ class LiveWindows:
             known = self._memo[key] = compute(count, step)
         return known
 
+    def _largest(self, name: str, values: Ints, count: int) -> int:
+        """At least the largest of the newest `count` values: what a longer window holds serves a shorter one."""
+        known = self._peaks.get(name)
+        if known is None or known[0] < count:
+            known = self._peaks[name] = (count, _greatest(values[self._n - count :]))
+        return known[1]
+
     def _volume_sum(self, count: int, _step: int) -> int:
-        return _sum(self._series.volume[self._n - count :])
+        volumes = self._series.volume
+        if self._largest("volume", volumes, count) * count < WINDOW_LIMIT:
+            return int(np.add.reduce(volumes[self._n - count :]))
+        return _sum(volumes[self._n - count :])
 
     def _highest_before(self, count: int, _step: int) -> int:
-        return int(np.maximum.reduce(self._series.high[self._n - 1 - count : self._n - 1]))
+        return _greatest(self._series.high[self._n - 1 - count : self._n - 1])
 
     def _lowest(self, count: int, _step: int) -> int:
-        return int(np.minimum.reduce(self._series.low[self._n - count :]))
+        return _least(self._series.low[self._n - count :])
 
     def _lowest_ago(self, count: int, _step: int) -> int:
         return int(self._series.low[self._n - count :][::-1].argmin())
 
     def _close_sum(self, count: int, _step: int) -> int:
-        return _sum(self._series.close[self._n - count :])
+        closes = self._series.close
+        if self._largest("close", closes, count) * count < WINDOW_LIMIT:
+            return int(np.add.reduce(closes[self._n - count :]))
+        return _sum(closes[self._n - count :])
 
     def _close_square_sum(self, count: int, _step: int) -> int:
-        return _square_sum(self._series.close[self._n - count :])
+        closes = self._series.close
+        if self._largest("close", closes, count) ** 2 * count < WINDOW_LIMIT:
+            window = closes[self._n - count :]
+            return int(np.dot(window, window))
+        return _square_sum(closes[self._n - count :])
 
     def _value_sum(self, count: int, _step: int) -> int:
         closes, volumes = self._series.close[self._n - count :], self._series.volume[self._n - count :]
         traded = self.volume_sum(count) or 0
-        if int(np.maximum.reduce(closes)) * traded < WINDOW_LIMIT:  # the bound Scale.proven keeps
+        if _greatest(closes) * traded < WINDOW_LIMIT:  # the bound Scale.proven keeps
             return int(np.dot(closes, volumes))
         return sum(map(mul, closes.tolist(), volumes.tolist()))
 
@@ -148,7 +167,7 @@ class LiveWindows:
 
     def _slope_sum(self, count: int, step: int) -> int:
         closes, weights = self._closes(count - 1, step), _slope_weights(count)
-        if int(np.maximum.reduce(closes)) * count * count < WINDOW_LIMIT:
+        if _greatest(closes) * count * count < WINDOW_LIMIT:
             return int(np.dot(weights, closes))
         return sum(map(mul, weights.tolist(), closes.tolist()))
 
@@ -177,13 +196,22 @@ def _slope_weights(count: int) -> Ints:
     return weights
 
 
+def _greatest(values: Ints) -> int:
+    """The largest value. Looking for its place is three times as fast as the reduction, for windows of a day."""
+    return values.item(values.argmax())
+
+
+def _least(values: Ints) -> int:
+    return values.item(values.argmin())
+
+
 def _peak(values: Ints) -> int:
-    return max(int(np.maximum.reduce(values)), -int(np.minimum.reduce(values)))
+    return max(_greatest(values), -_least(values))
 
 
 def _sum(values: Ints) -> int:
     """Exact sum of non-negative values; halves are added apart when the whole might not fit."""
-    if int(np.maximum.reduce(values)) * len(values) < WINDOW_LIMIT:
+    if _greatest(values) * len(values) < WINDOW_LIMIT:
         return int(np.add.reduce(values))
     high, low = np.add.reduce(values >> _LOW_BITS), np.add.reduce(values & _LOW_MASK)
     return (int(high) << _LOW_BITS) + int(low)

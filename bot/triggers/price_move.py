@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -40,13 +39,10 @@ def fire(windows: Windows, params: PriceMove) -> Trigger | None:
     direction: that of the move with the larger |r| / threshold; on a tie the 60-minute one.
     score: min(1, larger |r| / threshold / 2). confidence: `volume_confirmation`.
     """
-    moves = []
-    for minutes, limit in _limits(params):
-        now, start = windows.close(), windows.close(windows.granularity.bars_in(minutes))
-        if now is None or start is None:
-            return None
-        moves.append(_Move(minutes, limit, now - start, start))
-    counted = [move for move in moves if _direction(move).value == params.direction or params.direction == "any"]
+    moves = _moves(windows, params)
+    if not any(move.beyond for move in moves):
+        return None
+    counted = [move for move in moves if params.direction in ("any", _direction(move).value)]
     if not any(move.beyond for move in counted):
         return None
     largest = max(counted, key=lambda move: (move.ratio, move.minutes))
@@ -61,10 +57,20 @@ def fire(windows: Windows, params: PriceMove) -> Trigger | None:
     )
 
 
-def _limits(params: PriceMove) -> Iterator[tuple[int, Decimal]]:
-    for minutes, limit in ((15, params.pct_15m), (60, params.pct_60m)):
-        if limit is not None:
-            yield minutes, limit
+def _moves(windows: Windows, params: PriceMove) -> list[_Move]:
+    """One for every threshold in use; none while the history of any is too short."""
+    now, moves = windows.close(), []
+    for minutes, limit in _limits(params):
+        start = windows.close(windows.granularity.bars_in(minutes))
+        if now is None or start is None:
+            return []
+        moves.append(_Move(minutes, limit, now - start, start))
+    return moves
+
+
+def _limits(params: PriceMove) -> list[tuple[int, Decimal]]:
+    limits = ((15, params.pct_15m), (60, params.pct_60m))
+    return [(minutes, limit) for minutes, limit in limits if limit is not None]
 
 
 def _direction(move: _Move) -> Direction:

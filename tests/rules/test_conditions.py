@@ -9,7 +9,7 @@ import pytest
 
 from bot.domain.bars import Windows
 from bot.domain.decision import Direction, Regime, Trigger, TriggerKind
-from bot.rules.conditions import Conditions, Way
+from bot.rules.conditions import Conditions, Tree, Way, ready
 from bot.settings.rules import Condition
 from bot.settings.triggers import TriggerSection, TriggersPolicy
 from bot.triggers.engine import in_force
@@ -35,13 +35,17 @@ class Market:
         return found if found and direction in ("any", found.direction.value) else None
 
 
+def made(when: Condition) -> Tree:
+    return ready(when, policy().triggers, Regime.CHOP, in_force)
+
+
 def kinds(
     when: Mapping[str, Any], ranked: Sequence[Trigger] = (), asked: Market | None = None, limit: int = 20
 ) -> set[TriggerKind] | None:
     """The kinds that make `when` hold; None when it does not hold."""
     rules = TriggersPolicy(max_triggers_per_cycle=limit)
-    desk = Conditions(rules, Regime.CHOP, ranked, in_force, asked or Market(*ranked))
-    held = desk.holds(desk.ready(Condition.model_validate(when)), seen(market()))
+    desk = Conditions(rules, Regime.CHOP, ranked, asked or Market(*ranked))
+    held = desk.holds(made(Condition.model_validate(when)), seen(market()))
     return None if held is None else {item.kind for item in held}
 
 
@@ -104,9 +108,9 @@ def test_plain_leaves_are_looked_up_and_spare_the_dear_ones():
 
 def test_the_same_signal_found_twice_is_one_signal_and_the_stronger_counts():
     strong = trigger(score="0.9", confidence="0.9")
-    desk = Conditions(policy().triggers, Regime.CHOP, [BREAK], in_force, Market(strong))
+    desk = Conditions(policy().triggers, Regime.CHOP, [BREAK], Market(strong))
     twice = Condition.model_validate({"all": ["breakout", {"breakout": {"lookback_minutes": 60}}]})
-    held = desk.holds(desk.ready(twice), seen(market()))
+    held = desk.holds(made(twice), seen(market()))
     assert held == (strong,)
 
 
@@ -121,5 +125,4 @@ def test_the_same_signal_found_twice_is_one_signal_and_the_stronger_counts():
     ],
 )
 def test_a_market_without_triggers_is_only_spared_where_nothing_could_hold(when, needs):
-    desk = Conditions(policy().triggers, Regime.CHOP, (), in_force, Market())
-    assert desk.ready(Condition.model_validate(when)).needs_ranked is needs
+    assert made(Condition.model_validate(when)).needs_ranked is needs
