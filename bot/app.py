@@ -42,18 +42,24 @@ from bot.errors import (
     CriticalDataUnavailable,
     ExchangeError,
     GateRefused,
+    StateCorrupt,
+    UnitError,
 )
 from bot.loop import Identity, Operator, TradingLoop, World
+from bot.ops.alerts import Severity
 from bot.ops.health import HealthBoard, HealthServer
 from bot.ops.log import Log, make_log
 from bot.ops.metrics import Metrics
 from bot.ops.redact import Redactor
 from bot.ports import Clock, Exchange, KeyPermissions
 from bot.record.retention import tend
+from bot.record.statefile import load as load_state
 from bot.record.store import StateStore
+from bot.settings.certificate import FILE as CERTIFICATE
+from bot.settings.certificate import certificate_reasons
 from bot.settings.config import Config
 from bot.settings.environment import Settings
-from bot.settings.matrix import check_start
+from bot.settings.matrix import check_start, needs_certificate
 from bot.settings.secrets import Secrets
 from bot.triggers.check import problems as trigger_problems
 from bot.triggers.indicators import LiveWindows
@@ -78,10 +84,13 @@ class Launch:
 
 
 class Interrupts:
-    """How often a stop was asked for: a call that began before the newest one is left at once."""
+    """How often a stop was asked for: a call that began before the newest one is left at once.
+
+    The lock lets its own thread in again: a second signal may arrive inside the handler of the first.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._count = 0
 
     def __call__(self) -> int:
@@ -153,7 +162,7 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     _watch(storage, clock, interrupts, stack)
 
     permissions = _permissions(reader, storage, clock, log, settings, credentials, give_up)
-    _refuse_unfit(settings, config, permissions)
+    unmet = _refuse_unfit(settings, config, permissions, storage, clock.now())
     feed = _feed(settings, credentials, clock, adapter_world, stack)
     feed_of.append(feed)
     store = BarStore(settings.state_dir / "bars")
@@ -185,6 +194,7 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     )  # fmt: skip
     loop = TradingLoop(config, identity, World(clock, exchange, market, storage, SystemRng()), operator)
     loop.open()
+    _restrict(loop, unmet)
     return App(loop, log, metrics, board, interrupts, port)
 
 
@@ -281,13 +291,46 @@ def _remembered(storage: FileStorage) -> KeyPermissions | None:
     return KeyPermissions(True, True, False, portfolio) if isinstance(portfolio, str) else None
 
 
-def _refuse_unfit(settings: Settings, config: Config, permissions: KeyPermissions) -> None:
-    """Raises GateRefused with everything that the key and the request budgets forbid."""
+def _refuse_unfit(
+    settings: Settings, config: Config, permissions: KeyPermissions, storage: FileStorage, now: datetime
+) -> tuple[str, ...]:
+    """What the launch certificate lacks while orders or positions of ours are at stake: then only exits go on.
+
+    Raises: GateRefused with everything that forbids a start: the key, the request budgets, and without anything at
+    stake the certificate too.
+    """
     reasons = [*plan_reasons(config)]
     if settings.mode is Mode.LIVE:
         reasons += key_reasons(permissions, config.policy.governance.portfolio_id)
-    if reasons:
-        raise GateRefused(reasons)
+    unmet: list[str] = []
+    if needs_certificate(settings):
+        unmet = certificate_reasons(storage.read(CERTIFICATE), config, CODE_VERSION, now, permissions.portfolio_uuid)
+    if reasons or (unmet and not _at_stake(storage)):
+        raise GateRefused([*reasons, *unmet])
+    return tuple(unmet)
+
+
+def _at_stake(storage: FileStorage) -> bool:
+    """Whether orders or positions of ours are, or may be, out there; books that cannot be read tell nothing else."""
+    try:
+        contents = storage.state_generations()[:1]
+        states = [load_state(content) for content in contents]
+    except (StateCorrupt, UnitError):
+        return True
+    if not contents:
+        return bool(storage.journal_days())
+    return any(
+        any(order.state.is_working for order in state.orders.values())
+        or any(position.managed for position in state.positions.values())
+        for state in states
+    )
+
+
+def _restrict(loop: TradingLoop, unmet: tuple[str, ...]) -> None:
+    """Exits only, and the operator told: what is held must not be left unattended for want of a certificate."""
+    if unmet:
+        loop.guard.flags.exit_only = unmet
+        loop.tell("start.exit_only", Severity.CRITICAL, "started for exits only: gates are not met", "; ".join(unmet))
 
 
 def _feed(

@@ -13,6 +13,8 @@ from bot.cli import (
     alert_test,
     approve,
     bans,
+    certify,
+    check,
     config,
     explain,
     export,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 VERBS: Final[tuple[Verb, ...]] = (
     run.VERB,
+    check.VERB,
     status.VERB,
     halt.VERB,
     resume.VERB,
@@ -68,6 +71,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     config.VERB,
     state.VERB,
     alert_test.VERB,
+    certify.VERB,
     guard.VERB,
     fetch_candles.VERB,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -41,6 +40,3 @@ def copied(traded: Desk, tmp_path: Path) -> Desk:
 def sim() -> Iterator[Simulator]:
     with Simulator(SimulatorConfig()) as venue:
         yield venue
-
-
-MINUTE = timedelta(minutes=1)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,22 @@ PATIENT: Mapping[str, Any] = {
 UNIVERSE: Mapping[str, Any] = {"hysteresis": {"enter_after": 1, "leave_after": 3}}
 
 
+@dataclass(frozen=True)
+class Done:
+    """A finished verb: its exit code and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(environ: Mapping[str, str], *arguments: str) -> Done:
+    """Run one verb in this process, with these environment variables and no others."""
+    out, err = io.StringIO(), io.StringIO()
+    code = int(main(arguments, Terminal(environ, out, err)))
+    return Done(code, out.getvalue(), err.getvalue())
+
+
 @dataclass
 class Desk:
     """Where an operator sits: verbs run here, in process, with this environment."""
@@ -64,14 +80,12 @@ class Desk:
     data_dir: Path
     out: str = ""
     err: str = ""
-    streams: list[io.StringIO] = field(default_factory=list)
 
     def run(self, *arguments: str) -> int:
         """Run a verb; `out` and `err` hold what it said."""
-        out, err = io.StringIO(), io.StringIO()
-        code = int(main(arguments, Terminal(self.environ, out, err)))
-        self.out, self.err = out.getvalue(), err.getvalue()
-        return code
+        done = run(self.environ, *arguments)
+        self.out, self.err = done.out, done.err
+        return done.code
 
     def json(self, *arguments: str) -> Any:
         """What a verb that must succeed says with --json."""
@@ -113,13 +127,6 @@ def bot_of(desk: Desk) -> Iterator[App]:
     launch = Launch(settings, secrets, load_config(settings.config_dir), desk.environ, io.StringIO(), True)
     with open_app(launch) as app:
         yield app
-
-
-def cycles(app: App, sim: Simulator, count: int, seconds: float = 60) -> None:
-    """Run so many scheduled cycles, with trading time in between."""
-    for _ in range(count):
-        app.loop.run_cycle()
-        sim.run_for(seconds)
 
 
 @contextmanager

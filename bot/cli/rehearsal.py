@@ -1,0 +1,73 @@
+"""What the journal of a rehearsal proves: how long this configuration and code ran, and what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from bot.cli.books import envelopes
+from bot.domain.event import (
+    AlertRaised,
+    BreakerChanged,
+    DecisionMade,
+    DecisionRepeated,
+    Envelope,
+    HaltBegan,
+    HaltEnded,
+    Mismatch,
+)
+from bot.domain.state import HaltCause
+from bot.ports import Storage
+from bot.settings.config import Config
+
+VIOLATIONS: Final = ("state.corrupt", "state.recovered", "storage.failed", "cycle.failed", "latched.")
+"""Alerts whose fingerprint begins like this mean that something held which must never hold, or broke."""
+BROKEN: Final = ("exceptions", "reconcile_mismatch")
+"""Breakers that only our own faults open."""
+SECONDS_AN_HOUR: Final = Decimal(3600)
+
+
+@dataclass
+class Rehearsed:
+    """cycles: decided under this configuration and code. violations: one plain line each. drilled: the kill switch was
+    seen on, and gone again."""
+
+    cycles: int = 0
+    violations: list[str] = field(default_factory=list)
+    drilled: bool = False
+    halted: bool = False
+    last: str = ""
+
+    def hours(self, config: Config) -> Decimal:
+        """How long so many cycles take."""
+        return self.cycles * config.policy.loop.interval_seconds / SECONDS_AN_HOUR
+
+
+def rehearsed(storage: Storage, config: Config, code_version: str) -> Rehearsed:
+    """Fold the journal, counting only what this configuration and code did. Raises StateCorrupt."""
+    found = Rehearsed()
+    for envelope in envelopes(storage):
+        if (envelope.config_hash, envelope.code_version) == (config.config_hash, code_version):
+            _count(found, envelope)
+    return found
+
+
+def _count(found: Rehearsed, envelope: Envelope) -> None:
+    found.last = f"{envelope.ts:%Y-%m-%d %H:%M}"
+    at = f"{found.last}, event {envelope.seq}"
+    match envelope.payload:
+        case DecisionMade():
+            found.cycles += 1
+        case DecisionRepeated(count=count):
+            found.cycles += count
+        case Mismatch(what=what):
+            found.violations.append(f"{at}: books and exchange differed on {what}")
+        case BreakerChanged(breaker=breaker) if breaker.open and breaker.name.partition(":")[0] in BROKEN:
+            found.violations.append(f"{at}: breaker {breaker.name}: {breaker.detail}")
+        case AlertRaised(fingerprint=name, detail=detail) if name.startswith(VIOLATIONS):
+            found.violations.append(f"{at}: {name}: {detail}")
+        case HaltBegan(cause=HaltCause.KILL_SWITCH.value):
+            found.halted = True
+        case HaltEnded(cause=HaltCause.KILL_SWITCH.value):
+            found.drilled = found.drilled or found.halted
