@@ -38,31 +38,33 @@ def overlaid(config_dir: Path, overlay: Path = OVERLAY) -> Overlaid:
     for name, document in documents.items():
         section = name.removesuffix(".yaml")
         if section in wanted.value:
-            document.value = merged(document.value, wanted.value[section])
-            changes += leaves(wanted.value[section], section)
+            shipped, document.value = document.value, merged(document.value, wanted.value[section])
+            changes += differences(shipped, document.value, section)
     return Overlaid(build(documents[POLICY_FILE], documents[UNIVERSE_FILE]), tuple(changes))
 
 
 def merged(shipped: Any, wanted: Any) -> Any:
-    """`wanted` laid over `shipped`: mappings key by key, lists of named mappings name by name, anything else replaced."""
+    """`wanted` laid over `shipped`: mappings key by key, lists of named mappings by name, the rest replaced.
+
+    A name that is not in the list is left out: half a rule is none.
+    """
     if isinstance(shipped, Mapping) and isinstance(wanted, Mapping):
         return {**shipped, **{key: merged(shipped.get(key), value) for key, value in wanted.items()}}
     if _named(shipped) and _named(wanted):
         changes = {item["name"]: item for item in wanted}
-        known = [merged(item, changes.pop(item["name"], {})) for item in shipped]
-        return [*known, *changes.values()]
+        return [merged(item, changes.get(item["name"], {})) for item in shipped]
     return wanted
 
 
-def leaves(value: Any, path: str) -> Iterator[str]:
-    """The places that `merged` replaces."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from leaves(item, f"{path}.{key}")
-    elif _named(value):
-        for item in value:
-            yield from leaves({key: item[key] for key in item if key != "name"}, f"{path}[{item['name']}]")
-    else:
+def differences(shipped: Any, now: Any, path: str) -> Iterator[str]:
+    """The places at which `merged` made a difference."""
+    if isinstance(shipped, Mapping) and isinstance(now, Mapping):
+        for key in now:
+            yield from differences(shipped.get(key), now[key], f"{path}.{key}")
+    elif _named(shipped) and _named(now):
+        for before, after in zip(shipped, now, strict=True):
+            yield from differences(before, after, f"{path}.{after['name']}")
+    elif shipped != now:
         yield path
 
 

@@ -62,6 +62,7 @@ class SimulatorConfig:
     limits: whether too many requests are turned away. cache: whether public data may be a second old.
     step: trading time between two looks at the market; speed: trading seconds a real second, 0 without a brake.
     free_running: trading time runs by itself, in step with real time, until somebody uses the clock.
+    port: where REST is served, the market feed one above and the user feed two above; 0 takes free ports.
     flaw: what is wrong with the certificate, on both wires.
     """
 
@@ -79,6 +80,7 @@ class SimulatorConfig:
     step: timedelta = timedelta(seconds=1)
     speed: float = 0.0
     free_running: bool = False
+    port: int = 0
     subscribe_within_s: float = 5.0
     token_leeway_s: float = 5.0
     flaw: Flaw = Flaw.NONE
@@ -258,14 +260,14 @@ class Simulator:
         self._controls = Controls(world, rules, conditions, clock, feed, sockets, auth, StatusPage(), AlertSink())
         edge = RestEdge(Backend(world, conditions, feed.flush), auth, limits, rules, self.config.cache)
         app = Starlette(routes=[*edge.routes(), *routes(self._controls)])
-        self._market_port = await sockets.listen(HOST, self._ca.server_context, user_host=False)
-        self._user_port = await sockets.listen(HOST, self._ca.server_context, user_host=True)
+        self._market_port = await sockets.listen(HOST, self._ca.server_context, False, self._port(1))
+        self._user_port = await sockets.listen(HOST, self._ca.server_context, True, self._port(2))
         await self._serve_http(app, clock)
         await clock.hold()
         await sockets.stop()
 
     async def _serve_http(self, app: Starlette, clock: WorldClock) -> None:
-        listener = socket.create_server((HOST, 0), backlog=512)
+        listener = socket.create_server((HOST, self._port(0)), backlog=512)
         self._http_port = int(listener.getsockname()[1])
         server = _http_server(app, self._ca.server_context)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -280,6 +282,10 @@ class Simulator:
         server.should_exit = server.force_exit = True
         await serving
         stopping.cancel()
+
+    def _port(self, number: int) -> int:
+        """The port of the REST host (0), the market feed (1) or the user feed (2)."""
+        return self.config.port + number if self.config.port else 0
 
     def _world(self, conditions: Conditions) -> World:
         config = self.config

@@ -76,14 +76,14 @@ class Sockets:
         self._closing: set[asyncio.Task[None]] = set()
         self._servers: list[Server] = []
 
-    async def listen(self, host: str, context: ssl.SSLContext, user_host: bool) -> int:
-        """Open one more port, and return it."""
+    async def listen(self, host: str, context: ssl.SSLContext, user_host: bool, port: int = 0) -> int:
+        """Open one more port, any free one for 0, and return it. Raises OSError when it is taken."""
 
         async def handle(connection: ServerConnection) -> None:
             await self._converse(connection, user_host)
 
         server = await serve(
-            handle, host, 0, ssl=context, compression=None, process_request=self._greet,
+            handle, host, port, ssl=context, compression=None, process_request=self._greet,
             ping_interval=None, logger=self._log, max_size=1 << 20, close_timeout=2.0, server_header=None,
         )  # fmt: skip
         self._servers.append(server)

@@ -16,6 +16,7 @@ from bot.cli import (
     certify,
     check,
     config,
+    demo,
     explain,
     export,
     fetch_candles,
@@ -28,9 +29,11 @@ from bot.cli import (
     orders,
     positions,
     reject,
+    replay,
     resume,
     risk_report,
     run,
+    sim,
     state,
     status,
     unflag,
@@ -67,6 +70,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     fills.VERB,
     export.VERB,
     journal.VERB,
+    replay.VERB,
     risk_report.VERB,
     config.VERB,
     state.VERB,
@@ -74,6 +78,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     certify.VERB,
     guard.VERB,
     fetch_candles.VERB,
+    demo.VERB,
+    sim.VERB,
 )
 """In the order `--help` shows them."""
 

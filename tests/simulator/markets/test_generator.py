@@ -150,3 +150,19 @@ def test_books_stand_around_the_last_trade_with_the_best_level_first() -> None:
             assert bids[0][0] < asks[0][0]
             assert trade.ticks == (asks if trade.taker_buys else bids)[0][0]
             assert all(lots > 0 for _, lots in [*bids, *asks])
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+def test_the_past_is_as_long_as_a_warm_up_and_made_like_the_future(seed: int) -> None:
+    """Windows of a week are served from the start, and nothing about trading changes the moment it begins."""
+    market = GeneratedMarket(default_listings(6), START, seed)
+    day = 86_400
+    for listing in market.listings:
+        past = market.history(listing.id, market.start - 8 * day, market.start)
+        future = market.history(listing.id, market.start, market.start + 4 * day)
+        assert past.start[0] < market.start - 8 * day + 600
+        assert len(past) / (8 * 1440) == pytest.approx(len(future) / (4 * 1440), abs=0.02)
+        typical = [np.median(rows.volume * rows.close) for rows in (past, future)]
+        assert 1 / 3 < typical[1] / typical[0] < 3
+        seam = abs(int(future.open[0]) - int(past.close[-1])) / int(past.close[-1])
+        assert seam < 0.01
