@@ -59,8 +59,9 @@ def _name(call: ast.Call) -> str:
 
 
 def _is_severity(node: ast.expr) -> bool:
-    named = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Severity"
-    return named or (isinstance(node, ast.Name) and node.id == "severity")
+    """`Severity.CRITICAL`, a name or a table of that kind."""
+    found = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    return any(name.strip("_").lower() == "severity" for name in found)
 
 
 def _text(node: ast.expr) -> str | None:

@@ -174,3 +174,11 @@ def test_a_restart_waits_for_the_guard_which_holds_the_lock() -> None:
     """Else the restarted daemon would find the lock taken, exit 4, and stay down."""
     assert GUARD in unit(DAEMON)["Unit"]["After"][0].split()
     assert service(GUARD)["Type"] == ["oneshot"]
+
+
+def test_no_part_of_the_bot_starts_another_program() -> None:
+    """A child would inherit what the daemon holds; the limits on tasks and system calls count on there being none."""
+    sources = {path: path.read_text() for path in (FOLDER.parent / "bot").rglob("*.py")}
+    assert len(sources) > 100
+    starting = re.compile(r"\b(subprocess|multiprocessing|os\.(fork|system|popen|spawn\w*|exec\w*|posix_spawn\w*))\b")
+    assert [str(path) for path, text in sources.items() if starting.search(text)] == []
