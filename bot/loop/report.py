@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bot.domain.codec import canonical, encode
+from bot.domain.codec import canonical
 from bot.domain.decision import Decision, Outcome, Reason
 from bot.domain.event import AlertRaised, FillBooked
 from bot.domain.money import HUNDRED, decimal_text
@@ -20,12 +20,12 @@ from bot.execution.report import ActReport, Refusal
 from bot.loop.world import Identity, Operator, World
 from bot.ops.alerts import AlertService, Severity
 from bot.ops.status import CycleRecord, RunFacts, status_report
+from bot.record.cycles import inputs_of, keep
 from bot.record.store import StateStore
 from bot.settings.config import Config
 
 HEARTBEAT: Final = "heartbeat.json"
 STATUS: Final = "status.json"
-CYCLES: Final = "cycles"
 
 _SEVERITY: Final[Mapping[HaltCause, Severity]] = {
     HaltCause.RECONCILE_PENDING: Severity.WARNING,
@@ -167,14 +167,12 @@ class Reporter:
         )
 
     def _keep_cycle(self, cycle: Finished) -> None:
-        """The newest decisions in full, for `bot explain`; bounded."""
+        """The newest decisions in full, for `bot explain`, with what `bot replay` needs to make them again; bounded."""
         if cycle.decision is None:
             return
-        storage = self._world.storage
-        storage.write(f"{CYCLES}/{cycle.record.cycle_id}.json", canonical(encode(cycle.decision)))
-        names = storage.names(CYCLES)
-        for name in names[: max(0, len(names) - self._config.policy.state.cycles_kept)]:
-            storage.remove(f"{CYCLES}/{name}")
+        snapshot = cycle.snapshot if cycle.complete and self._operator.keeps_inputs else None
+        inputs = inputs_of(snapshot, self._config, self._facts.code_version) if snapshot is not None else None
+        keep(self._world.storage, cycle.decision, inputs, self._config)
 
     def _alert(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
         if self.alerts.fire(fingerprint, severity, title, detail):

@@ -75,7 +75,10 @@ Publish = Callable[[dict[str, Any], bool, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """How the people around see the loop. tend: keeps the journal within its retention, called once a cycle."""
+    """How the people around see the loop. tend: keeps the journal within its retention, called once a cycle.
+
+    keeps_inputs: whether what a cycle decided from is kept as well, for `bot replay`.
+    """
 
     log: Log
     metrics: Metrics
@@ -84,3 +87,4 @@ class Operator:
     heart: Heart
     inbox: Inbox
     tend: Callable[[StateStore, datetime], None]
+    keeps_inputs: bool = True

@@ -31,7 +31,7 @@ def test_every_verb_helps_with_an_example(words):
 def test_the_list_of_verbs_is_the_contracts():
     wanted = {
         "run", "check", "status", "halt", "resume", "flag", "unflag", "bans", "approve", "reject", "adopt", "ignore",
-        "explain", "orders", "positions", "fills", "export", "journal", "risk-report", "config",
+        "explain", "orders", "positions", "fills", "export", "journal", "replay", "risk-report", "config",
         "alert-test", "certify", "fetch-candles", "state",
     }  # fmt: skip
     assert wanted <= {verb.name for verb in VERBS}
