@@ -135,10 +135,12 @@ class Story:
         decision = self._sources.decision(event["cycle_id"]) if event["proposals"] else None
         if event["outcome"] == Outcome.TRADED.value:
             return Kind.TRADE, approved_words(decision) if decision is not None else event["detail"]
+        if event["outcome"] != Outcome.NO_TRADE.value:
+            self.why_not[reason_words(event["reason"])] += 1
+            return Kind.HALT, _why_not(event)
         refused = refusal_reasons(decision) if decision is not None else set()
         self.why_not.update(refused or {reason_words(event["reason"])})
-        kind = Kind.NO_TRADE if event["outcome"] == Outcome.NO_TRADE.value else Kind.HALT
-        return kind, refused_words(decision) if decision is not None and refused else _why_not(event)
+        return Kind.NO_TRADE, refused_words(decision) if decision is not None and refused else _why_not(event)
 
     def _service(self, event: Event) -> tuple[Kind, str | None]:
         """Cycles between the scheduled ones speak through their orders and fills, unless they decided an exit."""

@@ -35,6 +35,7 @@ _REASONS: Final[Mapping[str, str]] = {
     Reason.TOTAL_CAP.value: "the cap on all positions is reached",
     Reason.CASH.value: "not enough cash above the reserve",
     Reason.MIN_NOTIONAL.value: "below the exchange's minimum",
+    Reason.SHUTTING_DOWN.value: "the bot is stopping",
     Reason.CIRCUIT_BREAKER.value: "a circuit breaker is open",
 }
 

@@ -175,6 +175,13 @@ def test_every_reason_of_risk_counts_once_a_cycle_and_names_its_products() -> No
     assert found.why_not == {"held already": 1, "pausing after a trade": 1}
 
 
+def test_a_halt_is_told_rather_than_what_risk_said_under_it() -> None:
+    found = story(_refusing(Reason.ALREADY_HELD))
+    halted = cycle("HALTED", "kill_switch", detail="kill_switch: looks wrong", proposals=1)
+    assert told(found, halted) == [(Kind.HALT, "kill switch: looks wrong")]
+    assert found.why_not == {"kill switch": 1}
+
+
 def _refusing(*reasons: Reason) -> Decision:
     evaluated = tuple(Evaluated(proposal(SOL), (GateResult("gate", Reject(why, "no")),), None) for why in reasons)
     return Decision("one", AT, Outcome.NO_TRADE, reasons[0], "", Regime.CHOP, (), (), (), evaluated, {}, "hash")
