@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bot.domain.bars import Scale
 from bot.domain.market import Book, Level
@@ -32,7 +32,6 @@ from simulator.keys import named_uuid
 from simulator.markets.ladder import Side as LadderSide
 from simulator.markets.listing import Listing
 from simulator.markets.market import Market
-from simulator.markets.path import Trade
 from simulator.markets.shock import ShockedMarket
 from simulator.markets.tape import Tape, Tick
 from simulator.record import Record
@@ -53,6 +52,18 @@ class Audience(Protocol):
     def stepped(self, now: datetime) -> None: ...
 
 
+class _Span(NamedTuple):
+    """What one market did while the venue was not shown it: prices in ticks, volume in lots."""
+
+    start: datetime
+    end: datetime
+    open: int
+    high: int
+    low: int
+    close: int
+    lots: int
+
+
 class World:
     """Everything behind the wire. Not thread-safe: the server's event loop owns it."""
 
@@ -69,12 +80,13 @@ class World:
             for number, listing in enumerate(market.listings)
         }
         self._markets = {name: listing.id for listing in market.listings for name in (listing.id, *listing.aliases)}
-        self._unseen: dict[ProductId, MarketSlice] = {}
+        self._unseen: dict[ProductId, _Span] = {}
         self._audience: list[Audience] = []
         self._watchers: list[Callable[[VenueEvent], None]] = []
         self._copies = 0
         for tape in self.tapes.values():
-            self._unseen[tape.listing.id] = _slice_of(tape, (), self.now, self.now)
+            last = tape.last.ticks
+            self._unseen[tape.listing.id] = _Span(self.now, self.now, last, last, last, last, 0)
         self._show(self.tapes)
 
     def attach(self, audience: Audience) -> None:
@@ -208,24 +220,27 @@ class World:
 
     def _merge(self, tape: Tape, tick: Tick, start: datetime, end: datetime) -> None:
         """Add a tick to what the venue has not been shown of this market yet."""
-        fresh = _slice_of(tape, tick.trades, start, end)
-        known = self._unseen.get(tape.listing.id)
+        name = tape.listing.id
+        prints = [trade.ticks for _, trade in tick.trades] or [tape.last.ticks]
+        lots = sum(trade.lots for _, trade in tick.trades)
+        fresh = _Span(start, end, prints[0], max(prints), min(prints), prints[-1], lots)
+        known = self._unseen.get(name)
         if known is not None and tick.trades:
             fresh = fresh._replace(
                 start=known.start, open=known.open, high=max(known.high, fresh.high), low=min(known.low, fresh.low),
-                volume=EXACT.add(known.volume, fresh.volume),
+                lots=known.lots + lots,
             )  # fmt: skip
         elif known is not None:
-            fresh = known._replace(end=end, bid=fresh.bid, ask=fresh.ask)
-        self._unseen[tape.listing.id] = fresh
+            fresh = known._replace(end=end)
+        self._unseen[name] = fresh
 
     def _taken(self, markets: Iterable[ProductId]) -> Mapping[ProductId, MarketSlice]:
         """What is new on these markets, with their books; a market nobody trades is shown later, in one piece."""
         pieces = {}
         for market in markets:
-            piece = self._unseen.pop(market, None)
-            if piece is not None:
-                pieces[market] = piece._replace(depth=_book_of(self.tapes[market], self.now))
+            span = self._unseen.pop(market, None)
+            if span is not None:
+                pieces[market] = _slice_of(self.tapes[market], span, _book_of(self.tapes[market], self.now))
         return pieces
 
     def _show(self, markets: Iterable[ProductId]) -> None:
@@ -258,14 +273,12 @@ def holder_of(seed: int, opened_at: datetime) -> Holder:
     return Holder(named_uuid(seed, "user"), named_uuid(seed, "portfolio"), opened_at)
 
 
-def _slice_of(tape: Tape, trades: Sequence[tuple[int, Trade]], start: datetime, end: datetime) -> MarketSlice:
+def _slice_of(tape: Tape, span: _Span, book: Book) -> MarketSlice:
     scale = tape.listing.scale
-    ticks = [trade.ticks for _, trade in trades] or [tape.last.ticks]
-    lots = sum(trade.lots for _, trade in trades)
-    opened, high, low, close = (scale.price(t).value for t in (ticks[0], max(ticks), min(ticks), ticks[-1]))
+    opened, high, low, close = (scale.price(t).value for t in (span.open, span.high, span.low, span.close))
     bid, ask = (_touch(side, scale) for side in tape.book())
-    volume = EXACT.multiply(Decimal(lots), scale.lot)
-    return MarketSlice(tape.listing.id, start, end, opened, high, low, close, volume, bid, ask)
+    volume = EXACT.multiply(Decimal(span.lots), scale.lot)
+    return MarketSlice(tape.listing.id, span.start, span.end, opened, high, low, close, volume, bid, ask, book)
 
 
 def _multiplied(side: LadderSide, factor: float) -> LadderSide:

@@ -11,6 +11,8 @@ _MIX: Final = 0x9E3779B97F4A7C15
 _WORD: Final = (1 << 64) - 1
 _MOST_LEVELS: Final = 1000
 _REMEMBERED: Final = 50_000
+_GRIDS: Final = 500
+_STEP: Final = 5
 
 Side = list[tuple[int, int]]
 """Levels as (ticks, lots), best first."""
@@ -35,6 +37,7 @@ class Ladder:
         self._seed = seed
         self._depth = depth
         self._sizes: dict[int, int] = {}
+        self._grids: dict[int, Side] = {}
         character = listing.character
         opening = float(listing.opening)
         tick = float(listing.product.price_step)
@@ -55,22 +58,30 @@ class Ladder:
         level = touch // gap * gap if direction < 0 else -(-touch // gap) * gap
         if level == touch:
             level += direction * gap
-        side = [(touch, self._size(touch, 0))]
-        for number in range(1, self._depth.levels):
-            if level < 1:
-                break
-            side.append((level, self._size(level, number)))
-            level += direction * gap
-        return side
+        return [(touch, self._size(touch, 0)), *self._beyond(level, direction)]
+
+    def _beyond(self, first: int, direction: int) -> Side:
+        """The grid from `first` on; the same for every touch before it."""
+        known = self._grids.get(first * direction)
+        if known is None:
+            if len(self._grids) >= _GRIDS:
+                self._grids.clear()
+            stop = first + direction * self._gap * (self._depth.levels - 1)
+            levels = range(first, max(0, stop) if direction < 0 else stop, direction * self._gap)
+            known = [(level, self._size(level, number)) for number, level in enumerate(levels, 1)]
+            self._grids[first * direction] = known
+        return known
 
     def _size(self, ticks: int, number: int) -> int:
-        """Between a quarter and twice the usual, more further out."""
+        """Between a quarter and twice the usual, more further out: in steps, so that a grid that moves on by one level
+        changes few of the others."""
         key = ticks * _MOST_LEVELS + number
         known = self._sizes.get(key)
         if known is None:
             if len(self._sizes) >= _REMEMBERED:
                 self._sizes.clear()
-            usual = int(self._lots * (1.0 + self._depth.growth * number))
+            steps = (number + _STEP // 2) // _STEP * _STEP
+            usual = int(self._lots * (1.0 + self._depth.growth * steps))
             known = self._sizes[key] = max(1, usual * (25 + self._hash(ticks, 2) % 176) // 100)
         return known
 

@@ -27,30 +27,36 @@ CROSSED_UPDATES_MAX: Final = 20
 
 
 class _Ladder:
-    """One side: prices ascending, and the level at each, made once when it changes: books are shown far more often."""
+    """One side: prices ascending, the size at each, and the levels that were shown since their size changed."""
 
     def __init__(self) -> None:
         self.prices: list[Decimal] = []
+        self._sizes: dict[Decimal, Decimal] = {}
         self._levels: dict[Decimal, Level] = {}
 
     def put(self, price: Decimal, size: Decimal) -> None:
+        sizes = self._sizes
         if size:
-            if price not in self._levels:
+            if price not in sizes:
                 insort(self.prices, price)
-            self._levels[price] = Level(Price(price), Size(size))
-        elif price in self._levels:
-            del self._levels[price]
+            sizes[price] = size
+        elif sizes.pop(price, None) is not None:
             del self.prices[bisect_left(self.prices, price)]
+        self._levels.pop(price, None)
 
     def fill(self, levels: dict[Decimal, Decimal]) -> None:
-        self._levels = {price: Level(Price(price), Size(size)) for price, size in levels.items()}
+        self._sizes = levels
+        self._levels = {}
         self.prices = sorted(levels)
 
     def between(self, low: Decimal, high: Decimal) -> list[Decimal]:
         return self.prices[bisect_left(self.prices, low) : bisect_right(self.prices, high)]
 
     def level(self, price: Decimal) -> Level:
-        return self._levels[price]
+        known = self._levels.get(price)
+        if known is None:
+            known = self._levels[price] = Level(Price(price), Size(self._sizes[price]))
+        return known
 
 
 class LiveBook:
@@ -91,9 +97,10 @@ class LiveBook:
         """One update; ignored before the first snapshot and after a gap."""
         if not self.valid:
             return
-        for change in changes:
-            if self._low <= change.price <= self._high:
-                (self._bids if change.side is Side.BUY else self._asks).put(change.price, change.size)
+        low, high, bids, asks = self._low, self._high, self._bids, self._asks
+        for side, price, size in changes:
+            if low <= price <= high:
+                (bids if side is Side.BUY else asks).put(price, size)
         self.updated_at = at
         self._crossed = self._crossed + 1 if self._is_crossed() else 0
 

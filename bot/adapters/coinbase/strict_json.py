@@ -28,13 +28,7 @@ def parse_document(content: bytes) -> Document:
     Raises: NotStrictJson for anything else, a cut-off document and a byte order mark included.
     """
     try:
-        document = json.loads(
-            content.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_float=_decimal,
-            parse_int=_integer,
-            parse_constant=_refuse_constant,
-        )
+        document = _DECODER.decode(_text(content))
     except (ValueError, RecursionError) as error:
         raise NotStrictJson(_reason(error)) from None
     if not isinstance(document, Document):
@@ -69,6 +63,18 @@ def _integer(text: str) -> int:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise NotStrictJson(f"{name} is no JSON number")
+
+
+def _text(content: bytes) -> str:
+    text = content.decode("utf-8")
+    if text.startswith("\ufeff"):
+        raise NotStrictJson("the document begins with a byte order mark")
+    return text
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse_constant
+)
 
 
 def _reason(error: Exception) -> str:

@@ -197,7 +197,7 @@ def _extent(tape: Tape | None, bars: Sequence[Bar]) -> tuple[Decimal, Decimal]:
     volume = sum((bar.volume for bar in bars), ZERO)
     if tape is not None and len(tape.rows):
         top = max(top, EXACT.multiply(Decimal(int(tape.rows[:, HIGH].max())), tape.scale.tick))
-        held = sum(int(lots) for lots in tape.rows[:, VOLUME])
+        held = sum(tape.rows[:, VOLUME].tolist())
         volume = EXACT.add(volume, EXACT.multiply(Decimal(held), tape.scale.lot))
     return top, volume
 

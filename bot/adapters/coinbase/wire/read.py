@@ -25,7 +25,7 @@ class Fields:
     __slots__ = ("_data", "what")
 
     def __init__(self, data: object, what: str) -> None:
-        if not isinstance(data, Mapping):
+        if not isinstance(data, dict):
             raise CriticalDataUnavailable(what, f"must be an object, was {_shown(data)}")
         self._data: Mapping[str, Any] = data
         self.what = what
@@ -141,11 +141,15 @@ class Fields:
 
     def rows(self, name: str) -> Iterator[Fields]:
         """Every object of a list that must be there."""
+        for index, row in enumerate(self.listed(name)):
+            yield Fields(row, f"{self.what}.{name}[{index}]")
+
+    def listed(self, name: str) -> list[Any]:
+        """A list that must be there, its items as they are."""
         found = self._data.get(name)
         if not isinstance(found, list):
             raise self.bad(name, f"must be a list, was {_shown(found)}")
-        for index, row in enumerate(found):
-            yield Fields(row, f"{self.what}.{name}[{index}]")
+        return found
 
     def keys(self) -> tuple[str, ...]:
         return tuple(self._data)
