@@ -70,7 +70,7 @@ def _plain_change(row: object) -> LevelChange | None:
     if not isinstance(row, dict):
         return None
     side, price, size = row.get("side"), row.get("price_level"), row.get("new_quantity")
-    if side not in _SIDES or not isinstance(price, str) or not isinstance(size, str):
+    if not (isinstance(side, str) and isinstance(price, str) and isinstance(size, str)) or side not in _SIDES:
         return None
     if _UNSIGNED.fullmatch(price) is None or _UNSIGNED.fullmatch(size) is None:
         return None
