@@ -53,7 +53,19 @@ PATIENT: Mapping[str, Any] = {
 }
 """The same, but its entries rest at the touch."""
 
-UNIVERSE: Mapping[str, Any] = {"hysteresis": {"enter_after": 1, "leave_after": 3}}
+UNIVERSE: Mapping[str, Any] = {
+    "hysteresis": {"enter_after": 1, "leave_after": 3},
+    "tiers": {
+        1: {"products": ["BTC-USD", "ETH-USD"]},
+        2: {"products": ["XRP-USD", "ADA-USD", "BCH-USD"]},
+        3: {"products": ["AAVE-USD", "ATOM-USD"]},
+    },
+    "themes": {
+        "majors": ["BTC-USD", "ETH-USD"], "payments": ["XRP-USD", "BCH-USD"], "defi": ["AAVE-USD"],
+        "layer1": ["ADA-USD", "ATOM-USD"], "oracles_infra": [], "meme": [],
+    },
+}  # fmt: skip
+"""A handful of products, so that a bot is warm at once. The simulator does not list ATOM, and BCH is thin there."""
 
 
 @dataclass(frozen=True)
