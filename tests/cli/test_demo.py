@@ -45,7 +45,16 @@ def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.kill()
+            end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ask first, so that it can clear its temporary files away."""
+    process.terminate()
+    try:
+        process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def lines_until(process: subprocess.Popen[str], sign: str) -> list[str]:
@@ -77,7 +86,7 @@ def confirms_a_clean_end(rows: dict[str, str]) -> bool:
 
 
 def test_a_demo_trades_ends_by_itself_and_proves_that_nothing_was_left(tmp_path: Path) -> None:
-    with demo("--for", "10s", "--data-dir", str(tmp_path / "look")) as process:
+    with demo("--for", "15s", "--data-dir", str(tmp_path / "look")) as process:
         lines = lines_until(process, "nothing ever prints this")
         assert process.wait(PATIENCE_S) == Exit.FINE, "\n".join(lines)
     rows = summed_up(lines)
@@ -85,7 +94,7 @@ def test_a_demo_trades_ends_by_itself_and_proves_that_nothing_was_left(tmp_path:
     assert any("  no trade  " in line for line in lines)
     assert int(rows["orders"].split(" sent")[0]) >= 2
     assert re.search(r"[1-9]\d* fills, fees \$", rows["orders"])
-    assert rows["ended"].startswith("--for is over, after 10 s")
+    assert rows["ended"].startswith("--for is over, after 15 s")
     assert confirms_a_clean_end(rows)
     assert (tmp_path / "look" / "bot.log").stat().st_size > 0
     assert (tmp_path / "look" / "staging-live" / "state.json").is_file()
@@ -130,7 +139,7 @@ def test_a_second_ctrl_c_leaves_at_once() -> None:
 
 
 def test_a_terminal_shows_one_page_and_gets_the_summary_on_leaving() -> None:
-    process, master = on_a_terminal("--for", "6s")
+    process, master = on_a_terminal("--for", "8s")
     try:
         output = read_all(master, PATIENCE_S)
         assert process.wait(PATIENCE_S) == Exit.FINE

@@ -30,7 +30,16 @@ def exchange(*arguments: str) -> Iterator[tuple[dict[str, str], subprocess.Popen
         try:
             yield copied(process), process
         finally:
-            process.kill()
+            end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ask first, so that it can clear its temporary files away."""
+    process.terminate()
+    try:
+        process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def copied(process: subprocess.Popen[str]) -> dict[str, str]:
