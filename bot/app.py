@@ -6,7 +6,7 @@ import json
 import os
 import secrets as randomness
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,8 @@ from bot.errors import (
     UnitError,
 )
 from bot.loop import Identity, Operator, TradingLoop, World
-from bot.ops.alerts import Severity
+from bot.loop.doorstep import Doorstep
+from bot.ops.alerts import AlertService, Severity
 from bot.ops.health import HealthBoard, HealthServer
 from bot.ops.log import Log, make_log
 from bot.ops.metrics import Metrics
@@ -68,6 +69,8 @@ CODE_VERSION: Final = "0.1.0"
 ACCOUNT: Final = "account.json"
 """Remembers which portfolio the key sees, so that a start without the venue still knows whose state it holds."""
 KNOCK_EVERY: Final = timedelta(seconds=5)
+GLANCE: Final = timedelta(milliseconds=250)
+"""Between two looks whether a stop was asked for, while the venue is waited for."""
 ALERT_GRACE_S: Final = 3.0
 
 
@@ -89,12 +92,14 @@ class Interrupts:
     The lock lets its own thread in again: a second signal may arrive inside the handler of the first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop_asked: Callable[[], bool] = lambda: False) -> None:
+        """stop_asked: whether a stop was asked for before anyone could be told."""
         self._lock = threading.RLock()
         self._count = 0
+        self._stop_asked = stop_asked
 
     def __call__(self) -> int:
-        return self._count
+        return self._count + self._stop_asked()
 
     def raise_one(self, _why: str = "") -> None:
         with self._lock:
@@ -142,15 +147,10 @@ def open_app(launch: Launch, *, give_up: Callable[[], bool] = lambda: False) -> 
 
 def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App:
     settings, config, policy = launch.settings, launch.config, launch.config.policy
-    production = settings.environment is Environment.PRODUCTION
-    lock = InstanceLock(settings.state_dir, settings.mode.value)
-    storage = FileStorage(settings.data_dir, settings.environment, settings.mode, production=production, lock=lock)
-    storage.prepare()
-    stack.callback(lock.acquire(datetime.now(UTC)).release)
-    stack.callback(storage.close)
-
-    interrupts, metrics = Interrupts(), Metrics(config.config_hash, CODE_VERSION)
+    storage = _storage(settings, stack)
+    interrupts, metrics = Interrupts(give_up), Metrics(config.config_hash, CODE_VERSION)
     feed_of: list[Feed] = []
+    loops: list[TradingLoop] = []
     clock = _clock(settings, stack, lambda: [feed.barrier() for feed in feed_of])
     log = make_log(launch.log_stream, Redactor(launch.secrets.redactions()), clock.now, as_json=launch.log_as_json)
     log = log.bind(env=settings.environment.value, mode=settings.mode.value)
@@ -159,43 +159,76 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     adapter_world = AdapterWorld(clock, SystemRng(), interrupts, _on_call(metrics))
     reader = _reader(settings, credentials, config, adapter_world)
     stack.callback(reader.close)
-    _watch(storage, clock, interrupts, stack)
-
-    permissions = _permissions(reader, storage, clock, log, settings, credentials, give_up)
-    unmet = _refuse_unfit(settings, config, permissions, storage, clock.now())
-    feed = _feed(settings, credentials, clock, adapter_world, stack)
-    feed_of.append(feed)
-    store = BarStore(settings.state_dir / "bars")
-    sources = Sources(reader.client, feed, store, reader.known_product, LiveWindows)
-    market = CoinbaseMarketData(sources, policy.data, clock, interrupts)
-    exchange: Exchange
-    if settings.mode is Mode.LIVE and isinstance(reader, CoinbaseExchange):
-        exchange = reader
-    else:
-        exchange = paper_exchange(reader, market, clock, config, storage, shadow=settings.mode is Mode.DRY_RUN)
-
-    courier = WebhookCourier(
-        storage, launch.secrets.webhooks, timeout_s=float(policy.alerts.timeout_seconds),
-        allowed_hosts=policy.alerts.allowed_hosts, allow_test_venue=settings.allow_test_venue,
-        ca_file=settings.ca_file, on_failure=lambda kind: log.warning("alert.not_delivered", error=kind),
-    )  # fmt: skip
-    courier.start()
-    stack.callback(courier.stop, ALERT_GRACE_S)
+    metrics.budget_left(reader.client.budget.left)
+    killing = _watch(storage, clock, interrupts, loops, stack)
+    courier = _courier(launch, storage, log, stack)
     board = HealthBoard(3 * float(policy.loop.interval_seconds) + float(policy.loop.cycle_budget_seconds))
     port = _serve_health(settings, board, metrics, log, stack)
-    identity = Identity(
-        settings.environment, settings.mode, permissions.portfolio_uuid, settings.rest_url, CODE_VERSION,
-        randomness.token_hex(8), os.getpid(),
-    )  # fmt: skip
+
+    if settings.mode is Mode.PAPER or credentials is None:
+        permissions = KeyPermissions(True, True, False, PORTFOLIO)
+    else:
+        doorstep = _doorstep(launch, storage, clock, board, courier)
+        permissions = _permissions(reader, storage, clock, log, doorstep, give_up)
+    unmet = _refuse_unfit(settings, config, permissions, storage, clock.now())
+    feed_of.append(_feed(settings, credentials, clock, adapter_world, stack))
+    sources = Sources(
+        reader.client, feed_of[0], BarStore(settings.state_dir / "bars"), reader.known_product, LiveWindows
+    )
+    market = CoinbaseMarketData(sources, policy.data, clock, interrupts)
+    exchange = _exchange(settings, reader, market, clock, config, storage)
     operator = Operator(
         log, metrics, lambda report, ready, why: board.publish(report, ready=ready, why=why), courier,
         ServiceManager(launch.environ), Inbox(storage),
         _daily(lambda store, now: tend(store, storage, now, policy.state.retention_days)),
     )  # fmt: skip
-    loop = TradingLoop(config, identity, World(clock, exchange, market, storage, SystemRng()), operator)
+    world = World(clock, exchange, market, storage, SystemRng())
+    loop = TradingLoop(config, _identity(settings, permissions.portfolio_uuid), world, operator)
+    loops.append(loop)
+    if killing.sightings:
+        loop.saw_kill()
     loop.open()
     _restrict(loop, unmet)
     return App(loop, log, metrics, board, interrupts, port)
+
+
+def _storage(settings: Settings, stack: ExitStack) -> FileStorage:
+    """The data directory, locked for as long as the process lives. Raises: GateRefused, LockHeld, StorageFailed."""
+    production = settings.environment is Environment.PRODUCTION
+    lock = InstanceLock(settings.state_dir, settings.mode.value)
+    storage = FileStorage(settings.data_dir, settings.environment, settings.mode, production=production, lock=lock)
+    storage.prepare()
+    stack.callback(lock.acquire(datetime.now(UTC)).release)
+    stack.callback(storage.close)
+    return storage
+
+
+def _exchange(
+    settings: Settings, reader: CoinbaseReader, market: CoinbaseMarketData, clock: Clock, config: Config,
+    storage: FileStorage,
+) -> Exchange:  # fmt: skip
+    """Live trades at the venue; everything else on the embedded account."""
+    if settings.mode is Mode.LIVE and isinstance(reader, CoinbaseExchange):
+        return reader
+    return paper_exchange(reader, market, clock, config, storage, shadow=settings.mode is Mode.DRY_RUN)
+
+
+def _identity(settings: Settings, portfolio: str) -> Identity:
+    return Identity(
+        settings.environment, settings.mode, portfolio, settings.rest_url, CODE_VERSION, randomness.token_hex(8),
+        os.getpid(),
+    )  # fmt: skip
+
+
+def _doorstep(
+    launch: Launch, storage: FileStorage, clock: Clock, board: HealthBoard, courier: WebhookCourier
+) -> Doorstep:
+    env, mode = launch.settings.environment.value, launch.settings.mode.value
+    # There are no books yet, so these alerts stand in the outbox and not in the journal.
+    alerts = AlertService(
+        storage, clock.now, launch.config.policy.alerts, env, mode, lambda _raised: None, courier.carry
+    )
+    return Doorstep(storage, board, alerts, courier.nudge, launch.config.config_hash)
 
 
 def _daily(job: Callable[[StateStore, datetime], object]) -> Callable[[StateStore, datetime], None]:
@@ -211,12 +244,33 @@ def _daily(job: Callable[[StateStore, datetime], object]) -> Callable[[StateStor
     return once_a_day
 
 
-def _watch(storage: FileStorage, clock: Clock, interrupts: Interrupts, stack: ExitStack) -> None:
-    """Look for the kill switch and for commands, whatever the loop is doing."""
-    killing = KillWatcher(storage, clock, interrupts.raise_one)
+def _watch(
+    storage: FileStorage, clock: Clock, interrupts: Interrupts, loops: Sequence[TradingLoop], stack: ExitStack
+) -> KillWatcher:
+    """Look for the kill switch and for commands, whatever the loop is doing. loops: told of the switch, once there."""
+
+    def killed(_reason: str) -> None:
+        for loop in loops:
+            loop.saw_kill()
+        interrupts.raise_one()
+
+    killing = KillWatcher(storage, clock, killed)
     for watcher in (killing, InboxWatcher(storage.folder / INBOX, clock)):
         watcher.start()
         stack.callback(watcher.stop)
+    return killing
+
+
+def _courier(launch: Launch, storage: FileStorage, log: Log, stack: ExitStack) -> WebhookCourier:
+    settings, policy = launch.settings, launch.config.policy.alerts
+    courier = WebhookCourier(
+        storage, launch.secrets.webhooks, timeout_s=float(policy.timeout_seconds),
+        allowed_hosts=policy.allowed_hosts, allow_test_venue=settings.allow_test_venue,
+        ca_file=settings.ca_file, on_failure=lambda kind: log.warning("alert.not_delivered", error=kind),
+    )  # fmt: skip
+    courier.start()
+    stack.callback(courier.stop, ALERT_GRACE_S)
+    return courier
 
 
 def _clock(settings: Settings, stack: ExitStack, barrier: Callable[[], object]) -> Clock:
@@ -254,18 +308,17 @@ def _reader(settings: Settings, credentials: Credentials | None, config: Config,
 
 
 def _permissions(
-    reader: CoinbaseReader, storage: FileStorage, clock: Clock, log: Log, settings: Settings,
-    credentials: Credentials | None, give_up: Callable[[], bool],
+    reader: CoinbaseReader, storage: FileStorage, clock: Clock, log: Log, doorstep: Doorstep,
+    give_up: Callable[[], bool],
 ) -> KeyPermissions:  # fmt: skip
-    """What the key may do; without a key, or on paper, the embedded account's.
+    """What the key may do.
 
     An unreachable venue is waited for; a start that knew the portfolio before goes on with what it knew.
 
     Raises: AuthRefused; NoVenueYet.
     """
-    if settings.mode is Mode.PAPER or credentials is None:
-        return KeyPermissions(True, True, False, PORTFOLIO)
     while True:
+        began = clock.now()
         try:
             found = reader.key_permissions()
         except AuthRefused:
@@ -275,10 +328,14 @@ def _permissions(
             known = _remembered(storage)
             if known is not None:
                 return known
-            if give_up():
-                raise NoVenueYet from error
-            clock.wait_until(clock.now() + KNOCK_EVERY)
+            doorstep.refused(began, clock.now(), str(error))
+            knock = clock.now() + KNOCK_EVERY
+            while clock.now() < knock:
+                if give_up():
+                    raise NoVenueYet from error
+                clock.wait_until(min(knock, clock.now() + GLANCE))
         else:
+            doorstep.opened()
             storage.write(ACCOUNT, canonical({"portfolio": found.portfolio_uuid}))
             return found
 
@@ -304,7 +361,7 @@ def _refuse_unfit(
         reasons += key_reasons(permissions, config.policy.governance.portfolio_id)
     unmet: list[str] = []
     if needs_certificate(settings):
-        unmet = certificate_reasons(storage.read(CERTIFICATE), config, CODE_VERSION, now, permissions.portfolio_uuid)
+        unmet = certificate_reasons(storage.read(CERTIFICATE), config, CODE_VERSION, now, settings.rest_url, permissions.portfolio_uuid)
     if reasons or (unmet and not _at_stake(storage)):
         raise GateRefused([*reasons, *unmet])
     return tuple(unmet)

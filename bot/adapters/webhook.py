@@ -7,6 +7,7 @@ import random
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from bot.errors import StorageFailed
 from bot.ops.alerts import OUTBOX
 from bot.ports import Storage
 
+CARRIED_MAX: Final = 200
+"""Messages kept in memory while the disk takes none; the oldest give way."""
 _BACKOFF_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 
 
@@ -51,6 +54,7 @@ class WebhookCourier:
         self._ca_file = ca_file
         self._on_failure = on_failure
         self._taken: dict[str, set[str]] = {}
+        self._carried: deque[tuple[str, bytes]] = deque(maxlen=CARRIED_MAX)
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
@@ -63,13 +67,18 @@ class WebhookCourier:
         """New messages wait: look now."""
         self._wake.set()
 
+    def carry(self, alert_id: str, body: bytes) -> None:
+        """Deliver a message that the outbox could not take, from memory."""
+        self._carried.append((alert_id, body))
+        self._wake.set()
+
     def stop(self, grace_s: float) -> None:
         """Try once more to empty the outbox, at most `grace_s` seconds."""
         if not self._thread.is_alive():
             return
         deadline = time.monotonic() + grace_s
         self._wake.set()
-        while self._storage.names(OUTBOX) and time.monotonic() < deadline:
+        while (self._carried or self._storage.names(OUTBOX)) and time.monotonic() < deadline:
             time.sleep(0.05)
         self._stop.set()
         self._wake.set()
@@ -89,22 +98,33 @@ class WebhookCourier:
             self._wake.clear()
 
     def deliver(self) -> bool:
-        """One pass over the outbox; False when something could not be delivered."""
+        """One pass over what is carried and the outbox; False when something could not be delivered."""
         complete = True
+        for message in tuple(self._carried):
+            if self._everywhere(*message):
+                self._carried.remove(message)
+            else:
+                complete = False
         for name in self._storage.names(OUTBOX):
             body = self._storage.read(f"{OUTBOX}/{name}")
             if body is None:
                 continue
-            taken = self._taken.setdefault(name, set())
-            for url in self._urls:
-                if url not in taken and self._post(url, body):
-                    taken.add(url)
-            if len(taken) == len(self._urls):
+            if self._everywhere(name, body):
                 self._storage.remove(f"{OUTBOX}/{name}")
-                del self._taken[name]
             else:
                 complete = False
         return complete
+
+    def _everywhere(self, name: str, body: bytes) -> bool:
+        """Post one message to every address that has not taken it yet; whether all have now."""
+        taken = self._taken.setdefault(name, set())
+        for url in self._urls:
+            if url not in taken and self._post(url, body):
+                taken.add(url)
+        if len(taken) < len(self._urls):
+            return False
+        del self._taken[name]
+        return True
 
     def _post(self, url: str, body: bytes) -> bool:
         try:

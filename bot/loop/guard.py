@@ -37,9 +37,11 @@ class Flags:
     """Conditions the loop learns while it runs; texts are empty while they do not hold.
 
     killed: the kill switch was on and no clean reconcile has followed yet. exit_only: unmet gates of this start.
+    glimpses: how often somebody saw the kill switch on; written by the watcher's thread.
     """
 
     killed: bool = False
+    glimpses: int = 0
     auth: str = ""
     start: str = ""
     shutdown: str = ""
@@ -59,6 +61,7 @@ class Guard:
         self.flags = Flags()
         self.snapshot: Snapshot | None = None
         self._halts: tuple[Halt, ...] = ()
+        self._glimpses_known = 0
 
     def configure(self, config: Config) -> None:
         self._config = config
@@ -67,10 +70,14 @@ class Guard:
     # ------------------------------------------------------------------------------------------------------ halts
 
     def look_at_kill(self) -> KillState:
-        """The kill switch now; remembers that it was on until one clean reconcile has followed."""
-        seen = self._world.storage.kill_state()
-        if seen.active:
+        """The kill switch now; remembers that it was on until one clean reconcile has followed.
+
+        A switch that came and went between two looks halts all the same: somebody wanted it.
+        """
+        glimpses, seen = self.flags.glimpses, self._world.storage.kill_state()
+        if seen.active or glimpses != self._glimpses_known:
             self.flags.killed = True
+        self._glimpses_known = glimpses
         return seen
 
     @property
@@ -88,7 +95,7 @@ class Guard:
             auth=flags.auth,
             start=flags.start,
             shutdown=flags.shutdown,
-            exit_only=flags.exit_only,
+            exit_only=(*flags.exit_only, *self._observation.key_problems),
             pending=ledger.pending(self._store.state),
             valuation=snap.valuation if snap is not None else None,
             skew=snap.skew if snap is not None else None,
@@ -122,13 +129,17 @@ class Guard:
             self._store.record(LatchSet(latch), cycle_id)
 
     def permission(self) -> Permission:
-        """What all halts in force permit at this moment."""
+        """What all halts in force permit at this moment; a stop that was asked for counts from that moment on."""
         now = self._world.clock.now()
+        observed = self._halts
+        if self.flags.shutdown and not any(halt.cause is HaltCause.SHUTDOWN for halt in observed):
+            observed = (*observed, Halt(HaltCause.SHUTDOWN, self.flags.shutdown, now))
         if self.snapshot is not None:
-            found: Sequence[Halt] = self._risk.context(replace(self.snapshot, halts=self._halts, now=now,
-                                                               state=self._store.state)).halts  # fmt: skip
+            found: Sequence[Halt] = self._risk.context(
+                replace(self.snapshot, halts=observed, now=now, state=self._store.state)
+            ).halts
         else:
-            found = (*self._halts, *latch_halts(self._store.state, now))
+            found = (*observed, *latch_halts(self._store.state, now))
         return permission(found, self._config.policy)
 
     def cancel_kinds(self) -> tuple[OrderKind, ...]:
@@ -140,6 +151,17 @@ class Guard:
         if now.protective is not Protective.STAY:
             kinds.append(OrderKind.PROTECTIVE)
         return tuple(kinds)
+
+    def kinds_under_kill(self) -> tuple[OrderKind, ...]:
+        """Which of our orders the kill switch alone takes off the venue; selling needs books that can be trusted."""
+        naked = self._config.policy.kill_switch.on_halt == "hold_naked"
+        return (OrderKind.ENTRY, OrderKind.EXIT, *([OrderKind.PROTECTIVE] if naked else []))
+
+    def start_halted(self, kill: KillState) -> None:
+        """The halts of a start without trusted books: shown and alerted, never recorded."""
+        facts, now = Conditions(kill=kill_reason(kill), start=self.flags.start), self._world.clock.now()
+        since = {halt.cause.value: halt.since for halt in self._halts}
+        self._halts = halts(facts, self._config.policy.clock, now, since)
 
     # ------------------------------------------------------------------------------------ what execution asks for
 

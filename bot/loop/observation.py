@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot.domain.event import Payload, QuarantineBegan
-from bot.domain.order import OrderReport
+from bot.domain.order import Fill, OrderReport
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Halt, Snapshot
 from bot.execution.engine import ExecutionEngine
@@ -55,11 +55,17 @@ class Observation:
         self._tag = tag
         self.markets: Mapping[ProductId, ProductId] = {}
         self.truth: Truth | None = None
+        self.key_problems: tuple[str, ...] = ()
         self.needs_opening = False
 
     @property
     def marks(self) -> Mapping[ProductId, Mark]:
         return self._observer.marks
+
+    @property
+    def bad_ticks(self) -> Mapping[str, int]:
+        """Ticks held back or rejected so far, by fault."""
+        return self._observer.bad_ticks
 
     def configure(self, config: Config) -> None:
         self._config = config
@@ -74,6 +80,7 @@ class Observation:
         watched = self._watched(metadata)
         self._follow(watched)
         self._observer.skew()
+        self.key_problems = self._observer.key_problems()
         truth = self._observer.account(self._store.state)
         report = self._applied(truth, engine)
         report = combined((report, engine.resolve_unknown()))
@@ -155,13 +162,20 @@ class Observation:
 
     def _open_books(self, truth: Truth, metadata: Metadata, cycle_id: str) -> None:
         """The first complete read of an account anchors its books; later ones adopt what had no price then."""
-        if not self.needs_opening:
+        markets, marks = self._bases(truth, metadata), self._observer.marks
+        if self.needs_opening:
+            events = coldstart.opening(self._past(), truth.balances, markets, marks, truth.began_at)
+            self._record(events, cycle_id)
+            self.needs_opening = False
             return
-        now = self._world.clock.now()
-        past = self._world.exchange.fills_since(now - timedelta(days=self._config.policy.state.rebuild_days))
-        markets = self._bases(truth, metadata)
-        self._record(coldstart.opening(past, truth.balances, markets, self._observer.marks, truth.began_at), cycle_id)
-        self.needs_opening = False
+        late = coldstart.unopened(self._store.state, markets)
+        if any(market in marks for market in late.values()):
+            self._record(coldstart.holdings(self._past(), truth.balances, late, marks, truth.began_at), cycle_id)
+
+    def _past(self) -> Sequence[Fill]:
+        """Fills that may tell what the holdings of a new account have cost."""
+        days = timedelta(days=self._config.policy.state.rebuild_days)
+        return self._world.exchange.fills_since(self._world.clock.now() - days)
 
     def _bases(self, truth: Truth, metadata: Metadata) -> Mapping[str, ProductId]:
         portfolio = self._config.policy.portfolio

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from bot.domain.codec import canonical
 from bot.domain.decision import Decision, Outcome, Reason
 from bot.domain.event import AlertRaised, FillBooked
-from bot.domain.money import HUNDRED, decimal_text
+from bot.domain.money import HUNDRED, ZERO, decimal_text
 from bot.domain.order import OrderState
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State
 from bot.errors import StateCorrupt, StorageFailed
 from bot.execution.report import ActReport, Refusal
+from bot.loop.standing import standing
+from bot.loop.upkeep import stopped_out
 from bot.loop.world import Identity, Operator, World
 from bot.ops.alerts import AlertService, Severity
 from bot.ops.status import CycleRecord, RunFacts, status_report
@@ -26,14 +27,6 @@ from bot.settings.config import Config
 
 HEARTBEAT: Final = "heartbeat.json"
 STATUS: Final = "status.json"
-
-_SEVERITY: Final[Mapping[HaltCause, Severity]] = {
-    HaltCause.RECONCILE_PENDING: Severity.WARNING,
-    HaltCause.STALE_DATA: Severity.WARNING,
-    HaltCause.BREAKER: Severity.WARNING,
-    HaltCause.SHUTDOWN: Severity.INFO,
-}
-"""Every other cause is CRITICAL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +41,7 @@ class Finished:
     complete: bool
     detail: str
     stage_s: Mapping[str, float]
+    bad_ticks: Mapping[str, int]
 
 
 class Reporter:
@@ -64,9 +58,11 @@ class Reporter:
             identity.env.value, identity.mode.value, identity.pid, config.config_hash, identity.code_version, prefix
         )
         self._alerted: set[str] = set()
+        self._bad_ticks: Mapping[str, int] = {}
         self.alerts = AlertService(
-            world.storage, world.clock.now, config.policy.alerts, identity.env.value, identity.mode.value, self._record
-        )
+            world.storage, world.clock.now, config.policy.alerts, identity.env.value, identity.mode.value, self._record,
+            operator.courier.carry,
+        )  # fmt: skip
 
     def configure(self, config: Config) -> None:
         self._config = config
@@ -75,22 +71,26 @@ class Reporter:
             facts.env, facts.mode, facts.pid, config.config_hash, facts.code_version, facts.order_prefix
         )
 
-    def halts_changed(self, halts: tuple[Halt, ...], state: State, now: datetime) -> None:
-        """Fire an alert for every halt in force, resolve those that ended."""
-        in_force = {halt.cause.value: (halt.cause, halt.detail) for halt in halts}
-        in_force |= {latch.name: (latch.cause, latch.detail) for latch in state.latches.values()}
-        for breaker in state.breakers.values():
-            if breaker.open and (breaker.until is None or now < breaker.until):
-                in_force[f"breaker.{breaker.name}"] = (HaltCause.BREAKER, f"{breaker.name}: {breaker.detail}")
-        for name, (cause, detail) in in_force.items():
-            severity = _SEVERITY.get(cause, Severity.CRITICAL)
-            if f"halt.{name}" not in self._alerted:
-                self._alert(f"halt.{name}", severity, f"trading is restricted: {name}", detail)
-                self._alerted.add(f"halt.{name}")
-        for fingerprint in sorted(self._alerted - {f"halt.{name}" for name in in_force}):
-            self.alerts.resolve(fingerprint, "no longer in force")
-            self._alerted.discard(fingerprint)
+    def stands(self, cycle: Finished) -> None:
+        """Fire an alert for everything that restricts trading, resolve what ended. A refused cycle ends nothing."""
+        seen = cycle.snapshot if cycle.complete else None
+        found = standing(cycle.halts, self._store.state, seen, cycle.decision, self._config, cycle.record.finished_at)
+        in_force = {item[0]: item for item in found}
+        for fingerprint, item in in_force.items():
+            if fingerprint not in self._alerted:
+                self._alert(*item)
+                self._alerted.add(fingerprint)
+        for fingerprint in sorted(self._alerted - in_force.keys()):
+            if cycle.complete or fingerprint.startswith("halt."):
+                self.alerts.resolve(fingerprint, "no longer in force")
+                self._alerted.discard(fingerprint)
         self._operator.courier.nudge()
+
+    def overran(self, skipped: int) -> None:
+        """Scheduled cycles that were skipped because one ran long."""
+        if skipped:
+            self._operator.metrics.overruns.inc(skipped)
+            self._operator.log.warning("cycle.overran", skipped=skipped)
 
     def acted(self, report: ActReport) -> None:
         """Counters, log lines and alerts of one round of acting."""
@@ -106,7 +106,7 @@ class Reporter:
         metrics.rejections.labels(Reason.EXCHANGE_REJECTED.value).inc(len(report.rejections))
         for error in report.errors:
             log.warning("exchange.call_failed", detail=error)
-        for told in notices(report):
+        for told in (*notices(report), *stop_notices(report, self._store.state)):
             self.notice(*told)
 
     def finished(self, cycle: Finished) -> None:
@@ -132,6 +132,12 @@ class Reporter:
             metrics.no_trade.labels(cycle.record.reason or "none").inc()
         for stage, seconds in cycle.stage_s.items():
             metrics.cycle_seconds.labels(stage).observe(seconds)
+        for fault, count in cycle.bad_ticks.items():
+            metrics.bad_ticks.labels(fault).inc(count - self._bad_ticks.get(fault, 0))
+        self._bad_ticks = cycle.bad_ticks
+        took, limit = sum(cycle.stage_s.values()), self._config.policy.loop.cycle_budget_seconds
+        if took > limit:
+            self.notice("cycle.slow", Severity.WARNING, "a cycle took too long", f"{took:.1f} s, budget {limit} s")
         metrics.kill_switch.set(any(halt.cause is HaltCause.KILL_SWITCH for halt in cycle.halts))
         metrics.unknown_orders.set(sum(1 for order in state.orders.values() if order.state is OrderState.UNKNOWN))
         if snap is None:
@@ -210,6 +216,16 @@ def notices(report: ActReport) -> Iterator[Notice]:
     for name in report.latched:
         detail = f"{name}: look at why, then `bot resume --latch {name}`"
         yield f"latched.{name}", Severity.CRITICAL, "a governor stopped trading", detail
+
+
+def stop_notices(report: ActReport, state: State) -> Iterator[Notice]:
+    """Stops that were hit, once for each order."""
+    hit = {fill.client_order_id: fill for fill in report.fills if not fill.foreign and stopped_out(fill, state)}
+    for client_order_id, fill in hit.items():
+        detail = (
+            f"sold {fill.size} at {fill.price} by {client_order_id}, realised {decimal_text(fill.realised or ZERO)}"
+        )
+        yield f"stop.{fill.product}", Severity.WARNING, f"{fill.product}: a stop was hit", detail
 
 
 def _refusal_fields(refusal: Refusal) -> dict[str, str]:

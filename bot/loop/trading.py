@@ -38,7 +38,7 @@ from bot.execution.controls import Controls, Venue
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import account_tag
 from bot.execution.report import ActReport, combined
-from bot.loop import upkeep
+from bot.loop import strays, upkeep
 from bot.loop.desk import CommandDesk
 from bot.loop.guard import KILL_RECHECK, Guard
 from bot.loop.observation import Observation, Observed
@@ -93,7 +93,7 @@ class TradingLoop:
         self._wanted = Wanted.RUN
         self._stop_why = ""
         self._new_config: Callable[[Config], Config | None] = _unchanged
-        self._count = 0
+        self._numbered = (world.clock.now(), 0)
         self._stage_s: dict[str, float] = {}
         self._look_again = False
         self.last: CycleRecord | None = None
@@ -121,7 +121,12 @@ class TradingLoop:
         """End the loop; a second call stops waiting for proof. Callable from a signal handler."""
         self._wanted = Wanted.STOP if self._wanted is Wanted.RUN else Wanted.STOP_NOW
         self._stop_why = self._stop_why or why
+        self.guard.flags.shutdown = self._stop_why
         self._world.clock.wake(WakeReason.SIGNAL)
+
+    def saw_kill(self) -> None:
+        """The watcher saw the kill switch on, were it for a moment only. Callable from any thread."""
+        self.guard.flags.glimpses += 1
 
     def reload(self, load: Callable[[Config], Config | None]) -> None:
         """Before the next cycle take up what `load` makes of the running configuration; None keeps it."""
@@ -144,7 +149,11 @@ class TradingLoop:
             self.run_cycle()
             if once:
                 return self._leave_after_one()
-            self._wait()
+            try:
+                self._wait()
+            except ExchangeError as error:  # only a test venue's clock can stay away
+                self._operator.log.critical("clock.stood_still", exc_info=error)
+                self.stop(f"time cannot pass: {error}")
         return self._shut_down()
 
     # ------------------------------------------------------------------------------------------------------- a cycle
@@ -152,22 +161,39 @@ class TradingLoop:
     def run_cycle(self, *, service: bool = False) -> CycleRecord:
         """One whole cycle; every refusal and failure ends it with a recorded outcome and reason."""
         started = self._world.clock.now()
-        self._count += 1
         self._stage_s = {}
-        cycle_id = f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}-{self._count}"
+        cycle_id = self._next_id(started)
         if not self._world.storage.lock_held():
             raise LockHeld("the lock file was taken away from this process; another instance may run")
         finished = self._guarded(cycle_id, started, service)
         self.last = finished.record
-        self._reporter.halts_changed(finished.halts, self.store.state, self._world.clock.now())
-        self._reporter.finished(finished)
+        try:
+            self._reporter.stands(finished)
+            self._reporter.finished(finished)
+            self._operator.follow(finished)
+        except Exception as error:  # a report that cannot be made must not stop trading's own clean-up
+            self._operator.log.critical("cycle.not_reported", cycle_id=cycle_id, exc_info=error)
         return finished.record
 
+    def _next_id(self, started: datetime) -> str:
+        """Named after its start; the number tells apart cycles that start in one millisecond."""
+        moment = started.replace(microsecond=started.microsecond // 1000 * 1000)
+        before, number = self._numbered
+        self._numbered = (moment, number + 1 if moment == before else 1)
+        return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}-{self._numbered[1]}"
+
     def _guarded(self, cycle_id: str, started: datetime, service: bool) -> Finished:
-        """The edge at which every error becomes a cycle's outcome."""
+        """The edge at which every error becomes a cycle's outcome, also one that comes up while another is served."""
+        try:
+            return self._attempted(cycle_id, started, service)
+        except Exception as error:
+            self._operator.log.critical("cycle.failed", cycle_id=cycle_id, exc_info=error)
+            return self._ended(cycle_id, started, Outcome.ERROR, None, f"{type(error).__name__}: {error}")
+
+    def _attempted(self, cycle_id: str, started: datetime, service: bool) -> Finished:
         try:
             if self.guard.flags.start:
-                return self._ended(cycle_id, started, Outcome.HALTED, Reason.HALTED, self.guard.flags.start)
+                return self._without_books(cycle_id, started)
             return self._cycle(cycle_id, started, service)
         except CriticalDataUnavailable as error:
             return self._refused(cycle_id, started, Reason.DATA_UNAVAILABLE, str(error), "api_errors")
@@ -304,6 +330,16 @@ class TradingLoop:
         self._reporter.notice("storage.failed", Severity.CRITICAL, "durable state cannot be written", str(error))
         return self._ended(cycle_id, started, Outcome.HALTED, Reason.STORAGE_FAILED, str(error), report)
 
+    def _without_books(self, cycle_id: str, started: datetime) -> Finished:
+        """State that cannot be trusted: nothing is written, nothing is sent but cancels under the kill switch."""
+        kill, report = self.guard.look_at_kill(), ActReport()
+        if kill.active:
+            kinds = self.guard.kinds_under_kill()
+            report = strays.cancel_ours(self._world.exchange, self._tag, kinds)
+        self.guard.start_halted(kill)
+        reason = Reason.KILL_SWITCH if kill.active else Reason.HALTED
+        return self._ended(cycle_id, started, Outcome.HALTED, reason, self.guard.flags.start, report)
+
     def _ended(
         self, cycle_id: str, started: datetime, outcome: Outcome, reason: Reason | None, detail: str,
         report: ActReport | None = None,
@@ -320,7 +356,7 @@ class TradingLoop:
         )  # fmt: skip
         return Finished(
             record, decision, snapshot or self.guard.snapshot, self.guard.halts, report, snapshot is not None, detail,
-            dict(self._stage_s),
+            dict(self._stage_s), dict(self._observation.bad_ticks),
         )  # fmt: skip
 
     def _hit_breakers(self, report: ActReport, cycle_id: str) -> None:
@@ -346,7 +382,9 @@ class TradingLoop:
 
     def _wait(self) -> None:
         """Until the next scheduled cycle; wakes serve orders and fills in between."""
+        skipped = self._schedule.overruns
         due = self._schedule.next_cycle(self._config.policy)
+        self._reporter.overran(self._schedule.overruns - skipped)
         while not self.stopping and not self._reload_waits:
             now = self._world.clock.now()
             if now >= due:
@@ -410,8 +448,7 @@ class TradingLoop:
 
     def _leave_after_one(self) -> int:
         """`--once`: GTD orders stay to their expiry; a kill is exit 6."""
-        killed = self.last is not None and self.last.reason == Reason.KILL_SWITCH.value
-        code = 6 if killed else 0
+        code = 6 if self.guard.flags.killed else 0
         self._close("--once", code, ())
         return code
 
@@ -425,7 +462,7 @@ class TradingLoop:
                 cleared = self._engine.shutdown(deadline, self._hurried)
                 left = cleared.left
                 self._reporter.acted(cleared.report)
-        except (BotError, OSError) as error:
+        except Exception as error:  # whatever it is: what may still work has to be told and saved
             self._operator.log.critical("shutdown.incomplete", exc_info=error)
             left = tuple(o.client_order_id for o in self.store.state.orders.values() if o.state.is_working)
         code = 7 if left else 0

@@ -78,7 +78,7 @@ def pauses_after(fills: Iterable[FillBooked], state: State, policy: Policy) -> I
         if fill.foreign:
             continue
         market = fill.market or fill.product
-        pause = cooldowns.after_fill(market, fill.at, _stopped_out(fill, state), policy.risk)
+        pause = cooldowns.after_fill(market, fill.at, stopped_out(fill, state), policy.risk)
         if pause is not None:
             yield CooldownBegan(pause)
         if fill.side is Side.SELL and _lost(fill):
@@ -87,7 +87,8 @@ def pauses_after(fills: Iterable[FillBooked], state: State, policy: Policy) -> I
                 yield CooldownBegan(streak)
 
 
-def _stopped_out(fill: FillBooked, state: State) -> bool:
+def stopped_out(fill: FillBooked, state: State) -> bool:
+    """Whether a fill of ours sold at a loss because a stop was hit, at the venue or by the bot."""
     if fill.side is not Side.SELL or not _lost(fill):
         return False
     order = state.orders.get(fill.client_order_id)

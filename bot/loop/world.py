@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.domain.snapshot import Environment, Mode
 from bot.ops.log import Log
 from bot.ops.metrics import Metrics
 from bot.ports import Clock, Command, Exchange, MarketData, Rng, Storage
 from bot.record.store import StateStore
+
+if TYPE_CHECKING:
+    from bot.loop.report import Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class Courier(Protocol):
 
     def nudge(self) -> None: ...
 
+    def carry(self, alert_id: str, body: bytes) -> None:
+        """Deliver a message that could not be written to the outbox."""
+        ...
+
 
 class Heart(Protocol):
     """The service manager: told when the loop is ready, alive, or stopping."""
@@ -73,11 +80,16 @@ Publish = Callable[[dict[str, Any], bool, str], None]
 """Takes the status report, whether the newest observation was complete, and why not."""
 
 
+def _nobody(_cycle: Finished) -> None:
+    """Nobody follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """How the people around see the loop. tend: keeps the journal within its retention, called once a cycle.
 
     keeps_inputs: whether what a cycle decided from is kept as well, for `bot replay`.
+    follow: is given every finished cycle in full.
     """
 
     log: Log
@@ -88,3 +100,4 @@ class Operator:
     inbox: Inbox
     tend: Callable[[StateStore, datetime], None]
     keeps_inputs: bool = True
+    follow: Callable[[Finished], None] = _nobody

@@ -11,6 +11,7 @@ from bot.domain.order import Fill
 from bot.domain.position import CostMethod, Lot, Origin, Position, bought, sold
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Balance
+from bot.domain.state import State
 from bot.observe.valuation import Mark
 
 
@@ -53,6 +54,20 @@ def holdings(
             cost = EXACT.multiply(balance.total, mark.price.value)
             lots = (Lot(Size(balance.total), cost, at, Origin.ADOPTED),)
         yield PositionAdopted(Position(market, lots, lots[0].at, managed=False, high_mark=mark.price))
+
+
+def unopened(state: State, markets: Mapping[str, ProductId]) -> Mapping[str, ProductId]:
+    """Base currency -> market of what was held at the opening, had no price then, and has not moved since."""
+    return {
+        currency: market
+        for currency, market in markets.items()
+        if (ledger := state.ledgers.get(currency)) is not None
+        and ledger.anchor > 0
+        and ledger.flows == 0
+        and market not in state.positions
+        and market not in state.quarantined
+        and market not in state.ignored
+    }
 
 
 def _rebuilt(market: ProductId, fills: Sequence[Fill], held: Size, at: datetime) -> tuple[Lot, ...] | None:

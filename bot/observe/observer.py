@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -25,6 +25,7 @@ from bot.domain.snapshot import (
 )
 from bot.domain.state import FeeTier, State
 from bot.errors import CriticalDataUnavailable, ExchangeError
+from bot.observe.keywatch import KeyWatch
 from bot.observe.ledger import Sweep, residuals
 from bot.observe.markets import LastGood, RecentBids, bars_problem, quote_problem, stale_fraction, view
 from bot.observe.reconcile import Truth, read_account
@@ -33,8 +34,10 @@ from bot.observe.tickguard import TickGuard
 from bot.observe.valuation import Mark, market_of, value
 from bot.ports import AccountReader, Clock, MarketData
 from bot.settings.config import Config
+from bot.settings.policy import DataPolicy
 
 _FEE_TIER_EVERY: Final = timedelta(hours=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Observer:
         self._last_good = LastGood({})
         self._guard = TickGuard(config.policy.data)
         self._bids = RecentBids(config.policy.exits.stop_confirmations)
+        self._key = KeyWatch(config.policy.governance, clock.now())
 
     def metadata(self) -> Metadata:
         """The product list, at most `product_max_age_minutes` old.
@@ -81,8 +85,8 @@ class Observer:
         """
         now = self._clock.now()
         known = self._metadata
-        half_life = timedelta(minutes=float(self._config.policy.data.product_max_age_minutes)) / 2
-        if known is not None and now - known.at < half_life:
+        half_life = metadata_slot(self._config.policy.data)
+        if known is not None and _slot(now, half_life) == _slot(known.at, half_life):
             return known
         try:
             products = self._exchange.products()
@@ -102,7 +106,7 @@ class Observer:
     def fee_tier(self) -> FeeTier:
         """The account's rates; the policy's worst case until known, the higher of both when a re-read fails."""
         now = self._clock.now()
-        if self._fees is None or now - self._fees.as_of >= _FEE_TIER_EVERY:
+        if self._fees is None or _slot(now, _FEE_TIER_EVERY) != _slot(self._fees.as_of, _FEE_TIER_EVERY):
             try:
                 self._fees = self._exchange.fee_tier()
             except (ExchangeError, CriticalDataUnavailable):
@@ -124,6 +128,10 @@ class Observer:
         """Our clock against the exchange's; measured when due. A failed measurement leaves the last figure."""
         self._skew.measure_when_due(self._exchange, self._clock)
         return self._skew.figure()
+
+    def key_problems(self) -> tuple[str, ...]:
+        """What forbids to enter with this key; looked up now and then, in live only."""
+        return self._key.problems(self._exchange, self._clock) if self._mode is Mode.LIVE else ()
 
     def views(self, markets: Mapping[ProductId, Product]) -> Mapping[ProductId, MarketView]:
         """Every watched market with its problems; fresh quotes become the marks of holdings."""
@@ -207,6 +215,16 @@ class Observer:
     def _worst_fees(self, now: datetime) -> FeeTier:
         fees = self._config.policy.fees
         return FeeTier(fees.worst_maker_pct.fraction, fees.worst_taker_pct.fraction, "worst case of the policy", now)
+
+
+def metadata_slot(policy: DataPolicy) -> timedelta:
+    """The product list is read once in each slot of this length, counted from 1970."""
+    return timedelta(minutes=float(policy.product_max_age_minutes)) / 2
+
+
+def _slot(at: datetime, length: timedelta) -> int:
+    """Number of the slot that holds `at`: what is read once a slot does not hang on when reading began."""
+    return (at - _EPOCH) // length
 
 
 def _higher(known: FeeTier, worst: FeeTier) -> FeeTier:

@@ -50,12 +50,15 @@ class AlertService:
         env: str,
         mode: str,
         record: Callable[[AlertRaised], object],
+        carry: Callable[[str, bytes], object] = lambda _id, _body: None,
     ) -> None:
+        """record: journals an alert. carry: takes an alert that the disk would not, so that it is sent all the same."""
         self._storage = storage
         self._now = now
         self._policy = policy
         self._env, self._mode = env, mode
         self._record = record
+        self._carry = carry
         self._firing: dict[str, _Firing] = {}
         self._count = 0
         self.unwritten = 0
@@ -118,12 +121,22 @@ class AlertService:
             self.unwritten += 1
 
     def _keep(self, alert_id: str, body: bytes) -> None:
-        """The outbox is bounded: the oldest message gives way, and the loss is counted, never silent."""
+        """The outbox is bounded: the oldest message that is not CRITICAL gives way, which is counted, never silent."""
         try:
-            waiting = self._storage.names(OUTBOX)
-            for name in waiting[: max(0, len(waiting) - self._policy.outbox_limit + 1)]:
-                self._storage.remove(f"{OUTBOX}/{name}")
-                self.unwritten += 1
+            self._make_room()
             self._storage.write(f"{OUTBOX}/{alert_id}.json", body)
         except StorageFailed:
             self.unwritten += 1
+            self._carry(alert_id, body)
+
+    def _make_room(self) -> None:
+        waiting = self._storage.names(OUTBOX)
+        excess = len(waiting) - self._policy.outbox_limit + 1
+        for name in waiting if excess > 0 else ():
+            if excess > 0 and not self._is_critical(name):
+                self._storage.remove(f"{OUTBOX}/{name}")
+                self.unwritten += 1
+                excess -= 1
+
+    def _is_critical(self, name: str) -> bool:
+        return b'"severity":"CRITICAL"' in (self._storage.read(f"{OUTBOX}/{name}") or b"")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -46,6 +47,11 @@ class Metrics:
         for state in OrderState:
             self.orders.labels(state.value)
 
+    def budget_left(self, left: Callable[[], Mapping[str, int]]) -> None:
+        """Ask for the request budget of every class whenever the metrics are read."""
+        for name in left():
+            self.rate_budget.labels(name).set_function(partial(_of, left, name))
+
     def render(self) -> bytes:
         """The text that `/metrics` serves."""
         return bytes(generate_latest(self.registry))
@@ -54,3 +60,7 @@ class Metrics:
         """Set the residual of every known currency; zero where the equation holds."""
         for currency in currencies:
             self.residual.labels(currency).set(float(values.get(currency, Decimal(0))))
+
+
+def _of(left: Callable[[], Mapping[str, int]], name: str) -> float:
+    return float(left()[name])

@@ -195,6 +195,8 @@ class Silence:
 
     def nudge(self) -> None: ...
 
+    def carry(self, alert_id: str, body: bytes) -> None: ...
+
     def ready(self, status: str = "") -> bool:
         return True
 

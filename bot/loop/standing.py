@@ -1,0 +1,61 @@
+"""What stands between the bot and normal trading right now, as alerts: each fires once and resolves when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from bot.domain.decision import Decision
+from bot.domain.snapshot import Halt, Snapshot
+from bot.domain.state import HaltCause, State
+from bot.ops.alerts import Severity
+from bot.settings.config import Config
+
+Standing = tuple[str, Severity, str, str]
+"""Fingerprint, severity, title, detail."""
+
+_SEVERITY: Final[Mapping[HaltCause, Severity]] = {
+    HaltCause.RECONCILE_PENDING: Severity.WARNING,
+    HaltCause.STALE_DATA: Severity.WARNING,
+    HaltCause.BREAKER: Severity.WARNING,
+    HaltCause.SHUTDOWN: Severity.INFO,
+}
+"""Every other cause is CRITICAL."""
+
+
+def standing(
+    halts: tuple[Halt, ...], state: State, snapshot: Snapshot | None, decision: Decision | None, config: Config,
+    now: datetime,
+) -> Iterator[Standing]:  # fmt: skip
+    """Everything that holds after a cycle. snapshot, decision: of this cycle, None when it refused."""
+    yield from (_halt(halt.cause.value, halt.cause, halt.detail) for halt in halts)
+    yield from (_halt(latch.name, latch.cause, latch.detail) for latch in state.latches.values())
+    for breaker in state.breakers.values():
+        if breaker.open and (breaker.until is None or now < breaker.until):
+            yield _halt(f"breaker.{breaker.name}", HaltCause.BREAKER, f"{breaker.name}: {breaker.detail}")
+    for market, why in state.quarantined.items():
+        detail = f"{why}; `bot adopt {market}` or `bot ignore {market}`"
+        yield f"quarantine.{market}", Severity.WARNING, f"{market} is quarantined", detail
+    yield from _drift(snapshot, config)
+    yield from _universe(snapshot, decision, config)
+
+
+def _halt(name: str, cause: HaltCause, detail: str) -> Standing:
+    return f"halt.{name}", _SEVERITY.get(cause, Severity.CRITICAL), f"trading is restricted: {name}", detail
+
+
+def _drift(snapshot: Snapshot | None, config: Config) -> Iterator[Standing]:
+    if snapshot is None:
+        return
+    skew, limit = snapshot.skew, config.policy.clock.warn_ms
+    if skew.samples >= config.policy.clock.min_samples and abs(skew.ms) > float(limit):
+        detail = f"our clock is {skew.ms:+.0f} ms from the exchange's, warned from {limit} ms"
+        yield "clock.drift", Severity.WARNING, "the clock of this machine drifts", detail
+
+
+def _universe(snapshot: Snapshot | None, decision: Decision | None, config: Config) -> Iterator[Standing]:
+    if snapshot is None or decision is None or len(decision.eligible) >= config.universe.min_eligible_assets:
+        return
+    detail = f"{len(decision.eligible)} of {len(snapshot.markets)} products may be traded"
+    yield "universe.empty", Severity.WARNING, "too few products fit to trade", detail

@@ -1,0 +1,46 @@
+"""Reads now and then what the API key may do: a key can lose its powers, or gain dangerous ones, while the bot runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from bot.errors import CriticalDataUnavailable, ExchangeError
+from bot.ports import AccountReader, Clock, KeyPermissions
+from bot.settings.policy import GovernancePolicy
+
+
+class KeyWatch:
+    """What the key lacks, or has too much of, as last read. A start has just checked it: the first look is later."""
+
+    def __init__(self, policy: GovernancePolicy, started_at: datetime) -> None:
+        self._policy = policy
+        self._looked_at = started_at
+        self._problems: tuple[str, ...] = ()
+
+    def problems(self, reader: AccountReader, clock: Clock) -> tuple[str, ...]:
+        """Looked up again every `key_check_minutes`, and at every call while there are some.
+
+        A failed read changes nothing: a key that is refused everywhere shows in every other read.
+        """
+        now = clock.now()
+        due = now - self._looked_at >= timedelta(minutes=float(self._policy.key_check_minutes))
+        if due or self._problems:
+            self._looked_at = now
+            try:
+                found = reader.key_permissions()
+            except (ExchangeError, CriticalDataUnavailable):
+                return self._problems
+            self._problems = tuple(_problems(found, self._policy.portfolio_id))
+        return self._problems
+
+
+def _problems(found: KeyPermissions, portfolio_id: str | None) -> Iterator[str]:
+    if not found.can_view:
+        yield "the API key may not view the account any more"
+    if not found.can_trade:
+        yield "the API key may not trade any more"
+    if found.can_transfer:
+        yield "the API key may now transfer money out"
+    if portfolio_id is not None and found.portfolio_uuid != portfolio_id:
+        yield f"the API key sees portfolio {found.portfolio_uuid}, governance.portfolio_id is {portfolio_id}"
