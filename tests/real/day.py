@@ -25,7 +25,7 @@ KILLS = 20
 
 def the_recorded_day_is_traded_live(data: Path) -> list[str]:
     """One bot process, the whole day; prints what it did, answers what was wrong."""
-    with tempfile.TemporaryDirectory() as folder, Simulator(_venue(data)) as sim:
+    with tempfile.TemporaryDirectory() as folder, Simulator(venue_of(data)) as sim:
         began, daemon, oracle = time.monotonic(), _daemon(sim, Path(folder)), _oracle(sim, Path(folder))
         daemon.start()
         daemon.run_until(DAY + timedelta(hours=24), within_s=900)
@@ -43,7 +43,7 @@ def a_killed_bot_comes_back_to_the_truth(data: Path) -> list[str]:
     """kill -9 at 20 random instants: one cycle after each restart orders and positions are the venue's."""
     chance = random.Random(20231211)
     problems: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, Simulator(_venue(data)) as sim:
+    with tempfile.TemporaryDirectory() as folder, Simulator(venue_of(data)) as sim:
         daemon, oracle = _daemon(sim, Path(folder)), _oracle(sim, Path(folder))
         daemon.start()
         last = ""
@@ -61,7 +61,7 @@ def a_killed_bot_comes_back_to_the_truth(data: Path) -> list[str]:
     return problems
 
 
-def _venue(data: Path) -> SimulatorConfig:
+def venue_of(data: Path) -> SimulatorConfig:
     market = ReplayMarket(candle_files(data / "candles"), DAY)
     return SimulatorConfig(market=market, start=DAY, speed=0)
 
