@@ -361,7 +361,9 @@ def _refuse_unfit(
         reasons += key_reasons(permissions, config.policy.governance.portfolio_id)
     unmet: list[str] = []
     if needs_certificate(settings):
-        unmet = certificate_reasons(storage.read(CERTIFICATE), config, CODE_VERSION, now, settings.rest_url, permissions.portfolio_uuid)
+        unmet = certificate_reasons(
+            storage.read(CERTIFICATE), config, CODE_VERSION, now, settings.rest_url, permissions.portfolio_uuid
+        )
     if reasons or (unmet and not _at_stake(storage)):
         raise GateRefused([*reasons, *unmet])
     return tuple(unmet)

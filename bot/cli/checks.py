@@ -201,7 +201,9 @@ def _certificate(found: Checked) -> Iterator[Row]:
     else:
         with trading_clock(found.settings) as clock:
             content = look(found.settings).read(FILE) if found.settings.state_dir.exists() else None
-            reasons = certificate_reasons(content, found.config, CODE_VERSION, clock.now(), found.portfolio)
+            reasons = certificate_reasons(
+                content, found.config, CODE_VERSION, clock.now(), found.settings.rest_url, found.portfolio
+            )
         yield from _each("certificate", reasons, "valid for this configuration and code")
 
 

@@ -62,16 +62,33 @@ def explained(storage: FileStorage, cycle: str) -> Explained:
     from bot.cli.books import envelopes
     from bot.ops.explain import Explained
 
-    names = decisions(storage)
-    wanted = cycle if cycle != LAST else (names[-1] if names else LAST)
-    events = list(envelopes(storage))
-    if wanted == LAST:
-        wanted = next((e.cycle_id for e in reversed(events) if e.cycle_id), LAST)
+    names, events = decisions(storage), list(envelopes(storage))
+    newest, how = _newest(storage)
+    wanted = cycle if cycle != LAST else (names[-1] if names else newest)
     decision = read_decision(storage, wanted) if wanted in names else None
     mine = tuple(event for event in events if event.cycle_id == wanted)
-    if decision is not None or any(event.topic != "decision.repeated" for event in mine):
-        return Explained(wanted, decision, mine)
+    undecided = newest not in names and not any(e.cycle_id == newest and e.topic == "decision.made" for e in events)
+    note = how if undecided and cycle in (LAST, newest) else ""
+    if decision is not None or note or any(event.topic != "decision.repeated" for event in mine):
+        return Explained(wanted, decision, mine, note)
     return _repeated(events, wanted)
+
+
+def _newest(storage: FileStorage) -> tuple[str, str]:
+    """The newest cycle of all, and how it ended in case it came to no decision. Empty before the first one."""
+    from bot.cli.books import document
+    from bot.cli.report import HEARTBEAT
+    from bot.domain.decision import Reason
+    from bot.ops.explain import CHANGES
+
+    beat = document(storage, HEARTBEAT)
+    if beat is None:
+        return "", ""
+    outcome, reason = str(beat.get("outcome")), str(beat.get("reason"))
+    change = CHANGES.get(Reason(reason)) if reason in Reason._value2member_map_ else None
+    takes = f"; it takes {change}" if change else ""
+    newest = str(beat.get("cycle_id", ""))
+    return newest, f"the newest cycle {newest} ended {outcome} ({reason}) without a decision of its own{takes}"
 
 
 def decisions(storage: FileStorage) -> list[str]:

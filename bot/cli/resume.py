@@ -26,10 +26,10 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.latch is not None:
         return ask(args, terminal, "resume-latch", [args.latch])
     from bot.adapters.killfile import switch_off
-    from bot.cli.place import followed
+    from bot.cli.place import is_running, modes, settings_of
     from bot.ports import KillProbe
 
-    settings = followed(args, terminal)
+    settings = settings_of(args, terminal)
     was = switch_off(settings.data_dir)
     if was.probe is KillProbe.PRESENT:
         print(f"the kill switch is off; it said: {was.reason}", file=terminal.out)
@@ -38,7 +38,8 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
         return Exit.ERROR
     else:
         print("the kill switch was not on", file=terminal.out)
-    _tell_rest(settings, terminal)
+    for each in [each for each in modes(settings) if is_running(each)] or [settings]:
+        _tell_rest(each, terminal)
     return Exit.FINE
 
 

@@ -94,12 +94,12 @@ def load(content: bytes) -> Certificate:
 
 
 def certificate_reasons(
-    content: bytes | None, config: Config, code_version: str, now: datetime, portfolio: str | None = None
+    content: bytes | None, config: Config, code_version: str, now: datetime, venue: str, portfolio: str | None = None
 ) -> list[str]:
     """Why live in production may not start on this certificate; empty when it may.
 
     A configuration that differs from the certified one is fine as long as it is nowhere looser.
-    portfolio: the one the key sees; None: not known yet, not compared.
+    venue: address of the exchange. portfolio: the one the key sees; None: not known yet, not compared.
     """
     if content is None:
         return [f"there is no launch certificate ({FILE}): {AGAIN}"]
@@ -107,7 +107,7 @@ def certificate_reasons(
         found = load(content)
         if found.version != VERSION:
             return [f"the launch certificate has version {found.version}, this code reads {VERSION}: {AGAIN}"]
-        return [*_dated(found, now), *_bound(found, config, code_version, portfolio)]
+        return [*_dated(found, now), *_bound(found, config, code_version, (venue, portfolio))]
     except UnitError as error:
         return [f"the launch certificate cannot be used: {error}: {AGAIN}"]
 
@@ -148,8 +148,10 @@ def _dated(found: Certificate, now: datetime) -> list[str]:
     return []
 
 
-def _bound(found: Certificate, config: Config, code_version: str, portfolio: str | None) -> list[str]:
-    reasons = []
+def _bound(found: Certificate, config: Config, code_version: str, where: tuple[str, str | None]) -> list[str]:
+    reasons, (venue, portfolio) = [], where
+    if found.venue != venue:
+        reasons.append(f"the launch certificate is for {found.venue}, this is {venue}: {AGAIN}")
     if found.code_version != code_version:
         reasons.append(f"the launch certificate is for code {found.code_version}, this is {code_version}: {AGAIN}")
     if portfolio is not None and found.portfolio != portfolio:

@@ -13,7 +13,7 @@ from bot.domain.product import ProductId
 from bot.domain.state import HaltCause, Latch
 from bot.ports import WakeReason
 from simulator.server import START
-from tests.cli.desk import EAGER, bot_of, desk_at, running
+from tests.cli.desk import EAGER, Desk, bot_of, desk_at, running
 
 
 def test_a_running_daemon_bans_and_unbans_within_seconds(tmp_path, sim):
@@ -101,3 +101,26 @@ def test_a_command_wakes_the_loop_once(tmp_path):
     assert watcher.look() is False
     assert clock.wait_until(START + timedelta(hours=1)) is WakeReason.COMMAND
     assert clock.wait_until(START + timedelta(hours=1)) is None
+
+
+def test_with_several_bots_a_command_must_say_whom_it_is_for_but_a_resume_reaches_all(tmp_path, sim):
+    desk = desk_at(tmp_path, sim)
+    shadow = Desk({**desk.environ, "BOT_MODE": "dry_run"}, desk.data_dir)
+    other = Desk({**desk.environ, "BOT_MODE": "paper"}, desk.data_dir)
+    with bot_of(desk), bot_of(shadow):
+        assert other.run("unflag", "SOL-USD") == 2
+        assert "several bots run here (dry_run, live): say which one with --mode" in other.err
+        assert other.run("status", "--mode", "live") == 0
+        assert "staging live: running" in other.out
+        assert desk.run("status") == 0, "BOT_MODE names one of them"
+        (desk.data_dir / "KILL_SWITCH").write_text("both")
+        assert other.run("resume") == 0
+        assert not (desk.data_dir / "KILL_SWITCH").exists()
+
+
+def test_with_one_bot_a_command_finds_it_whatever_the_mode_is_set_to(tmp_path, sim):
+    desk = desk_at(tmp_path, sim)
+    other = Desk({**desk.environ, "BOT_MODE": "paper"}, desk.data_dir)
+    with bot_of(desk):
+        assert other.json("status")["mode"] == "live"
+    assert other.json("status")["mode"] == "paper"

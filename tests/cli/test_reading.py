@@ -192,6 +192,21 @@ def test_a_cycle_whose_decision_is_no_longer_kept_is_explained_from_the_journal(
     assert "rule any_volume" in copied.out
 
 
+def test_the_newest_cycle_is_explained_even_when_it_could_decide_nothing(copied):
+    beat = json.loads((copied.state_dir / "heartbeat.json").read_text())
+    refused = {**beat, "cycle_id": "20261102T150000.000-9", "outcome": "NO_TRADE", "reason": "data_unavailable"}
+    (copied.state_dir / "heartbeat.json").write_text(json.dumps(refused))
+    wanted = (
+        "20261102T150000.000-9 ended NO_TRADE (data_unavailable) without a decision of its own; it takes the exchange"
+    )
+    assert copied.run("explain") == 0
+    assert wanted in copied.out
+    assert f"cycle {beat['cycle_id']} at" in copied.out, "and then the newest decision"
+    assert copied.run("explain", "20261102T150000.000-9") == 0
+    assert wanted in copied.out
+    assert beat["cycle_id"] not in copied.out
+
+
 def test_explaining_a_cycle_that_never_was_says_where_to_look(traded):
     assert traded.run("explain", "20200101T000000.000-1") == 1
     assert "nothing is known of cycle '20200101T000000.000-1'" in traded.err

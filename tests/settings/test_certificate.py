@@ -16,9 +16,10 @@ from tests.configs import SHIPPED
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PORTFOLIO = "9ae6e6fb-02ab-5dab-83a4-4b93c63c09a0"
+VENUE = "https://api.coinbase.com"
 CONFIG = load_config(Path(SHIPPED))
 GOOD = certified(
-    CONFIG, code_version="1.2.3", portfolio=PORTFOLIO, venue="https://api.coinbase.com", issued_at=NOW,
+    CONFIG, code_version="1.2.3", portfolio=PORTFOLIO, venue=VENUE, issued_at=NOW,
     expires_at=NOW + timedelta(days=30), items=(Item("clock", "+3 ms", NOW),),
 )  # fmt: skip
 
@@ -31,9 +32,11 @@ def changed(**risk: object) -> Config:
 
 def reasons(
     content: bytes | None = None, config: Config = CONFIG, *,
-    code_version: str = "1.2.3", now: datetime = NOW + timedelta(days=1), portfolio: str = PORTFOLIO,
+    code_version: str = "1.2.3", now: datetime = NOW + timedelta(days=1), venue: str = VENUE,
+    portfolio: str = PORTFOLIO,
 ) -> list[str]:  # fmt: skip
-    return certificate_reasons(dump(GOOD) if content is None else content, config, code_version, now, portfolio)
+    written = dump(GOOD) if content is None else content
+    return certificate_reasons(written, config, code_version, now, venue, portfolio)
 
 
 def test_what_was_certified_may_start():
@@ -42,7 +45,7 @@ def test_what_was_certified_may_start():
 
 
 def test_without_a_certificate_nothing_goes_live():
-    assert certificate_reasons(None, CONFIG, "1.2.3", NOW) == [
+    assert certificate_reasons(None, CONFIG, "1.2.3", NOW, VENUE) == [
         "there is no launch certificate (launch.json): run `bot certify`"
     ]
 
@@ -61,6 +64,7 @@ def test_a_tighter_configuration_stays_certified_and_a_looser_one_does_not():
         ({"now": NOW + timedelta(days=30)}, "expired at 2026-12-21 12:00 UTC"),
         ({"now": NOW - timedelta(seconds=1)}, "is from the future"),
         ({"code_version": "1.2.4"}, "is for code 1.2.3, this is 1.2.4"),
+        ({"venue": "https://127.0.0.1:1"}, "is for https://api.coinbase.com, this is https://127.0.0.1:1"),
         ({"portfolio": "another"}, f"is for portfolio {PORTFOLIO}, the key sees another"),
     ],
 )
