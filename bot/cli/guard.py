@@ -84,17 +84,18 @@ def _alarm(settings: Settings, secrets: Secrets, terminal: Terminal, fingerprint
     try:
         storage = look(settings)
         storage.prepare()
-        alerts = AlertService(
-            storage, lambda: datetime.now(UTC), policy, settings.environment.value, settings.mode.value, lambda _: None
-        )
-        alerts.notice(fingerprint, Severity.CRITICAL, "the trading process is not running", text)
         courier = WebhookCourier(
             storage, secrets.webhooks, timeout_s=float(policy.timeout_seconds), allowed_hosts=policy.allowed_hosts,
             allow_test_venue=settings.allow_test_venue, ca_file=settings.ca_file,
         )  # fmt: skip
+        alerts = AlertService(
+            storage, lambda: datetime.now(UTC), policy, settings.environment.value, settings.mode.value, lambda _: None,
+            courier.carry,
+        )  # fmt: skip
+        alerts.notice(fingerprint, Severity.CRITICAL, "the trading process is not running", text)
         courier.start()
         courier.stop(DELIVERY_S)
-        if waiting := alerts.undelivered() + alerts.unwritten:
+        if waiting := alerts.undelivered():
             terminal.say(f"bot: {waiting} alerts could not be delivered")
     except BotError as error:
         terminal.say(f"bot: the alert could not be kept: {error}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +37,7 @@ from tests.builders import price, size
 from tests.configs import LOCAL_VENUE, write_config
 from tests.contract.worlds import MARKET, START, SimulatedVenue, connected
 
+ROOT = Path(__file__).resolve().parents[2]
 IMPATIENT = {**LOCAL_VENUE, "transport": {"read_attempts": 1}}
 
 
@@ -69,14 +73,16 @@ class Crashed:
     def alerts(self) -> list[dict[str, Any]]:
         return self.venue.sim.do(lambda controls: [body for _, body in controls.alerts.received])
 
+    @property
+    def environ(self) -> dict[str, str]:
+        folders = {"BOT_DATA_DIR": str(self.data), "BOT_CONFIG_DIR": str(self.config)}
+        return self.venue.sim.env() | folders | {"BOT_MODE": "live"}
+
     def run(self, *arguments: str) -> tuple[int, str]:
         """`bot guard` as the service manager starts it; exit code and everything it said."""
-        environ = self.venue.sim.env() | {
-            "BOT_MODE": "live", "BOT_DATA_DIR": str(self.data), "BOT_CONFIG_DIR": str(self.config),
-        }  # fmt: skip
         parser, said = argparse.ArgumentParser(), io.StringIO()
         guard.VERB.arguments(parser)
-        code = guard.VERB.run(parser.parse_args(arguments), Terminal(environ, said, said))
+        code = guard.VERB.run(parser.parse_args(arguments), Terminal(self.environ, said, said))
         return code, said.getvalue()
 
     def store(self) -> StateStore:
@@ -209,6 +215,18 @@ def test_an_alert_nobody_takes_waits_for_the_next_daemon(crashed: Crashed) -> No
         crashed.venue.sim.do(lambda controls: controls.alerts.change({"status": 200}))
     assert "1 alerts could not be delivered" in said
     assert len(list((crashed.folder / "outbox").iterdir())) == 1
+
+
+def test_a_full_disk_silences_nobody(crashed: Crashed) -> None:
+    """Another likely reason why the daemon is down; here no file may grow at all."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "guard", "--tell", "down"], env=crashed.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)), capture_output=True, text=True,
+        timeout=60, check=True,
+    )  # fmt: skip
+    [alert] = crashed.alerts()
+    assert alert["detail"] == "down", done.stderr
+    assert not (crashed.folder / "outbox").exists() or not list((crashed.folder / "outbox").glob("*.json"))
 
 
 def test_the_key_in_a_message_is_hidden(crashed: Crashed) -> None:
