@@ -6,10 +6,13 @@ import json
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from bot.adapters.memory import MemoryStorage
+from bot.domain.bars import Scale
+from bot.domain.product import ProductId
 from bot.record.cycles import CYCLES, INPUTS
 from bot.settings.load import load_config
 from simulator.markets.replay import ReplayMarket, candle_files
@@ -31,7 +34,7 @@ def the_day_decides_the_same_without_the_wire(data: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         config_dir = write_config(Path(folder) / "config", EXACT_TIMES)
         wire = _over_the_wire(data, Path(folder), config_dir)
-        core = _in_process(data, config_dir)
+        core = _in_process(data, config_dir, _scales(wire))
     shared = sorted(wire.keys() & core.keys())
     same_input = [at for at in shared if _seen(wire[at]) == _seen(core[at])]
     different = [at for at in same_input if _decided(wire[at]) != _decided(core[at])]
@@ -56,10 +59,21 @@ def _over_the_wire(data: Path, folder: Path, config_dir: Path) -> dict[str, Cycl
         return _cycles({path.name: path.read_bytes() for path in kept.iterdir()})
 
 
-def _in_process(data: Path, config_dir: Path) -> dict[str, Cycle]:
+def _scales(cycles: Mapping[str, Cycle]) -> dict[ProductId, Scale]:
+    """Under which units the bars of a run were recorded; they are chosen from the bars at hand and then kept."""
+    found = {}
+    for _, inputs in cycles.values():
+        for name, used in inputs["bars"].items():
+            found[ProductId(name)] = Scale(Decimal(used["tick"]), Decimal(used["lot"]))
+    return found
+
+
+def _in_process(data: Path, config_dir: Path, scales: Mapping[ProductId, Scale]) -> dict[str, Cycle]:
     storage = MemoryStorage()
     market = ReplayMarket(candle_files(data / "candles"), DAY)
-    InProcess(load_config(config_dir), venue_of(data), market, storage).run_until(DAY + SPAN)
+    world = InProcess(load_config(config_dir), venue_of(data), market, storage)
+    world.market.scales = scales
+    world.run_until(DAY + SPAN)
     names = storage.names(CYCLES)
     return _cycles({name: storage.read(f"{CYCLES}/{name}") or b"" for name in names})
 
@@ -76,14 +90,15 @@ def _cycles(files: Mapping[str, bytes]) -> dict[str, Cycle]:
 
 
 def _decided(cycle: Cycle) -> dict[str, Any]:
-    return {key: value for key, value in cycle[0].items() if key not in {"cycle_id"}}
+    """All but the name of the cycle and the memory handed on, which also tells of earlier cycles."""
+    return {key: value for key, value in cycle[0].items() if key not in {"cycle_id", "hysteresis"}}
 
 
 def _seen(cycle: Cycle) -> dict[str, Any]:
     """What a decision can look at: prices and books, bars, money; without ids, and times of evidence."""
     snapshot = cycle[1]["snapshot"]
     markets = {name: _market(view) for name, view in snapshot["markets"].items()}
-    bars = {name: (used["newest"], used["end"]) for name, used in cycle[1]["bars"].items()}
+    bars = {name: [used[key] for key in ("newest", "end", "tick", "lot")] for name, used in cycle[1]["bars"].items()}
     balances = {name: wallet for name, wallet in snapshot["balances"].items() if set(wallet.values()) - {name, "0"}}
     return {
         "now": snapshot["now"],

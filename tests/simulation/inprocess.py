@@ -15,7 +15,7 @@ from bot.adapters.clock import ManualClock
 from bot.adapters.memory import MemoryStorage
 from bot.adapters.rng import SeededRng
 from bot.adapters.venue_exchange import Surroundings, VenueExchange, operational
-from bot.domain.bars import BarSeries
+from bot.domain.bars import BarSeries, Scale
 from bot.domain.market import Book, Level, Quote
 from bot.domain.money import EXACT, Price, Size
 from bot.domain.order import Ack, CancelAnswer, PlannedOrder
@@ -106,6 +106,8 @@ class InProcessMarket:
         self._lag = timedelta(seconds=float(policy.bar_close_lag_seconds))
         self._needed: Mapping[ProductId, int] = {}
         self._series: dict[ProductId, tuple[int, LiveWindows]] = {}
+        self.scales: Mapping[ProductId, Scale] = {}
+        """Scales to use instead of the listings' own: a run is compared with one that recorded its bars under these."""
 
     def watch(self, needed_bars: Mapping[ProductId, int]) -> None:
         self._needed = needed_bars
@@ -157,8 +159,18 @@ class InProcessMarket:
         tape = self._world.tape(market)
         if tape is None:
             return None
-        rows = self._world.market.history(market, closed - 60 * self._needed.get(market, 0), closed)
-        return dense(market, rows, closed, tape.listing.scale, self._step) if len(rows) else None
+        # Two hours more than needed: a window may begin in a minute without a trade, whose price lies before it.
+        rows = self._world.market.history(market, closed - 60 * (self._needed.get(market, 0) + 120), closed)
+        if not len(rows):
+            return None
+        series = dense(market, rows, closed, tape.listing.scale, self._step)
+        return _rescaled(series, self.scales.get(market, series.scale))
+
+
+def _rescaled(series: BarSeries, scale: Scale) -> BarSeries:
+    """The same bars under another lot, volumes rounded down to it."""
+    up, down = EXACT.divide(series.scale.lot, scale.lot).as_integer_ratio()
+    return replace(series, scale=scale, volume=series.volume * up // down)
 
 
 def dense(market: ProductId, rows: Rows, closed: int, scale: Any, step: Any) -> BarSeries:
