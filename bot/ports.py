@@ -237,12 +237,24 @@ class Storage(Protocol):
         ...
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a small file (heartbeat.json, cycles/..., launch.json) atomically."""
+        """Replace a small file (launch.json, outbox/...) atomically; it is on the disk when this returns."""
+        ...
+
+    def post(self, name: str, content: bytes) -> None:
+        """Replace a small file that only tells how things stand (heartbeat.json, status.json, cycles/...) atomically.
+
+        The disk is not waited for: readers always find a whole file, but a power cut may leave an old, an empty or no
+        one. Nothing that is decided may depend on it.
+        """
         ...
 
     def read(self, name: str) -> bytes | None: ...
 
     def remove(self, name: str) -> None: ...
+
+    def drop(self, name: str) -> None:
+        """Remove what was posted; the disk is not waited for."""
+        ...
 
     def names(self, folder: str) -> Sequence[str]:
         """File names in a sub-folder (inbox, outbox, cycles, bars), sorted; empty when there is none."""

@@ -46,11 +46,17 @@ class MemoryStorage:
     def write(self, name: str, content: bytes) -> None:
         self.files[name] = content
 
+    def post(self, name: str, content: bytes) -> None:
+        self.write(name, content)
+
     def read(self, name: str) -> bytes | None:
         return self.files.get(name)
 
     def remove(self, name: str) -> None:
         self.files.pop(name, None)
+
+    def drop(self, name: str) -> None:
+        self.remove(name)
 
     def names(self, folder: str) -> Sequence[str]:
         below = (name.rpartition("/") for name in self.files)

@@ -112,12 +112,10 @@ class FileStorage:
         return tuple(content for content in contents if content is not None)
 
     def write(self, name: str, content: bytes) -> None:
-        path = self._path(name)
-        with _failing("write", path):
-            if path.parent != self.folder:
-                self._disk.make_folder(path.parent)
-            self._disk.rename(self._written(path, content), path)
-            self._disk.sync_folder(path.parent)
+        self._replace(self._path(name), content, durable=True)
+
+    def post(self, name: str, content: bytes) -> None:
+        self._replace(self._path(name), content, durable=False)
 
     def read(self, name: str) -> bytes | None:
         return self._trusted(self._path(name))
@@ -128,6 +126,11 @@ class FileStorage:
             if os.path.lexists(path):
                 self._disk.unlink(path)
                 self._disk.sync_folder(path.parent)
+
+    def drop(self, name: str) -> None:
+        path = self._path(name)
+        with _failing("remove", path):
+            self._disk.unlink(path)
 
     def names(self, folder: str) -> Sequence[str]:
         try:
@@ -195,12 +198,21 @@ class FileStorage:
                 self._journal.close()
             self._journal = None
 
-    def _written(self, path: Path, content: bytes) -> Path:
-        """A synced file beside `path` that only needs to be renamed."""
+    def _replace(self, path: Path, content: bytes, *, durable: bool) -> None:
+        with _failing("write", path):
+            if path.parent != self.folder:
+                self._disk.make_folder(path.parent)
+            self._disk.rename(self._written(path, content, durable=durable), path)
+            if durable:
+                self._disk.sync_folder(path.parent)
+
+    def _written(self, path: Path, content: bytes, *, durable: bool = True) -> Path:
+        """A whole file beside `path` that only needs to be renamed. durable: it is on the disk already."""
         beside = _beside(path)
         with self._opened(self._disk.create(beside)) as descriptor:
             self._disk.write(descriptor, content)
-            self._disk.sync(descriptor)
+            if durable:
+                self._disk.sync(descriptor)
         return beside
 
     @contextmanager

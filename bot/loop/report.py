@@ -116,8 +116,8 @@ class Reporter:
         self.alerts.tick()
         report = status_report(self._facts, self._store.state, cycle.snapshot, cycle.record, self.alerts.undelivered())
         try:
-            self._world.storage.write(HEARTBEAT, canonical(cycle.record.as_json()))
-            self._world.storage.write(STATUS, json.dumps(report, indent=1).encode())
+            self._world.storage.post(HEARTBEAT, canonical(cycle.record.as_json()))
+            self._world.storage.post(STATUS, json.dumps(report, indent=1).encode())
             self._keep_cycle(cycle)
         except StorageFailed as error:
             self._operator.log.critical("heartbeat.not_written", detail=str(error))

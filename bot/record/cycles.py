@@ -79,9 +79,9 @@ def inputs_of(snapshot: Snapshot, config: Config, code_version: str) -> CycleInp
 
 def keep(storage: Storage, decision: Decision, inputs: CycleInputs | None, config: Config) -> None:
     """Write one cycle, and forget the oldest beyond `state.cycles_kept`. Raises StorageFailed."""
-    storage.write(f"{CYCLES}/{decision.cycle_id}.json", canonical(encode(decision)))
+    storage.post(f"{CYCLES}/{decision.cycle_id}.json", canonical(encode(decision)))
     if inputs is not None:
-        storage.write(f"{CYCLES}/{decision.cycle_id}{INPUTS}", canonical(encode(inputs)))
+        storage.post(f"{CYCLES}/{decision.cycle_id}{INPUTS}", canonical(encode(inputs)))
         name = f"{CONFIGS}/{config.config_hash}.json"
         if storage.read(name) is None:
             storage.write(name, canonical(_document(config)))
@@ -90,7 +90,7 @@ def keep(storage: Storage, decision: Decision, inputs: CycleInputs | None, confi
     gone = set(cycles[: max(0, len(cycles) - config.policy.state.cycles_kept)])
     for name in names:
         if cycle_of(name) in gone:
-            storage.remove(f"{CYCLES}/{name}")
+            storage.drop(f"{CYCLES}/{name}")
 
 
 def cycle_of(name: str) -> str:

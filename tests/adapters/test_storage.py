@@ -99,5 +99,16 @@ def test_small_files_are_replaced_listed_and_removed(storage: JournalFiles) -> N
     assert list(storage.names("inbox")) == ["b.json"]
 
 
+def test_what_is_posted_is_replaced_as_a_whole_and_dropped_when_it_is_no_news(storage: JournalFiles) -> None:
+    for content in (b"old", b"new"):
+        storage.post("cycles/a.json", content)
+        assert storage.read("cycles/a.json") == content
+    assert list(storage.names("cycles")) == ["a.json"]
+    for _ in range(2):
+        storage.drop("cycles/a.json")
+    assert storage.read("cycles/a.json") is None
+    assert list(storage.names("cycles")) == []
+
+
 def test_the_kill_switch_is_absent_at_first(storage: JournalFiles) -> None:
     assert storage.kill_state().probe is KillProbe.ABSENT

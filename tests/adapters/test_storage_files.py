@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.adapters.disk import Disk
 from bot.adapters.lock import InstanceLock
 from bot.adapters.storage import LARGEST, FileStorage
 from bot.domain.snapshot import Environment, Mode
@@ -138,6 +139,32 @@ def test_a_link_planted_where_the_next_version_is_written_is_replaced_not_follow
     storage.write("heartbeat.json", b"{}")
     assert victim.read_bytes() == b"precious"
     assert storage.state_generations()[0] == b"three"
+    storage.close()
+
+
+def test_only_what_must_survive_a_power_cut_waits_for_the_disk(tmp_path: Path) -> None:
+    class Waiting(Disk):
+        times = 0
+
+        def sync(self, descriptor: int) -> None:
+            self.times += 1
+            super().sync(descriptor)
+
+        def sync_folder(self, folder: Path) -> None:
+            self.times += 1
+            super().sync_folder(folder)
+
+    disk = Waiting()
+    storage = FileStorage(tmp_path, Environment.STAGING, Mode.PAPER, production=False, disk=disk)
+    storage.prepare()
+    before = disk.times
+    storage.post("heartbeat.json", b"{}")
+    storage.drop("heartbeat.json")
+    assert disk.times == before
+    storage.write("account.json", b"{}")
+    assert disk.times == before + 2
+    storage.remove("account.json")
+    assert disk.times == before + 3
     storage.close()
 
 

@@ -276,7 +276,7 @@ class CoinbaseMarketData:
 
     def _fetch_book(self, market: ProductId, held: _Market, now: datetime) -> None:
         """One REST book, unless the feed's quote is fresh."""
-        quote, _, _ = self._live(market)
+        quote, _ = self._live_quote(market)
         if quote is not None and quote.age_s(now) <= self._fresh_s:
             return
         endpoint = Endpoint("/market/product_book", "product_book", Access.PUBLIC, Priority.NORMAL)
@@ -294,14 +294,16 @@ class CoinbaseMarketData:
         return live
 
     def _live(self, market: ProductId) -> tuple[Quote | None, Book | None, str]:
+        quote, why = self._live_quote(market)
         feed = self._from.feed
-        if feed is None:
-            return None, None, ""
+        return quote, feed.book(market) if feed is not None and quote is not None else None, why
+
+    def _live_quote(self, market: ProductId) -> tuple[Quote | None, str]:
+        """The feed's touch; None without one, and why when it is crossed."""
         try:
-            quote = feed.quote(market)
+            return (self._from.feed.quote(market) if self._from.feed is not None else None), ""
         except UnitError as error:
-            return None, None, str(error)
-        return quote, feed.book(market) if quote is not None else None, ""
+            return None, str(error)
 
 
 class _Run:
