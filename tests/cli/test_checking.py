@@ -154,6 +154,15 @@ def test_a_complete_set_of_proofs_certifies_and_production_starts_until_a_limit_
         assert app.loop.run_cycle().outcome == "EXIT_ONLY", "what is held is not left unattended, nothing is entered"
 
 
+def test_hours_rehearsed_with_another_configuration_count_for_nothing(tmp_path, sim):
+    policy = {**EAGER, "governance": {"rehearsal_hours": 0.03}}
+    _rehearse(tmp_path, sim, policy)
+    desk = production(tmp_path, sim, **policy)
+    assert _met(desk, "rehearsal", "kill-switch drill") == {True}
+    write_config(tmp_path / "config", {**policy, "risk": {"cooldown_minutes": 1}}, UNIVERSE)
+    assert _met(desk, "rehearsal", "kill-switch drill") == {False}
+
+
 def test_a_failed_gate_or_test_certifies_nothing(tmp_path, sim):
     desk = production(tmp_path, sim)
     (tmp_path / "tests.xml").write_text('<testsuite tests="9" failures="1" errors="0"/>')
@@ -181,6 +190,11 @@ def _rehearse(folder: Path, sim: Any, policy: dict[str, Any]) -> None:
         app.loop.run_cycle()
         app.loop.store.flush()
         app.loop.store.save()
+
+
+def _met(desk: Desk, *items: str) -> set[bool]:
+    desk.run("certify", "--json")
+    return {row["met"] for row in json.loads(desk.out) if row["item"] in items}
 
 
 def _hash(desk: Desk) -> str:

@@ -30,6 +30,16 @@ def test_a_running_daemon_bans_and_unbans_within_seconds(tmp_path, sim):
         assert desk.json("bans") == []
 
 
+def test_a_command_does_not_wait_for_the_next_scheduled_cycle(tmp_path, sim):
+    """Here that is eleven days away, and there is no order or position whose events could wake the loop."""
+    desk = desk_at(tmp_path, sim, **{**EAGER, "rules": [], "loop": {"interval_seconds": 1_000_000, "jitter_pct": 0}})
+    with running(desk):
+        while sim.now() < START + timedelta(minutes=1):
+            time.sleep(0.02)
+        assert desk.run("flag", "SOL-USD", "team_rug") == 0
+        assert desk.out.startswith("applied: ")
+
+
 def test_what_makes_no_sense_is_refused_with_the_way_out(tmp_path, sim):
     desk = desk_at(tmp_path, sim)
     with running(desk):
