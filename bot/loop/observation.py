@@ -9,7 +9,7 @@ from typing import Final
 
 from bot.domain.event import Payload, QuarantineBegan
 from bot.domain.order import Fill, OrderReport
-from bot.domain.product import Product, ProductId
+from bot.domain.product import Product, ProductId, TradingMode
 from bot.domain.snapshot import Halt, Snapshot
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import is_ours
@@ -57,6 +57,8 @@ class Observation:
         self.truth: Truth | None = None
         self.key_problems: tuple[str, ...] = ()
         self.needs_opening = False
+        self._doubted_at: datetime | None = None
+        self._modes: Mapping[ProductId, TradingMode] = {}
 
     @property
     def marks(self) -> Mapping[ProductId, Mark]:
@@ -67,6 +69,10 @@ class Observation:
         """Ticks held back or rejected so far, by fault."""
         return self._observer.bad_ticks
 
+    def doubt_products(self) -> None:
+        """The venue refused an order: what we know of its products may be old."""
+        self._doubted_at = self._world.clock.now()
+
     def configure(self, config: Config) -> None:
         self._config = config
 
@@ -75,8 +81,11 @@ class Observation:
 
         Raises: CriticalDataUnavailable, ExchangeError, StorageFailed.
         """
-        metadata = self._observer.metadata()
+        metadata = self._observer.metadata(doubtful=self._doubted_at is not None or self._restricted())
+        if self._doubted_at is not None and metadata.at > self._doubted_at:
+            self._doubted_at = None
         self.markets = {product.id: product.market for product in metadata.products.values()}
+        self._modes = {product.id: product.mode for product in metadata.products.values()}
         watched = self._watched(metadata)
         self._follow(watched)
         self._observer.skew()
@@ -130,6 +139,11 @@ class Observation:
             and report.client_order_id not in self._store.state.orders
             and not self.is_ours(report)
         )
+
+    def _restricted(self) -> bool:
+        """Whether something we manage may not be traded freely: then its release must be noticed soon."""
+        held = (market for market, position in self._store.state.positions.items() if position.managed)
+        return any(self._modes.get(market, TradingMode.NORMAL) is not TradingMode.NORMAL for market in held)
 
     def _watched(self, metadata: Metadata) -> Mapping[ProductId, Product]:
         """Market -> the listing traded on it: the universe's candidates, and whatever is held."""

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from bot.ports import Clock, Rng
 from bot.settings.policy import Policy
+
+SERVICE_GAP: Final = timedelta(seconds=1)
+"""Least time between two cycles when events wake the loop."""
+_PATIENT_AFTER: Final = 3
+_LONGEST_GAP: Final = timedelta(seconds=10)
+
+
+def service_gap(fruitless: int) -> timedelta:
+    """Time between two service cycles after so many in a row that changed nothing: doubled from the fourth on."""
+    doublings = min(8, max(0, fruitless - _PATIENT_AFTER))
+    return min(_LONGEST_GAP, SERVICE_GAP * (1 << doublings))
 
 
 class Schedule:

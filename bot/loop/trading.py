@@ -43,7 +43,7 @@ from bot.loop.desk import CommandDesk
 from bot.loop.guard import KILL_RECHECK, Guard
 from bot.loop.observation import Observation, Observed
 from bot.loop.report import Finished, Reporter
-from bot.loop.schedule import Schedule
+from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
 from bot.loop.words import decision_made
 from bot.loop.world import Identity, Operator, World
 from bot.observe.observer import Observer
@@ -59,8 +59,10 @@ SHUTDOWN_S: Final = timedelta(seconds=18)
 """Of trading time for cancels to be proven at a shutdown; the process has 20 s to be gone."""
 FEE_UNIT: Final = Decimal("0.01")
 """Rounding that a fee may show above what was assumed, in quote currency."""
-SERVICE_GAP: Final = timedelta(seconds=1)
 KILL_SWEEP: Final = timedelta(seconds=2)
+
+
+_NEWS: Final = (WakeReason.USER_EVENT, WakeReason.COMMAND)
 
 
 class Wanted(Enum):
@@ -96,6 +98,7 @@ class TradingLoop:
         self._numbered = (world.clock.now(), 0)
         self._stage_s: dict[str, float] = {}
         self._look_again = False
+        self._fruitless = 0
         self.last: CycleRecord | None = None
 
     # ------------------------------------------------------------------------------------------------ from outside
@@ -167,6 +170,9 @@ class TradingLoop:
             raise LockHeld("the lock file was taken away from this process; another instance may run")
         finished = self._guarded(cycle_id, started, service)
         self.last = finished.record
+        done = finished.report
+        worked = bool(done.placed or done.cancelled or done.fills or done.changed)
+        self._fruitless = self._fruitless + 1 if service and not worked else 0
         try:
             self._reporter.stands(finished)
             self._reporter.finished(finished)
@@ -375,6 +381,8 @@ class TradingLoop:
             changed = upkeep.breaker_hit(kind, self.store.state, policy, self._world.clock.now(), detail[:120])
             if changed is not None:
                 self.store.record(changed, cycle_id)
+        if report.rejections:
+            self._observation.doubt_products()
         if report.auth_refused:
             self.guard.flags.auth = "the exchange refused the key for an order"
 
@@ -396,14 +404,25 @@ class TradingLoop:
             if self.stopping or self._reload_waits:
                 return
             if woken is not WakeReason.KILL_SWITCH:
-                self._catch_breath(due)
+                self._catch_breath(due, news=woken in _NEWS)
             if self._world.clock.now() < due:
                 self.run_cycle(service=True)
 
-    def _catch_breath(self, due: datetime) -> None:
-        """Service cycles keep a distance, so that a storm of events cannot use up the request budget."""
-        last = self.last.finished_at if self.last is not None else self._world.clock.now()
-        self._world.clock.wait_until(min(due, last + SERVICE_GAP))
+    def _catch_breath(self, due: datetime, *, news: bool) -> None:
+        """Service cycles keep a distance, so that a storm of events cannot use up the request budget.
+
+        The distance grows while they change nothing, as when a price lies beyond a stop that nobody may sell at; news
+        of the account shortens it again.
+        """
+        clock = self._world.clock
+        last = self.last.finished_at if self.last is not None else clock.now()
+        usual = min(due, last + SERVICE_GAP)
+        until = usual if news or self.guard.flags.killed else min(due, last + service_gap(self._fruitless))
+        while clock.now() < until and not self._reload_waits:
+            woken = clock.wait_until(until)
+            if woken in (WakeReason.KILL_SWITCH, WakeReason.SIGNAL):
+                return
+            until = usual if woken in _NEWS else until
 
     @property
     def _reload_waits(self) -> bool:

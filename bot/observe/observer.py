@@ -37,6 +37,8 @@ from bot.settings.config import Config
 from bot.settings.policy import DataPolicy
 
 _FEE_TIER_EVERY: Final = timedelta(hours=1)
+_DOUBT_EVERY: Final = timedelta(seconds=15)
+"""Between two reads of the product list while it is in doubt."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,15 +80,19 @@ class Observer:
         self._bids = RecentBids(config.policy.exits.stop_confirmations)
         self._key = KeyWatch(config.policy.governance, clock.now())
 
-    def metadata(self) -> Metadata:
+    def metadata(self, *, doubtful: bool = False) -> Metadata:
         """The product list, at most `product_max_age_minutes` old.
+
+        doubtful: the venue has just shown that ours is old, or one of our products may not be traded freely; it is then
+        read again, though not at every look.
 
         Raises: CriticalDataUnavailable when it is empty or older and cannot be read.
         """
         now = self._clock.now()
         known = self._metadata
         half_life = metadata_slot(self._config.policy.data)
-        if known is not None and _slot(now, half_life) == _slot(known.at, half_life):
+        fresh = known is not None and _slot(now, half_life) == _slot(known.at, half_life)
+        if known is not None and fresh and (not doubtful or now - known.at < _DOUBT_EVERY):
             return known
         try:
             products = self._exchange.products()
@@ -243,6 +249,7 @@ def _busy(state: State) -> frozenset[str]:
         for currency in currencies:
             ledger = state.ledgers.get(currency)
             since = ledger.pending_since if ledger is not None else None
-            if since is not None and order.changed_at >= since:
+            # What changed at that very instant was known when the difference was found.
+            if since is not None and order.changed_at > since:
                 busy.add(currency)
     return frozenset(busy)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -13,34 +12,31 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from bot.adapters.memory import MemoryStorage
 from bot.adapters.rng import SeededRng
-from bot.domain.money import Price
-from bot.domain.order import Ack, Fill, OrderReport, OrderState, PlannedOrder
+from bot.domain.order import OrderState, PlannedOrder
 from bot.domain.product import ProductId, Side
-from bot.domain.snapshot import Balance, Environment, Mode
+from bot.domain.snapshot import Environment, Mode
 from bot.domain.state import Order, State
-from bot.errors import OutcomeUnknown, StorageFailed
+from bot.errors import OutcomeUnknown
 from bot.loop import Identity, Operator, TradingLoop
 from bot.loop import World as Ports
 from bot.ops.log import make_log
 from bot.ops.metrics import Metrics
 from bot.ops.redact import Redactor
 from bot.ops.status import CycleRecord
-from bot.ports import Command, KillProbe, KillState, MarketFacts, WakeReason
+from bot.ports import KillProbe, KillState, WakeReason
 from bot.settings.config import Config
 from bot.settings.load import load_config
-from bot.settings.policy import DataPolicy
-from bot.venue.orders import OrderRecord, VenueEvent
+from bot.venue.orders import OrderRecord
 from bot.venue.venue import Venue
 from simulator.faults import Conditions
 from simulator.markets.listing import Listing, all_products, default_listings
 from simulator.markets.script import Print, ScriptMarket, Step
-from simulator.markets.tape import Tape, Tick
 from simulator.server import START, tick_rules
 from simulator.world import World, holder_of
 from tests.configs import write_config
-from tests.simulation.inprocess import InProcessExchange, InProcessMarket, Silence, SteppingClock
+from tests.loop.seams import Appointments, Courier, Disk, Inbox, Window, Wire
+from tests.simulation.inprocess import Silence, SteppingClock
 from tests.simulation.oracle import Oracle
 
 BTC, ETH = ProductId("BTC-USD"), ProductId("ETH-USD")
@@ -120,188 +116,6 @@ def steady(first_s: int, last_s: int, price: str, every_s: int = 20) -> list[Ste
     return [step for at in range(first_s, last_s, every_s) for step in (down(at, price), up(at + 1, price))]
 
 
-class Disk(MemoryStorage):
-    """A disk that fails on demand, and a kill switch that goes on by itself.
-
-    full: every write fails. fail_after: so many more writes succeed. kill_after: the switch is on from that many looks
-    on. looks: so many looks at it so far. before_append: told of each journal line before it is kept.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.full = False
-        self.fail_after: int | None = None
-        self.kill_after: int | None = None
-        self.looks = 0
-        self.before_append: Callable[[bytes], object] = lambda _line: None
-
-    def append(self, day: str, line: bytes, durable: bool) -> None:
-        self._spend()
-        self.before_append(line)
-        super().append(day, line, durable)
-
-    def save_state(self, content: bytes) -> None:
-        self._spend()
-        super().save_state(content)
-
-    def write(self, name: str, content: bytes) -> None:
-        self._spend()
-        super().write(name, content)
-
-    def kill_state(self) -> KillState:
-        self.looks += 1
-        if self.kill_after is not None and self.looks > self.kill_after:
-            self.kill = KillState(KillProbe.PRESENT, "drill")
-        return self.kill
-
-    def _spend(self) -> None:
-        if self.fail_after is not None:
-            self.fail_after -= 1
-            self.full |= self.fail_after < 0
-        if self.full:
-            raise StorageFailed("no space left on device")
-
-
-class Wire(InProcessExchange):
-    """The venue behind a line that fails on demand.
-
-    broken: name of a call -> what it raises, until removed. lost_answers: so many next orders are placed and the answer
-    is lost. before_place: told of each order just before it reaches the venue. placed: every order that did.
-    """
-
-    def __init__(self, world: World, clock: SteppingClock) -> None:
-        super().__init__(world, clock)
-        self.broken: dict[str, Exception] = {}
-        self.lost_answers = 0
-        self.before_place: Callable[[PlannedOrder], object] = lambda _order: None
-        self.on_call: Callable[[str], object] = lambda _name: None
-        self.placed: list[PlannedOrder] = []
-        self.empty_wallets = False
-        self.wallets: dict[str, Decimal] = {}
-
-    def balances(self) -> Sequence[Balance]:
-        self._pass("balances")
-        found = super().balances()
-        if self.empty_wallets:
-            return [Balance(b.currency, Decimal(0), Decimal(0)) for b in found]
-        return [Balance(b.currency, b.available + self.wallets.get(b.currency, Decimal(0)), b.hold) for b in found]
-
-    def working_orders(self) -> Sequence[OrderReport]:
-        self._pass("working_orders")
-        return super().working_orders()
-
-    def orders_created(self, since: datetime, until: datetime) -> Sequence[OrderReport]:
-        self._pass("orders_created")
-        return super().orders_created(since, until)
-
-    def order(self, order_id: str) -> OrderReport:
-        self._pass("order")
-        return super().order(order_id)
-
-    def fills_since(self, since: datetime) -> Sequence[Fill]:
-        self._pass("fills_since")
-        return super().fills_since(since)
-
-    def place(self, order: PlannedOrder) -> Ack:
-        self.before_place(order)
-        self._pass("place")
-        ack = super().place(order)
-        self.placed.append(order)
-        if self.lost_answers:
-            self.lost_answers -= 1
-            raise OutcomeUnknown(order.client_order_id, "the connection was torn")
-        return ack
-
-    def cancel(self, order_ids: Sequence[str]) -> Any:
-        self._pass("cancel")
-        return super().cancel(order_ids)
-
-    def _pass(self, name: str) -> None:
-        self.on_call(name)
-        if name in self.broken:
-            raise self.broken[name]
-
-
-class Window(InProcessMarket):
-    """Market data that can grow old or lose its bars, and that wakes the loop when a guarded price leaves its band.
-
-    aged: how old every quote claims to be.
-    """
-
-    aged = timedelta(0)
-    without_bars = False
-
-    def __init__(self, world: World, clock: SteppingClock, policy: DataPolicy) -> None:
-        super().__init__(world, clock, policy)
-        self._levels: dict[ProductId, tuple[Price | None, Price | None]] = {}
-        world.attach(self)
-
-    def guard(self, levels: Mapping[ProductId, tuple[Price | None, Price | None]]) -> None:
-        self._levels = dict(levels)
-
-    def ticked(self, tape: Tape, tick: Tick, now: datetime) -> None: ...
-
-    def happened(self, events: Sequence[VenueEvent], now: datetime) -> None: ...
-
-    def stepped(self, now: datetime) -> None:
-        left = [market for market, (low, high) in self._levels.items() if self._outside(market, low, high)]
-        for market in left:
-            del self._levels[market]
-            self._clock.wake(WakeReason.PRICE)
-
-    def _outside(self, market: ProductId, low: Price | None, high: Price | None) -> bool:
-        quote = super().facts(market).quote
-        if quote is None:
-            return False
-        return (low is not None and quote.bid <= low) or (high is not None and quote.bid >= high)
-
-    def facts(self, market: ProductId) -> MarketFacts:
-        seen = super().facts(market)
-        quote = None if seen.quote is None else replace(seen.quote, at=seen.quote.at - self.aged)
-        return replace(seen, quote=quote, windows=None if self.without_bars else seen.windows)
-
-
-@dataclass
-class Inbox:
-    """Commands a test drops; `answers` are what the desk said."""
-
-    waiting: list[Command] = field(default_factory=list)
-    answers: dict[str, str] = field(default_factory=dict)
-
-    def drop(self, verb: str, *arguments: str) -> str:
-        number = f"{len(self.answers) + len(self.waiting)}-{verb}"
-        self.waiting.append(Command(number, verb, arguments, START, "tester"))
-        return number
-
-    def pending(self) -> Sequence[Command]:
-        return tuple(self.waiting)
-
-    def done(self, command_id: str, result: str) -> None:
-        self.waiting = [command for command in self.waiting if command.id != command_id]
-        self.answers[command_id] = result
-
-
-class Appointments:
-    """What happens at the venue's own time, whatever the bot is doing then."""
-
-    def __init__(self, world: World) -> None:
-        self._due: list[tuple[datetime, Callable[[], object]]] = []
-        world.attach(self)
-
-    def add(self, moment: datetime, action: Callable[[], object]) -> None:
-        self._due.append((moment, action))
-
-    def ticked(self, tape: Tape, tick: Tick, now: datetime) -> None: ...
-
-    def happened(self, events: Sequence[VenueEvent], now: datetime) -> None: ...
-
-    def stepped(self, now: datetime) -> None:
-        due = [action for moment, action in self._due if moment <= now]
-        self._due = [item for item in self._due if item[0] > now]
-        for action in due:
-            action()
-
-
 class Pause(BaseException):
     """Leaves the loop between two cycles, with nothing of the last one undone."""
 
@@ -338,6 +152,8 @@ class Stage:
         self._appointments = Appointments(self.world)
         self.oracle = Oracle(self.world, self.config)
         self.world.on_event(self.oracle.saw)
+        self.courier = Courier()
+        self.fail_reports = False
         self.bots = 0
         self._pause_when: Callable[[], object] = _never
         self.boot()
@@ -355,7 +171,7 @@ class Stage:
             f"{self.bots:016x}", self.bots,
         )  # fmt: skip
         log = make_log(self.log, Redactor(), self.clock.now, as_json=True)
-        operator = Operator(log, self.metrics, self._publish, quiet, quiet, self.inbox, lambda *_: None)
+        operator = Operator(log, self.metrics, self._publish, self.courier, quiet, self.inbox, lambda *_: None)
         ports = Ports(self.clock, self.wire, self.window, self.disk, SeededRng(1))
         self.loop = TradingLoop(self.config, identity, ports, operator)
         self.loop.open()
@@ -390,11 +206,17 @@ class Stage:
         self.loop.saw_kill()
         self.clock.wake(WakeReason.KILL_SWITCH)
 
+    def lost(self, order: PlannedOrder) -> OutcomeUnknown:
+        """What a request raises whose answer never came."""
+        return OutcomeUnknown(order.client_order_id, "the connection was torn")
+
     def idle(self, seconds: float) -> None:
         """Time passes without the bot."""
         goal = self.clock.now() + timedelta(seconds=seconds)
-        while self.clock.now() < goal:
-            self.clock.wait_until(goal)
+        hop = timedelta(seconds=1 if seconds < 600 else 600)
+        while self.world.now < goal:
+            self.world.step(min(goal, self.world.now + hop))
+        self.clock.advance(goal - self.clock.now())
 
     # ------------------------------------------------------------------------------------------------------- looking
 
@@ -407,8 +229,8 @@ class Stage:
         return self.cycles[-1]
 
     def orders(self, *states: OrderState) -> list[Order]:
-        """The bot's orders as it believes them to be."""
-        found = list(self.state.orders.values())
+        """The bot's orders as it believes them to be, oldest first."""
+        found = sorted(self.state.orders.values(), key=lambda order: (order.created_at, order.intent, order.attempt))
         return [order for order in found if order.state in states] if states else found
 
     def working(self, side: Side | None = None) -> list[OrderRecord]:
@@ -464,6 +286,8 @@ class Stage:
         raise AssertionError("the bot left by itself")
 
     def _publish(self, report: dict[str, Any], ready: bool, why: str) -> None:
+        if self.fail_reports:
+            raise ZeroDivisionError("a bug")
         self.published = (report, ready, why)
         if self.loop.last is not None:
             self.cycles.append(self.loop.last)
