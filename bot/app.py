@@ -20,7 +20,7 @@ from bot.adapters.coinbase.build import Venue as VenueAddresses
 from bot.adapters.coinbase.build import World as AdapterWorld
 from bot.adapters.coinbase.exchange import CoinbaseExchange, CoinbaseReader
 from bot.adapters.coinbase.feed import Feed, FeedConfig
-from bot.adapters.coinbase.gates import key_reasons, plan_reasons
+from bot.adapters.coinbase.gates import key_reasons, plan_reasons, size_reasons
 from bot.adapters.coinbase.market_data import CoinbaseMarketData, Sources
 from bot.adapters.coinbase.tls import trusted_context
 from bot.adapters.inbox import INBOX, Inbox
@@ -170,7 +170,8 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     else:
         doorstep = _doorstep(launch, storage, clock, board, courier)
         permissions = _permissions(reader, storage, clock, log, doorstep, give_up)
-    unmet = _refuse_unfit(settings, config, permissions, storage, clock.now())
+    sizes = size_reasons(reader, config, has_account=credentials is not None and settings.mode is not Mode.PAPER)
+    unmet = _refuse_unfit(settings, config, permissions, storage, clock.now(), sizes)
     feed_of.append(_feed(settings, credentials, clock, adapter_world, stack))
     sources = Sources(
         reader.client, feed_of[0], BarStore(settings.state_dir / "bars"), reader.known_product, LiveWindows
@@ -349,19 +350,20 @@ def _remembered(storage: FileStorage) -> KeyPermissions | None:
 
 
 def _refuse_unfit(
-    settings: Settings, config: Config, permissions: KeyPermissions, storage: FileStorage, now: datetime
-) -> tuple[str, ...]:
-    """What the launch certificate lacks while orders or positions of ours are at stake: then only exits go on.
+    settings: Settings, config: Config, permissions: KeyPermissions, storage: FileStorage, now: datetime,
+    sizes: Sequence[str],
+) -> tuple[str, ...]:  # fmt: skip
+    """What certificate and feasibility lack while orders or positions of ours are at stake: then only exits go on.
 
-    Raises: GateRefused with everything that forbids a start: the key, the request budgets, and without anything at
-    stake the certificate too.
+    sizes: why no legal order exists at this equity. Raises: GateRefused with everything that forbids a start: the key,
+    the request budgets, and without anything at stake the certificate and the sizes too.
     """
     reasons = [*plan_reasons(config)]
     if settings.mode is Mode.LIVE:
         reasons += key_reasons(permissions, config.policy.governance.portfolio_id)
-    unmet: list[str] = []
+    unmet: list[str] = [*sizes]
     if needs_certificate(settings):
-        unmet = certificate_reasons(
+        unmet += certificate_reasons(
             storage.read(CERTIFICATE), config, CODE_VERSION, now, settings.rest_url, permissions.portfolio_uuid
         )
     if reasons or (unmet and not _at_stake(storage)):

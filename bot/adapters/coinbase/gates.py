@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from bot.adapters.coinbase.planner import Load, plan
-from bot.ports import KeyPermissions
+from bot.domain.money import EXACT, ONE, ZERO, Money
+from bot.domain.snapshot import Balance
+from bot.errors import CriticalDataUnavailable, ExchangeError
+from bot.ports import AccountReader, KeyPermissions
 from bot.settings.config import Config
+from bot.settings.feasibility import infeasible
 
 
 def key_reasons(found: KeyPermissions, portfolio_id: str | None) -> Iterator[str]:
@@ -19,6 +24,33 @@ def key_reasons(found: KeyPermissions, portfolio_id: str | None) -> Iterator[str
         yield "the API key may transfer money out: make one without the transfer permission"
     if portfolio_id is not None and found.portfolio_uuid != portfolio_id:
         yield f"the API key sees portfolio {found.portfolio_uuid}, governance.portfolio_id is {portfolio_id}"
+
+
+def size_reasons(reader: AccountReader, config: Config, has_account: bool) -> list[str]:
+    """Tiers and regimes in which no legal order exists at the account's present equity.
+
+    Judged only where equity is known without prices: an account that holds cash alone, or the paper account's opening.
+    A venue that cannot be reached now judges nothing here; sizes that are not legal are refused one by one anyway.
+    """
+    portfolio = config.policy.portfolio
+    try:
+        wallets = reader.balances() if has_account else ()
+        cash = _cash(wallets, config) if has_account else sum(config.policy.paper.starting_cash.values(), ZERO)
+        products = {product.id: product for product in reader.products()} if cash is not None else {}
+    except (ExchangeError, CriticalDataUnavailable):
+        return []
+    return [] if cash is None else infeasible(config, Money(cash, portfolio.quote_currency), products)
+
+
+def _cash(wallets: Sequence[Balance], config: Config) -> Decimal | None:
+    """What the account is worth when it holds nothing but cash and stable coins; None otherwise."""
+    portfolio, worth = config.policy.portfolio, ZERO
+    for wallet in wallets:
+        rate = ONE if wallet.currency == portfolio.quote_currency else portfolio.stable_values.get(wallet.currency)
+        if rate is None and wallet.total > 0:
+            return None
+        worth = EXACT.add(worth, EXACT.multiply(wallet.total, rate or ZERO))
+    return worth
 
 
 def plan_reasons(config: Config) -> tuple[str, ...]:
