@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from bot.domain.money import Percent, Price, Size, decimal_text
@@ -48,7 +49,8 @@ def time_text(at: datetime) -> str:
     """RFC 3339 UTC with microseconds and `Z`. Raises UnitError for a naive time."""
     if at.tzinfo is None:
         raise UnitError(f"times must be aware UTC, was {at!r}")
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def parse_time(text: str) -> datetime:
@@ -91,8 +93,12 @@ def _plain_encoder(kind: Any) -> Callable[[Any], Any]:
 
 def _dataclass_encoder(kind: Any) -> Callable[[Any], dict[str, Any]]:
     hints = get_type_hints(kind)
-    fields = [(f.name, _RENAMED.get(f.name, f.name), _encoder(hints[f.name])) for f in dataclasses.fields(kind)]
-    return lambda value: {name: enc(getattr(value, attr)) for attr, name, enc in fields}
+    names = [field.name for field in dataclasses.fields(kind)]
+    written = [(_RENAMED.get(name, name), _encoder(hints[name])) for name in names]
+    if len(names) < 2:
+        return lambda value: {name: enc(getattr(value, names[0])) for name, enc in written}
+    values_of = attrgetter(*names)
+    return lambda value: {name: enc(part) for (name, enc), part in zip(written, values_of(value), strict=True)}
 
 
 def _union_encoder(args: tuple[Any, ...]) -> Callable[[Any], Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from bot.domain.bars import Windows
 from bot.domain.decision import Reason
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Problem
@@ -24,17 +25,17 @@ class TickGuard:
     def __init__(self, policy: DataPolicy) -> None:
         self._policy = policy
         self._states: dict[ProductId, TickState] = {}
+        self._bars: dict[ProductId, tuple[Windows, BarTick | None]] = {}
 
     def bars_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
         """Why the newest bar may not be acted on."""
-        tick = bar_tick(facts.windows, AVERAGE_BARS) if facts.windows is not None else None
-        return self._judged(market, tick, now)
+        return self._judged(market, self._bar(market, facts), now)
 
     def quote_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
         """Why the quote may not be acted on."""
         if facts.quote is None:
             return None
-        bar = bar_tick(facts.windows, AVERAGE_BARS) if facts.windows is not None else None
+        bar = self._bar(market, facts)
         return self._judged(market, quote_tick(facts.quote, bar.volume_ratio if bar is not None else None), now)
 
     def counts(self) -> Mapping[str, int]:
@@ -43,6 +44,15 @@ class TickGuard:
         for state in self._states.values():
             found.update({fault.value: count for fault, count in state.counts.items()})
         return found
+
+    def _bar(self, market: ProductId, facts: MarketFacts) -> BarTick | None:
+        """The newest bar; looked at once while the windows are the same object, which never changes."""
+        if facts.windows is None:
+            return None
+        known = self._bars.get(market)
+        if known is None or known[0] is not facts.windows:
+            known = self._bars[market] = (facts.windows, bar_tick(facts.windows, AVERAGE_BARS))
+        return known[1]
 
     def _judged(self, market: ProductId, tick: QuoteTick | BarTick | None, now: datetime) -> Problem | None:
         if tick is None:

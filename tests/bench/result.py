@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import thread_time_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """what: the thing measured; limit: the most it may be, in the same unit, None when it is only told."""
+    """One measurement. limit: the most it may be (at_least: the least), in the same unit; None when it is only told."""
 
     what: str
     value: float
     unit: str
     limit: float | None = None
+    at_least: bool = False
 
     @property
     def missed(self) -> bool:
-        return self.limit is not None and self.value > self.limit
+        if self.limit is None:
+            return False
+        return self.value < self.limit if self.at_least else self.value > self.limit
 
     @property
     def value_text(self) -> str:
@@ -27,7 +30,13 @@ class Result:
 
     @property
     def limit_text(self) -> str:
-        return "" if self.limit is None else f"<= {self.limit:,.10g} {self.unit}"
+        return "" if self.limit is None else f"{'>=' if self.at_least else '<='} {self.limit:,.10g} {self.unit}"
+
+
+def at_percent(values: Sequence[float], percent: float) -> float:
+    """The value that `percent` of all values do not exceed (nearest rank)."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))]
 
 
 def percentiles(call: Callable[[], object], rounds: int, warm: int = 20) -> tuple[float, float]:
@@ -47,8 +56,7 @@ def percentiles(call: Callable[[], object], rounds: int, warm: int = 20) -> tupl
         call()
         taken.append(max(0, thread_time_ns() - start - clock_cost))
     gc.unfreeze()
-    taken.sort()
-    return taken[len(taken) // 2] / 1e6, taken[min(len(taken) - 1, int(len(taken) * 0.99))] / 1e6
+    return at_percent(taken, 50) / 1e6, at_percent(taken, 99) / 1e6
 
 
 def _clock_cost() -> int:
