@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TextIO
 
 from bot.adapters.clock import SteppedClock, SystemClock
+from bot.adapters.codeversion import code_version
 from bot.adapters.coinbase.auth import Credentials, websocket_token
 from bot.adapters.coinbase.bar_store import BarStore
 from bot.adapters.coinbase.build import Limits, build_exchange, build_reader
@@ -65,7 +66,6 @@ from bot.settings.secrets import Secrets
 from bot.triggers.check import problems as trigger_problems
 from bot.triggers.indicators import LiveWindows
 
-CODE_VERSION: Final = "0.1.0"
 ACCOUNT: Final = "account.json"
 """Remembers which portfolio the key sees, so that a start without the venue still knows whose state it holds."""
 KNOCK_EVERY: Final = timedelta(seconds=5)
@@ -148,7 +148,7 @@ def open_app(launch: Launch, *, give_up: Callable[[], bool] = lambda: False) -> 
 def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App:
     settings, config, policy = launch.settings, launch.config, launch.config.policy
     storage = _storage(settings, stack)
-    interrupts, metrics = Interrupts(give_up), Metrics(config.config_hash, CODE_VERSION)
+    interrupts, metrics = Interrupts(give_up), Metrics(config.config_hash, code_version())
     feed_of: list[Feed] = []
     loops: list[TradingLoop] = []
     clock = _clock(settings, stack, lambda: [feed.barrier() for feed in feed_of])
@@ -216,7 +216,7 @@ def _exchange(
 
 def _identity(settings: Settings, portfolio: str) -> Identity:
     return Identity(
-        settings.environment, settings.mode, portfolio, settings.rest_url, CODE_VERSION, randomness.token_hex(8),
+        settings.environment, settings.mode, portfolio, settings.rest_url, code_version(), randomness.token_hex(8),
         os.getpid(),
     )  # fmt: skip
 
@@ -364,7 +364,7 @@ def _refuse_unfit(
     unmet: list[str] = [*sizes]
     if needs_certificate(settings):
         unmet += certificate_reasons(
-            storage.read(CERTIFICATE), config, CODE_VERSION, now, settings.rest_url, permissions.portfolio_uuid
+            storage.read(CERTIFICATE), config, code_version(), now, settings.rest_url, permissions.portfolio_uuid
         )
     if reasons or (unmet and not _at_stake(storage)):
         raise GateRefused([*reasons, *unmet])

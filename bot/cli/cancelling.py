@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from bot.adapters.clock import SteppedClock, SystemClock
+from bot.adapters.codeversion import code_version
 from bot.adapters.coinbase.auth import Credentials
 from bot.adapters.coinbase.build import Limits, Venue, World, build_exchange, build_reader
 from bot.adapters.lock import InstanceLock
@@ -17,7 +18,6 @@ from bot.adapters.paper import paper_exchange
 from bot.adapters.rng import SystemRng
 from bot.adapters.storage import FileStorage
 from bot.adapters.venue_exchange import PORTFOLIO
-from bot.app import CODE_VERSION
 from bot.cli.books import account_of
 from bot.domain.decision import Approved, Reason, Reject
 from bot.domain.event import CommandApplied
@@ -107,7 +107,7 @@ def _opened(settings: Settings, secrets: Secrets, config: Config, stack: ExitSta
     clock = stack.enter_context(trading_clock(settings))
     exchange, portfolio = _exchange(settings, secrets, config, storage, clock, stack)
     account = f"{portfolio}|{settings.environment.value}|{settings.mode.value}"
-    store = StateStore(storage, clock, config.config_hash, CODE_VERSION, _known(storage) or account)
+    store = StateStore(storage, clock, config.config_hash, code_version(), _known(storage) or account)
     return _Desk(exchange, clock, storage, store, account_tag(portfolio, settings.environment, settings.mode))
 
 

@@ -57,7 +57,7 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _issue(settings: Settings, config: Config, proofs: tuple[Proof, ...], portfolio: str, now: datetime) -> Path:
-    from bot.app import CODE_VERSION
+    from bot.adapters.codeversion import code_version
     from bot.cli.place import look
     from bot.settings.certificate import FILE, Item, certified, dump
 
@@ -65,7 +65,7 @@ def _issue(settings: Settings, config: Config, proofs: tuple[Proof, ...], portfo
     storage.prepare()
     lasts = timedelta(seconds=int(config.policy.governance.certificate_days * 86400))
     certificate = certified(
-        config, code_version=CODE_VERSION, portfolio=portfolio, venue=settings.rest_url, issued_at=now,
+        config, code_version=code_version(), portfolio=portfolio, venue=settings.rest_url, issued_at=now,
         expires_at=now + lasts, items=tuple(Item(p.name, p.detail, now) for p in proofs),
     )  # fmt: skip
     storage.write(FILE, dump(certificate))

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from bot.adapters.codeversion import code_version
 from bot.adapters.coinbase.auth import Credentials
 from bot.adapters.coinbase.bar_store import BarStore
 from bot.adapters.coinbase.build import World, build_reader
@@ -22,7 +23,6 @@ from bot.adapters.coinbase.market_data import CoinbaseMarketData, Sources
 from bot.adapters.lock import holder
 from bot.adapters.rng import SystemRng
 from bot.adapters.trust import distrusted
-from bot.app import CODE_VERSION
 from bot.cli.books import state_of
 from bot.cli.cancelling import credentials_of, limits_of, trading_clock, venue_of
 from bot.cli.place import config_of, is_running, look, pid_of
@@ -202,7 +202,7 @@ def _certificate(found: Checked) -> Iterator[Row]:
         with trading_clock(found.settings) as clock:
             content = look(found.settings).read(FILE) if found.settings.state_dir.exists() else None
             reasons = certificate_reasons(
-                content, found.config, CODE_VERSION, clock.now(), found.settings.rest_url, found.portfolio
+                content, found.config, code_version(), clock.now(), found.settings.rest_url, found.portfolio
             )
         yield from _each("certificate", reasons, "valid for this configuration and code")
 

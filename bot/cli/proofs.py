@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+from bot.adapters.codeversion import code_version
 from bot.adapters.coinbase.gates import key_reasons
 from bot.adapters.trust import distrusted
-from bot.app import CODE_VERSION
 from bot.cli.alert_test import RECORD, channel_of
 from bot.cli.books import document
 from bot.cli.cancelling import credentials_of
@@ -63,7 +63,7 @@ def proofs(args: argparse.Namespace, settings: Settings, config: Config, termina
         portfolio, key = _key(config, desk)
         found = (
             Proof("configuration", True, config.config_hash),
-            Proof("code", True, CODE_VERSION),
+            Proof("code", True, code_version()),
             _tests(args.tests),
             _controls(args.controls),
             _gate(args.gate, config),
@@ -111,7 +111,7 @@ def _gate(path: Path, config: Config) -> Proof:
         return Proof("backtest gate", False, f"{path} is missing: run `backtest gate`")
     try:
         found: Any = json.loads(content)
-        bound = (found["config_hash"], found["code_version"]) == (config.config_hash, CODE_VERSION)
+        bound = (found["config_hash"], found["code_version"]) == (config.config_hash, code_version())
         passed = found["passed"] is True
     except (ValueError, KeyError, TypeError) as error:
         return Proof("backtest gate", False, f"{path} is no result of `backtest gate`: {error!r}")
@@ -169,7 +169,7 @@ def _rehearsal(settings: Settings, config: Config) -> Iterator[Proof]:
     staging = replace(settings, environment=Environment.STAGING, mode=Mode.PAPER)
     storage, wanted = look(staging), config.policy.governance.rehearsal_hours
     try:
-        found = rehearsed(storage, config, CODE_VERSION) if staging.state_dir.exists() else Rehearsed()
+        found = rehearsed(storage, config, code_version()) if staging.state_dir.exists() else Rehearsed()
         problem = proven(storage).problem if found.cycles else ""
     except BotError as error:
         found, problem = Rehearsed(), str(error)

@@ -94,9 +94,9 @@ def _row(what: str, ok: bool, detail: str) -> Row:
 
 def _restore(settings: Settings, args: argparse.Namespace, terminal: Terminal) -> int:
     """Under the instance lock: a running daemon refuses it with exit 4."""
+    from bot.adapters.codeversion import code_version
     from bot.adapters.lock import InstanceLock
     from bot.adapters.storage import FileStorage
-    from bot.app import CODE_VERSION
     from bot.domain.snapshot import Environment
     from bot.record.restore import restore
 
@@ -107,7 +107,7 @@ def _restore(settings: Settings, args: argparse.Namespace, terminal: Terminal) -
         raise StateCorrupt(f"there is no state in {settings.state_dir}: check --mode, ENV and --data-dir")
     held = lock.acquire(datetime.now(UTC))
     try:
-        done = restore(storage, _chosen(storage, args.generation), datetime.now(UTC), CODE_VERSION)
+        done = restore(storage, _chosen(storage, args.generation), datetime.now(UTC), code_version())
     finally:
         storage.close()
         held.release()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.codeversion import code_version
 from bot.cli.verb import Exit
 from bot.errors import GateRefused
 from simulator.faults import Answer, Rule, When
@@ -139,7 +140,7 @@ def test_a_complete_set_of_proofs_certifies_and_production_starts_until_a_limit_
     config_hash = _hash(desk)
     (tmp_path / "tests.xml").write_text('<testsuites><testsuite tests="9" failures="0" errors="0"/></testsuites>')
     (tmp_path / "gate.json").write_text(
-        json.dumps({"passed": True, "config_hash": config_hash, "code_version": "0.1.0"})
+        json.dumps({"passed": True, "config_hash": config_hash, "code_version": code_version()})
     )
     (tmp_path / "controls.md").write_text("# controls\n")
     files = [f"--{name}={tmp_path / file}" for name, file in

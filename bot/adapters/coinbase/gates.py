@@ -30,7 +30,8 @@ def size_reasons(reader: AccountReader, config: Config, has_account: bool) -> li
     """Tiers and regimes in which no legal order exists at the account's present equity.
 
     Judged only where equity is known without prices: an account that holds cash alone, or the paper account's opening.
-    A venue that cannot be reached now judges nothing here; sizes that are not legal are refused one by one anyway.
+    A tier of which the venue lists nothing is only empty. A venue that cannot be reached now judges nothing here; sizes
+    that are not legal are refused one by one anyway.
     """
     portfolio = config.policy.portfolio
     try:
@@ -39,7 +40,13 @@ def size_reasons(reader: AccountReader, config: Config, has_account: bool) -> li
         products = {product.id: product for product in reader.products()} if cash is not None else {}
     except (ExchangeError, CriticalDataUnavailable):
         return []
-    return [] if cash is None else infeasible(config, Money(cash, portfolio.quote_currency), products)
+    if cash is None:
+        return []
+    listed = {
+        number: tier for number, tier in config.universe.tiers.items() if not products.keys().isdisjoint(tier.products)
+    }
+    tradable = Config(config.policy, config.universe.model_copy(update={"tiers": listed}))
+    return infeasible(tradable, Money(cash, portfolio.quote_currency), products)
 
 
 def _cash(wallets: Sequence[Balance], config: Config) -> Decimal | None:

@@ -86,6 +86,14 @@ def test_nothing_is_refused_that_is_enough_or_cannot_be_judged(account):
     assert size_reasons(account, config(), has_account=True) == []
 
 
+def test_a_tier_the_venue_does_not_list_is_no_reason_to_stay_away():
+    class Small(Account):
+        def products(self) -> Sequence[Product]:
+            return super().products()[:2]
+
+    assert size_reasons(Small([cash("10000")]), config(), has_account=True) == []
+
+
 def test_the_paper_account_is_judged_by_its_opening(tmp_path: Path):
     assert size_reasons(Account(), config(), has_account=False) == []  # type: ignore[arg-type]
     poor = write_config(tmp_path, {"paper": {"starting_cash": {"USD": 15}}})
