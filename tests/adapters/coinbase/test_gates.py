@@ -91,7 +91,8 @@ def test_a_tier_the_venue_does_not_list_is_no_reason_to_stay_away():
         def products(self) -> Sequence[Product]:
             return super().products()[:2]
 
-    assert size_reasons(Small([cash("10000")]), config(), has_account=True) == []
+    account = Small([cash("10000")])
+    assert size_reasons(account, config(), has_account=True) == []  # type: ignore[arg-type]
 
 
 def test_the_paper_account_is_judged_by_its_opening(tmp_path: Path):
