@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +10,11 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from bot.adapters.coinbase.strict_json import Document
-from bot.adapters.coinbase.wire.read import Fields
+from bot.adapters.coinbase.wire.read import PLAIN_AMOUNT, Fields
 from bot.domain.money import Price
 from bot.domain.product import ProductId, Side
 
 _SIDES: Final[Mapping[str, Side]] = {"bid": Side.BUY, "offer": Side.SELL}
-_UNSIGNED: Final = re.compile(r"[0-9]{1,24}(?:\.[0-9]{1,24})?", re.ASCII)
 
 
 class FeedRefused(Exception):
@@ -72,7 +70,7 @@ def _plain_change(row: object) -> LevelChange | None:
     side, price, size = row.get("side"), row.get("price_level"), row.get("new_quantity")
     if not (isinstance(side, str) and isinstance(price, str) and isinstance(size, str)) or side not in _SIDES:
         return None
-    if _UNSIGNED.fullmatch(price) is None or _UNSIGNED.fullmatch(size) is None:
+    if PLAIN_AMOUNT.fullmatch(price) is None or PLAIN_AMOUNT.fullmatch(size) is None:
         return None
     change = LevelChange(_SIDES[side], Decimal(price), Decimal(size))
     return change if change.price else None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
-from bot.adapters.coinbase.wire.read import Fields
+from bot.adapters.coinbase.wire.read import PLAIN_AMOUNT, Fields
 from bot.domain.bars import Bar, Granularity
 from bot.domain.market import Book, Level
+from bot.domain.money import Price
 from bot.domain.product import Product, ProductId, TradingMode
 from bot.errors import CriticalDataUnavailable, UnitError
 
@@ -19,6 +22,7 @@ _LIMITING_FLAGS: Final = (
     ("auction_mode", TradingMode.AUCTION),
     ("limit_only", TradingMode.LIMIT_ONLY),
 )
+_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 _LISTING_PLACEHOLDER: Final = datetime(2023, 1, 1, tzinfo=UTC)
 
 
@@ -120,9 +124,31 @@ def candles(answer: Fields, granularity: Granularity, start: int, end: int) -> l
 
 
 def _bar(row: Fields, opened: int) -> Bar:
+    """Every answer repeats bars of the one before: those are not read again."""
+    texts = tuple(row.raw(name) for name in _COLUMNS)
+    known = _plain_bar(opened, texts) if all(isinstance(text, str) for text in texts) else None
+    return known or _any_bar(row, opened)
+
+
+@lru_cache(maxsize=1024)
+def _plain_bar(opened: int, texts: tuple[str, ...]) -> Bar | None:
+    """A bar written as the venue writes it; None for everything else."""
+    if any(PLAIN_AMOUNT.fullmatch(text) is None for text in texts):
+        return None
+    first, high, low, last, volume = map(Decimal, texts)
+    if not low:
+        return None
+    try:
+        return Bar(_opening(opened), Price(first), Price(high), Price(low), Price(last), volume)
+    except UnitError:
+        return None
+
+
+def _any_bar(row: Fields, opened: int) -> Bar:
+    """Asks for field after field, and names what is wrong."""
     try:
         return Bar(
-            start=datetime.fromtimestamp(0, UTC) + timedelta(seconds=opened),
+            start=_opening(opened),
             open=row.price("open"),
             high=row.price("high"),
             low=row.price("low"),
@@ -131,6 +157,10 @@ def _bar(row: Fields, opened: int) -> Bar:
         )
     except UnitError as error:
         raise CriticalDataUnavailable(row.what, str(error)) from error
+
+
+def _opening(seconds: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)
 
 
 def _levels(part: Fields, name: str) -> Iterator[Level]:

@@ -15,6 +15,9 @@ from bot.errors import CriticalDataUnavailable, UnitError
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _SHOWN: Final = 60
 
+PLAIN_AMOUNT: Final = re.compile(r"[0-9]{1,24}(?:\.[0-9]{1,24})?", re.ASCII)
+"""What every number is that is not negative and written as this wire writes it."""
+
 
 class Fields:
     """One JSON object of an answer. `what` names it in errors.
