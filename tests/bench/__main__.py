@@ -2,8 +2,7 @@
 
     python -m tests.bench [NAME ...]
 
-A measurement is a module here with `run()`, which gives Results, or a mapping of names to milliseconds. NAME limits the
-run to modules whose name contains it.
+A measurement is a module here with `run()`, which gives Results. NAME limits the run to modules whose name contains it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 import pkgutil
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -31,24 +30,24 @@ def modules(wanted: Iterable[str]) -> Iterator[str]:
 
 
 def machine() -> str:
-    """Processor, cores and Python, in one line."""
+    """Processor, cores, what else they were doing, and Python, in one line."""
     names = [
         line.split(":", 1)[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if line.startswith("model name")
     ]
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {platform.system()}, {python}"
+    load = f"load {os.getloadavg()[0]:.1f} before"
+    return (
+        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores ({load}), {platform.system()}, {python}"
+    )
 
 
 def results(names: Iterable[str]) -> Iterator[tuple[str, Result]]:
     """Each module's results; one without `run` is no measurement."""
     for name in names:
         module = importlib.import_module(f"tests.bench.{name}")
-        found = module.run() if hasattr(module, "run") else ()
-        if isinstance(found, Mapping):
-            found = [Result(what, value, "ms") for what, value in found.items()]
-        for result in found:
+        for result in module.run() if hasattr(module, "run") else ():
             yield name, result
 
 

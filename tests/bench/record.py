@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,29 +17,28 @@ from bot.domain.snapshot import Environment, Mode
 from bot.ports import Storage
 from bot.record.replay import verify
 from bot.record.store import StateStore
+from tests.bench.result import Result, at_percent
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def run() -> dict[str, float]:
-    """Median milliseconds per operation, by name."""
+def run() -> Iterator[Result]:
+    """Milliseconds of wall time per operation, median and 99th percentile."""
     with tempfile.TemporaryDirectory() as folder:
         storage = FileStorage(Path(folder), Environment.STAGING, Mode.PAPER, production=False)
         storage.prepare()
         on_disk, in_memory = _store(storage), _store(MemoryStorage())
-        found = {
-            "record, memory": _median(lambda n: in_memory.record(PeakMoved(Decimal(n))), 2000),
-            "record, buffered": _median(lambda n: on_disk.record(PeakMoved(Decimal(n))), 2000),
-            "record, fsynced": _median(lambda n: on_disk.record(HaltBegan("breaker", str(n))), 200),
-            "record and save": _median(lambda n: (on_disk.record(PeakMoved(Decimal(n))), on_disk.save()), 100),
-            "kill switch look": _median(lambda _: storage.kill_state(), 500),
-            "start": _median(lambda _: _store(storage), 10),
-            "verify, per 1000 events": _median(lambda _: verify(storage, storage.state_generations()), 3)
-            * 1000
-            / on_disk.state.seq,
-        }
+        yield from _told("record, memory", 2000, lambda n: in_memory.record(PeakMoved(Decimal(n))))
+        yield from _told("record, buffered", 2000, lambda n: on_disk.record(PeakMoved(Decimal(n))))
+        yield from _told("record, fsynced", 400, lambda n: on_disk.record(HaltBegan("breaker", str(n))))
+        yield from _told("record and save", 200, lambda n: (on_disk.record(PeakMoved(Decimal(n))), on_disk.save()))
+        yield from _told("small file, fsynced", 200, lambda n: storage.write("told.json", b"%d" % n))
+        yield from _told("small file, posted", 200, lambda n: storage.post("told.json", b"%d" % n))
+        yield from _told("kill switch look", 500, lambda _: storage.kill_state())
+        yield from _told("start", 10, lambda _: _store(storage))
+        took = _taken(3, lambda _: verify(storage, storage.state_generations()))
+        yield Result("verify, per 1000 events", at_percent(took, 50) * 1000 / on_disk.state.seq, "ms")
         storage.close()
-    return found
 
 
 def _store(storage: Storage) -> StateStore:
@@ -48,15 +47,17 @@ def _store(storage: Storage) -> StateStore:
     return store
 
 
-def _median(work: Callable[[int], object], times: int) -> float:
+def _told(what: str, times: int, work: Callable[[int], object]) -> Iterator[Result]:
+    took = _taken(times, work)
+    yield Result(f"{what}, median", at_percent(took, 50), "ms")
+    if times >= 100:
+        yield Result(f"{what}, 99th percentile", at_percent(took, 99), "ms")
+
+
+def _taken(times: int, work: Callable[[int], object]) -> list[float]:
     took = []
-    for n in range(times):
+    for number in range(times):
         began = time.perf_counter()
-        work(n)
+        work(number)
         took.append((time.perf_counter() - began) * 1000)
-    return round(sorted(took)[times // 2], 4)
-
-
-if __name__ == "__main__":
-    for name, milliseconds in run().items():
-        print(f"{name:26} {milliseconds:9.4f} ms")
+    return took
