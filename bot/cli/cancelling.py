@@ -12,7 +12,7 @@ from typing import Final
 from bot.adapters.clock import SteppedClock, SystemClock
 from bot.adapters.codeversion import code_version
 from bot.adapters.coinbase.auth import Credentials
-from bot.adapters.coinbase.build import Limits, Venue, World, build_exchange, build_reader
+from bot.adapters.coinbase.build import Limits, Venue, World, build_exchange, build_reader, limits_at
 from bot.adapters.lock import InstanceLock
 from bot.adapters.paper import paper_exchange
 from bot.adapters.rng import SystemRng
@@ -37,6 +37,7 @@ from bot.record.store import StateStore
 from bot.risk.halts import Protective, permission
 from bot.settings.config import Config
 from bot.settings.environment import Settings
+from bot.settings.environment import Venue as VenueKind
 from bot.settings.secrets import Secrets
 
 PATIENCE: Final = timedelta(seconds=15)
@@ -130,9 +131,8 @@ def venue_of(settings: Settings) -> Venue:
     return Venue(settings.rest_url, settings.ws_url, settings.ws_user_url, settings.status_url, settings.ca_file)
 
 
-def limits_of(config: Config) -> Limits:
-    policy = config.policy
-    return Limits(policy.transport, policy.rate_limits, policy.exchange_status)
+def limits_of(settings: Settings, config: Config) -> Limits:
+    return limits_at(config.policy, test_venue=settings.venue is VenueKind.TEST)
 
 
 def credentials_of(secrets: Secrets) -> Credentials | None:
@@ -148,13 +148,13 @@ def _exchange(
     """The account of the mode and its portfolio id. Only live reaches out."""
     credentials, world = credentials_of(secrets), World(clock, SystemRng())
     if settings.mode is not Mode.LIVE:
-        reader = build_reader(venue_of(settings), credentials, limits_of(config), world)
+        reader = build_reader(venue_of(settings), credentials, limits_of(settings, config), world)
         stack.callback(reader.close)
         shadow = settings.mode is Mode.DRY_RUN
         return paper_exchange(reader, _NoMarket(), clock, config, storage, shadow=shadow), PORTFOLIO
     if credentials is None:
         raise GateRefused(["live orders can only be cancelled with the API key: set COINBASE_API_KEY and _SECRET"])
-    live = build_exchange(venue_of(settings), credentials, limits_of(config), world)
+    live = build_exchange(venue_of(settings), credentials, limits_of(settings, config), world)
     stack.callback(live.close)
     return live, live.key_permissions().portfolio_uuid
 

@@ -36,6 +36,7 @@ from bot.observe.observer import Observer
 from bot.ports import Clock, KeyPermissions
 from bot.settings import sanity
 from bot.settings.certificate import FILE, certificate_reasons
+from bot.settings.environment import Venue
 from bot.settings.feasibility import infeasible
 from bot.settings.matrix import check_start, needs_certificate
 from bot.settings.secrets import read_secrets
@@ -190,7 +191,11 @@ def _alerts(found: Checked) -> Iterator[Row]:
 
 def _planner(found: Checked) -> Iterator[Row]:
     if found.config is not None:
-        yield from _each("request budget", plan_reasons(found.config), "the universe fits")
+        reasons = plan_reasons(found.config)
+        if found.settings.venue is Venue.TEST:
+            yield from (Row("request budget", Result.WARN, f"at Coinbase: {reason}") for reason in reasons)
+            reasons = ()
+        yield from _each("request budget", reasons, "the universe fits")
 
 
 def _certificate(found: Checked) -> Iterator[Row]:
@@ -224,7 +229,7 @@ class Desk:
 def desk_of(settings: Settings, config: Config, credentials: Credentials | None) -> Iterator[Desk]:
     """Opened for a few questions. Raises ConfigError, Transient."""
     with trading_clock(settings) as clock:
-        reader = build_reader(venue_of(settings), credentials, limits_of(config), World(clock, SystemRng()))
+        reader = build_reader(venue_of(settings), credentials, limits_of(settings, config), World(clock, SystemRng()))
         store = BarStore(settings.state_dir / "bars")
         sources = Sources(reader.client, None, store, reader.known_product, LiveWindows)
         market = CoinbaseMarketData(sources, config.policy.data, clock)

@@ -85,7 +85,8 @@ def _client(args: argparse.Namespace, terminal: Terminal) -> Iterator[tuple[Read
 
     settings = settings_of(args, terminal)
     with trading_clock(settings) as clock:
-        reader = build_reader(venue_of(settings), None, limits_of(config_of(settings)), World(clock, SystemRng()))
+        limits = limits_of(settings, config_of(settings))
+        reader = build_reader(venue_of(settings), None, limits, World(clock, SystemRng()))
         try:
             yield reader.client, clock.now()
         finally:

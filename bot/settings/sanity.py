@@ -15,7 +15,7 @@ from bot.settings.policy import Policy
 from bot.settings.rules import Rule
 from bot.settings.strict_yaml import KeyPath
 from bot.settings.universe import Universe
-from bot.settings.windows import HOUR, leading_windows, leaves, longest_lookback_minutes, product_windows, uneven
+from bot.settings.windows import leading_windows, leaves, longest_lookback_minutes, product_windows, uneven
 
 POLICY: Final = "policy.yaml"
 UNIVERSE: Final = "universe.yaml"
@@ -66,6 +66,9 @@ def warnings(config: Config) -> list[str]:
 
 
 def _doubts(rule: Rule, policy: Policy, universe: Universe) -> Iterator[str]:
+    size, cap = rule.size.pct_of_nlv, policy.risk.max_per_asset_pct
+    if size is not None and size.value > cap.value:
+        yield f"asks for {size} of NLV, more than risk.max_per_asset_pct {cap}: every order will be cut to the cap"
     if rule.stop_loss_pct is None and rule.trailing_stop_pct is None:
         yield "has neither stop_loss_pct nor trailing_stop_pct: a loss has no end"
     if strangers := [str(tier) for tier in rule.tiers if tier not in universe.tiers]:
@@ -107,10 +110,6 @@ def _sizes_fit(policy: Policy, universe: Universe) -> Iterator[Conflict]:
             yield Conflict(UNIVERSE, ("tiers", number, "base_size_pct"), text)
         if tier.base_size_pct.value == 0:
             yield Conflict(UNIVERSE, ("tiers", number, "base_size_pct"), "0 % buys nothing; remove the tier instead")
-    for number, rule in enumerate(policy.rules):
-        size = rule.size.pct_of_nlv
-        if size is not None and size.value > cap.value:
-            yield _rule(number, rule, "size", f"{size} of NLV is more than risk.max_per_asset_pct {cap}")
 
 
 def _positions_fit(policy: Policy, universe: Universe) -> Iterator[Conflict]:
@@ -231,14 +230,9 @@ def _rules_are_whole(policy: Policy, universe: Universe) -> Iterator[Conflict]:
 
 
 def _calls_fit(policy: Policy, universe: Universe) -> Iterator[Conflict]:
+    """The calls of one cycle; what they add up to in an hour depends on the venue and is asked at the start."""
     limits, share = policy.rate_limits, 1 - policy.rate_limits.reserve_pct.fraction
-    seconds = policy.loop.interval_seconds
     orders = min(sum(rule.max_new_per_cycle for rule in policy.rules if rule.enabled), policy.risk.max_open_positions)
-    hourly = EXACT.divide(Decimal(HOUR * 60), seconds) * SWEEP_CALLS + _housekeeping_per_hour(policy)
-    if hourly > limits.hourly * share:
-        text = f"{_count(hourly)} calls an hour for reconciling every {decimal_text(seconds)} s exceed "
-        text += f"{_count(limits.hourly * share)} ({limits.hourly} less the reserve of {limits.reserve_pct})"
-        yield Conflict(POLICY, ("rate_limits", "hourly"), text)
     private = Decimal(2 * SWEEP_CALLS + CALLS_PER_ENTRY * orders)
     room = limits.private_per_second * share * policy.loop.cycle_budget_seconds
     if private > room:
@@ -251,12 +245,6 @@ def _calls_fit(policy: Policy, universe: Universe) -> Iterator[Conflict]:
         text = f"{products} products need {products * 2} public calls in a cycle without the feed (book and bars), "
         text += f"more than {_count(room)} within loop.cycle_budget_seconds"
         yield Conflict(POLICY, ("rate_limits", "public_per_second"), text)
-
-
-def _housekeeping_per_hour(policy: Policy) -> Decimal:
-    """Product list, fee tier, key check and clock."""
-    minutes = EXACT.divide(Decimal(2 * HOUR), policy.data.product_max_age_minutes)
-    return minutes + EXACT.divide(Decimal(HOUR * 60), policy.clock.check_seconds) + 1
 
 
 def _count(value: Decimal) -> str:

@@ -56,11 +56,6 @@ CONTRADICTIONS = [
         "universe.yaml:2: tiers[1].base_size_pct: 2 % is more than risk.max_per_asset_pct 1.99 %",
     ),
     (
-        rule("size: {pct_of_nlv: 6}"),
-        "",
-        "rules[0].size: rule buy: 6 % of NLV is more than risk.max_per_asset_pct 5 %",
-    ),
-    (
         "risk: {max_open_positions: 26}",
         "",
         "risk.max_open_positions: 26 positions of the smallest size 1 % need 26 %, more than risk.max_total_pct 25 %",
@@ -125,11 +120,6 @@ CONTRADICTIONS = [
         "rules[1].name: rule buy: an earlier rule has the same name",
     ),
     (rule("tiers: [3, 4]"), "", "rules[0].tiers: rule buy: none of tier 3, 4 is in universe.yaml (known: 1, 2)"),
-    (
-        "loop: {interval_seconds: 1.44}\ndata: {max_quote_staleness_seconds: 0.5}",
-        "",
-        "rate_limits.hourly: 7569 calls an hour for reconciling every 1.44 s exceed 7200 (9000 less the reserve",
-    ),
     (
         "rate_limits: {private_per_second: 0.1}",
         "",
@@ -255,6 +245,11 @@ def test_contradictions_of_both_files_are_said_together() -> None:
             "rules: [{name: buy, when: {all: [momentum]}}]",
             "",
             "policy.yaml: rule buy: has neither stop_loss_pct nor trailing_stop_pct: a loss has no end",
+        ),
+        (
+            rule("size: {pct_of_nlv: 6}"),
+            "",
+            "policy.yaml: rule buy: asks for 6 % of NLV, more than risk.max_per_asset_pct 5 %: every order will be cut",
         ),
         (rule("tiers: [1, 3]"), "", "policy.yaml: rule buy: names tier 3, which is not in universe.yaml"),
         (

@@ -21,7 +21,7 @@ from bot.adapters.coinbase.transport import Deadlines, Interruptions
 from bot.adapters.coinbase.units import seconds
 from bot.errors import ConfigError
 from bot.ports import Clock, Rng
-from bot.settings.policy import ExchangeStatusPolicy, RateLimitsPolicy, TransportPolicy
+from bot.settings.policy import ExchangeStatusPolicy, Policy, RateLimitsPolicy, TransportPolicy
 
 REST_URL: Final = "https://api.coinbase.com"
 WS_URL: Final = "wss://advanced-trade-ws.coinbase.com"
@@ -55,6 +55,18 @@ class Limits:
     transport: TransportPolicy
     rate_limits: RateLimitsPolicy
     exchange_status: ExchangeStatusPolicy
+
+
+def limits_at(policy: Policy, *, test_venue: bool) -> Limits:
+    """The limits in force at a venue.
+
+    The hourly allowance stands for a policy of Coinbase's; a test venue on this machine has only the rates a second.
+    """
+    rates = policy.rate_limits
+    if test_venue:
+        unbound = int((rates.public_per_second + rates.private_per_second) * 3600) + 1
+        rates = rates.model_copy(update={"hourly": max(rates.hourly, unbound)})
+    return Limits(policy.transport, rates, policy.exchange_status)
 
 
 @dataclass(frozen=True, slots=True)
