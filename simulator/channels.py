@@ -85,9 +85,11 @@ class Renderer:
     def _updates(self, kind: str, levels: Sequence[tuple[str, int, int]], at: str) -> str:
         price, size = self._numbers.price, self._numbers.size
         shown = ",".join(
-            f'{{"side":"{side}","event_time":"{at}","price_level":"{price(ticks)}",'
-            f'"new_quantity":"{size(lots) if lots else "0"}"}}'
-            for side, ticks, lots in levels
+            [
+                f'{{"side":"{side}","event_time":"{at}","price_level":"{price(ticks)}",'
+                f'"new_quantity":"{size(lots) if lots else "0"}"}}'
+                for side, ticks, lots in levels
+            ]
         )
         return f'{{"type":"{kind}","product_id":"{self._product}","updates":[{shown}]}}'
 

@@ -60,23 +60,24 @@ def number(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-class Texts:
-    """Texts of whole counts of one step, remembered: a level's price comes back thousands of times."""
+class Texts(dict[int, str]):
+    """Texts of whole counts of one step, remembered: a level's price comes back thousands of times.
+
+    A mapping, because looking one up is what a busy feed does most.
+    """
 
     def __init__(self, step: Decimal, remember: int = 100_000) -> None:
+        super().__init__()
         self._step = step
         self._places = _places(step)
-        self._known: dict[int, str] = {}
         self._remember = remember
 
-    def of(self, count: int) -> str:
+    def __missing__(self, count: int) -> str:
         """`count` steps as plain decimal text; `count` is not negative."""
-        known = self._known.get(count)
-        if known is None:
-            if len(self._known) >= self._remember:
-                self._known.clear()
-            known = self._known[count] = self._written(count)
-        return known
+        if len(self) >= self._remember:
+            self.clear()
+        text = self[count] = self._written(count)
+        return text
 
     def _written(self, count: int) -> str:
         places = self._places
@@ -92,8 +93,8 @@ class Numbers:
     """Texts of one listing's prices, given in ticks, and sizes, given in lots."""
 
     def __init__(self, scale: Scale) -> None:
-        self.price = Texts(scale.tick).of
-        self.size = Texts(scale.lot).of
+        self.price = Texts(scale.tick).__getitem__
+        self.size = Texts(scale.lot).__getitem__
 
 
 def _places(step: Decimal) -> int | None:

@@ -18,7 +18,7 @@ STEPS = ["1", "0.1", "0.01", "0.00000001", "0.25", "5", "0.0005"]
 @given(st.integers(0, 10**15), st.sampled_from(STEPS))
 def test_counts_of_a_step_are_written_exactly(count: int, step: str) -> None:
     texts = Texts(Decimal(step), remember=3)
-    assert texts.of(count) == texts.of(count) == decimal_text(count * Decimal(step))
+    assert texts[count] == texts[count] == decimal_text(count * Decimal(step))
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - zone added
