@@ -13,10 +13,17 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from coinbase.jwt_generator import build_rest_jwt
+
 from bot.domain.codec import parse_time, time_text
 from tests.bench.result import Result
 from tests.bench.venue import Process, listings, served
 
+CALLED: Final = {
+    "time": "/time",
+    "a ticker": "/market/products/BTC-USD/ticker?limit=1",
+    "wallets, signed": "/accounts",
+}
 CALLS: Final = 5_000
 CALLS_LEAST: Final = 1_000
 MESSAGES_LEAST: Final = 20_000
@@ -27,7 +34,7 @@ CHUNK: Final = 1 << 18
 def run() -> Iterator[Result]:
     """Calls and messages a second of the server's processor time, and of wall time."""
     with served(core=0) as venue, _elsewhere(0):
-        for name, path in (("time", "/time"), ("a ticker", "/market/products/BTC-USD/ticker?limit=1")):
+        for name, path in CALLED.items():
             wall, cpu = _calls(venue, f"/api/v3/brokerage{path}")
             yield Result(f"REST calls for {name}, a second of one core", cpu, "calls", CALLS_LEAST, at_least=True)
             yield Result(f"REST calls for {name}, a second of wall time", wall, "calls")
@@ -49,7 +56,10 @@ def _elsewhere(core: int) -> Iterator[None]:
 
 def _calls(venue: Process, path: str) -> tuple[float, float]:
     """CALLS requests one after the other on one connection that stays open."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {venue.host}\r\n\r\n".encode()
+    key, secret = venue.environ["COINBASE_API_KEY"], venue.environ["COINBASE_API_SECRET"]
+    token = build_rest_jwt(f"GET {venue.host}{path.partition('?')[0]}", key, secret)
+    signed = "" if "/accounts" not in path else f"Authorization: Bearer {token}\r\n"
+    request = f"GET {path} HTTP/1.1\r\nHost: {venue.host}\r\n{signed}\r\n".encode()
     with _connected(venue, venue.host) as wire:
         for _ in range(200):
             _answer(wire, request)
