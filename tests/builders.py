@@ -316,6 +316,16 @@ class ListWindows:
     def highest_before(self, count: int) -> int | None:
         return max(self.highs[-count - 1 : -1]) if count < self.length else None
 
+    def steady_before(self, count: int, percent: Decimal) -> bool | None:
+        if count + 1 > self.length - 1:
+            return None
+        bars = range(self.length - 1 - count, self.length - 1)
+        return all(
+            self.highs[i] * 100 <= self.closes[i - 1] * (100 + percent)
+            and self.lows[i] * 100 >= self.closes[i - 1] * (100 - percent)
+            for i in bars
+        )
+
     def lowest(self, count: int) -> int | None:
         return min(self.lows[-count:]) if count <= self.length else None
 

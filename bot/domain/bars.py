@@ -209,6 +209,10 @@ class Windows(Protocol):
         """Highest high of the `count` bars before bar t (t excluded), ticks."""
         ...
 
+    def steady_before(self, count: int, percent: Decimal) -> bool | None:
+        """Whether each of the `count` bars before bar t kept within `percent` of the close before it, high and low."""
+        ...
+
     def lowest(self, count: int) -> int | None:
         """Lowest low of the last `count` bars, ticks."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -57,6 +57,7 @@ class Observation:
         self.truth: Truth | None = None
         self.key_problems: tuple[str, ...] = ()
         self.needs_opening = False
+        self.about: Collection[ProductId] | None = None
         self._doubted_at: datetime | None = None
         self._modes: Mapping[ProductId, TradingMode] = {}
 
@@ -159,7 +160,14 @@ class Observation:
         leader = self._config.policy.regime.product
         if self._config.policy.regime.enabled and leader in metadata.products:
             found.setdefault(metadata.products[leader].market, metadata.products[leader])
-        return found
+        return found if self.about is None else self._narrowed(found, held)
+
+    def _narrowed(
+        self, watched: Mapping[ProductId, Product], held: Collection[ProductId]
+    ) -> Mapping[ProductId, Product]:
+        """The markets this cycle is about, those held, and the one that leads."""
+        wanted = {*(self.about or ()), *held, self._config.policy.regime.product}
+        return {market: product for market, product in watched.items() if not wanted.isdisjoint((market, product.id))}
 
     def _follow(self, watched: Mapping[ProductId, Product]) -> None:
         policy = self._config.policy

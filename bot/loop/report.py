@@ -114,6 +114,13 @@ class Reporter:
         self._measure(cycle)
         self._tell(cycle)
         self.alerts.tick()
+        if self._operator.keeps_files:
+            self._show(cycle)
+        self._operator.heart.alive()
+        self._operator.courier.nudge()
+
+    def _show(self, cycle: Finished) -> None:
+        """What other processes read."""
         report = status_report(self._facts, self._store.state, cycle.snapshot, cycle.record, self.alerts.undelivered())
         try:
             self._world.storage.post(HEARTBEAT, canonical(cycle.record.as_json()))
@@ -122,8 +129,6 @@ class Reporter:
         except StorageFailed as error:
             self._operator.log.critical("heartbeat.not_written", detail=str(error))
         self._operator.publish(report, cycle.complete, cycle.detail)
-        self._operator.heart.alive()
-        self._operator.courier.nudge()
 
     def _measure(self, cycle: Finished) -> None:
         metrics, state, snap = self._operator.metrics, self._store.state, cycle.snapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from bot.domain.event import (
 )
 from bot.domain.exit_levels import exit_levels
 from bot.domain.order import OrderKind
-from bot.domain.product import Product
+from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import HaltCause
 from bot.errors import (
@@ -159,12 +159,21 @@ class TradingLoop:
                 self.stop(f"time cannot pass: {error}")
         return self._shut_down()
 
+    def next_service(self) -> datetime | None:
+        """When an order, a kill or a stop in doubt asks for a cycle of its own; None: nothing does."""
+        wanted = [time for time in (self._engine.next_timer(), self._recheck()) if time is not None]
+        return min(wanted, default=None)
+
     # ------------------------------------------------------------------------------------------------------- a cycle
 
-    def run_cycle(self, *, service: bool = False) -> CycleRecord:
-        """One whole cycle; every refusal and failure ends it with a recorded outcome and reason."""
+    def run_cycle(self, *, service: bool = False, about: Collection[ProductId] | None = None) -> CycleRecord:
+        """One whole cycle; every refusal and failure ends it with a recorded outcome and reason.
+
+        about: look at these markets alone, and at what is held; for a caller who knows that nothing can come of others.
+        """
         started = self._world.clock.now()
         self._stage_s = {}
+        self._observation.about = about
         cycle_id = self._next_id(started)
         if not self._world.storage.lock_held():
             raise LockHeld("the lock file was taken away from this process; another instance may run")
@@ -240,7 +249,7 @@ class TradingLoop:
         self._look_again = bool(report.exit_now) or self._unconfirmed_stop(snapshot)
         self._watch_stops()
         with self._stage("record"):
-            self.store.save()
+            self._save()
             self._operator.tend(self.store, self._world.clock.now())
         outcome, reason, detail = _told(decision, acted)
         return self._finish(cycle_id, started, outcome, reason, detail, decision, snapshot, report)
@@ -317,7 +326,7 @@ class TradingLoop:
             self.guard.settle_halts(facts, cycle_id)
             report = self._engine.manage_open_orders(None)
             self._reporter.acted(report)
-            self.store.save()
+            self._save()
         except (StorageFailed, StateCorrupt) as error:
             return self._without_disk(cycle_id, started, error)
         outcome = Outcome.ERROR if reason is None else Outcome.NO_TRADE
@@ -397,8 +406,7 @@ class TradingLoop:
             now = self._world.clock.now()
             if now >= due:
                 return
-            wanted = (due, self._engine.next_timer(), self._recheck())
-            soonest = min(time for time in wanted if time is not None)
+            soonest = min(due, self.next_service() or due)
             woken = self._world.clock.wait_until(soonest) if soonest > now else None
             self._operator.heart.alive()
             if self.stopping or self._reload_waits:
@@ -496,10 +504,14 @@ class TradingLoop:
             if not self.guard.flags.start:
                 self.store.flush()
                 self.store.record(RunStopped(why, code, left))
-                self.store.save()
+                self._save()
         except StorageFailed as error:
             self._operator.log.critical("state.not_saved", detail=str(error))
         self._operator.log.info("run.stopped", why=why, exit_code=code, still_working=list(left))
+
+    def _save(self) -> None:
+        if self._operator.keeps_files:
+            self.store.save()
 
     def _hurried(self) -> bool:
         return self._wanted is Wanted.STOP_NOW

@@ -89,6 +89,7 @@ class Operator:
     """How the people around see the loop. tend: keeps the journal within its retention, called once a cycle.
 
     keeps_inputs: whether what a cycle decided from is kept as well, for `bot replay`.
+    keeps_files: whether anybody reads heartbeat, status and cycles, or goes on from state.json; else none is written.
     follow: is given every finished cycle in full.
     """
 
@@ -100,4 +101,5 @@ class Operator:
     inbox: Inbox
     tend: Callable[[StateStore, datetime], None]
     keeps_inputs: bool = True
+    keeps_files: bool = True
     follow: Callable[[Finished], None] = _nobody

@@ -11,7 +11,7 @@ from bot.domain.bars import Windows
 from bot.domain.decision import Reason
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Problem
-from bot.observe.ticks import Accept, BarTick, QuoteTick, TickState, bar_tick, judge, quote_tick
+from bot.observe.ticks import Accept, BarTick, QuoteTick, TickState, bar_tick, caught_up, judge, quote_tick
 from bot.ports import MarketFacts
 from bot.settings.policy import DataPolicy
 
@@ -28,7 +28,10 @@ class TickGuard:
         self._bars: dict[ProductId, tuple[Windows, BarTick | None]] = {}
 
     def bars_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
-        """Why the newest bar may not be acted on."""
+        """Why the newest bar may not be acted on; bars that closed unseen since the last look are judged before it."""
+        known = self._states.get(market)
+        if known is not None and facts.windows is not None:
+            self._states[market] = caught_up(known, facts.windows, self._policy)
         return self._judged(market, self._bar(market, facts), now)
 
     def quote_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:

@@ -165,6 +165,24 @@ def bar_tick(windows: Windows, average_bars: int) -> BarTick | None:
     return BarTick(price(high).value, price(low).value, price(close).value, end, ratio)
 
 
+def caught_up(state: TickState, windows: Windows, policy: DataPolicy) -> TickState:
+    """The memory after the bars that closed since the last one judged, when nobody looked and each was an ordinary one.
+
+    Unchanged when one of them moved too far, when something is in doubt, or when the bars were mended meanwhile: then
+    the newest bar is measured against what was accepted last.
+    """
+    if state.bar is None or state.bar_doubt is not None or state.quote_doubt is not None:
+        return state
+    step = windows.granularity.value
+    missed = (windows.end - int(state.bar.at.timestamp())) // step - 1
+    start, last = (windows.close(missed + 1), windows.close(1)) if missed > 0 else (None, None)
+    if start is None or last is None or windows.scale.price(start).value != state.bar.price:
+        return state
+    if not windows.steady_before(missed, policy.max_price_deviation_pct.value):
+        return state
+    return replace(state, bar=Seen(windows.scale.price(last).value, datetime.fromtimestamp(windows.end - step, UTC)))
+
+
 def judge(state: TickState, tick: QuoteTick | BarTick, now: datetime, policy: DataPolicy) -> tuple[TickState, Verdict]:
     """The memory after this tick, and what may be done with it. A tick judged again changes nothing.
 

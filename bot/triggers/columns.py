@@ -6,13 +6,15 @@ itself wherever it is proven to fit. Where it is not, a reading is computed as l
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
 
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Scale
 from bot.domain.product import ProductId
-from bot.triggers.indicators import LiveWindows
+from bot.triggers.indicators import LiveWindows, unsteady
 from bot.triggers.rolling import Prefix, packed_lows, rolled
 
 _WRAP: Final = 2**64 - 1
@@ -34,6 +36,7 @@ class SeriesColumns:
         self._windows: dict[tuple[str, int, int], memoryview | None] = {}
         self._highest: dict[int, memoryview] = {}
         self._lowest: dict[int, memoryview | None] = {}
+        self._unsteady: dict[Decimal, list[int]] = {}
 
     def sums(self, name: str, count: int, step: int) -> memoryview | None:
         """Prefix sums of the quantity `name` along every `step`-th bar; shape (n + step,), the first `step` zero.
@@ -70,6 +73,12 @@ class SeriesColumns:
             packed = packed_lows(self.series.low)
             self._lowest[count] = None if packed is None else rolled(packed, count, np.minimum).data
         return self._lowest[count]
+
+    def unsteady(self, percent: Decimal) -> list[int]:
+        """Bars that moved more than `percent` off the close before, ascending."""
+        if percent not in self._unsteady:
+            self._unsteady[percent] = unsteady(self.series, percent).tolist()
+        return self._unsteady[percent]
 
     def _prefix(self, name: str, step: int) -> Prefix:
         key = (name, step)
@@ -127,6 +136,12 @@ class ColumnWindows:
         if count > self._t:
             return None
         return int(self._columns.highest(count)[self._t - count])
+
+    def steady_before(self, count: int, percent: Decimal) -> bool | None:
+        if count + 1 > self._t:
+            return None
+        moved = self._columns.unsteady(percent)
+        return bisect_left(moved, self._t) == bisect_left(moved, self._t - count)
 
     def lowest(self, count: int) -> int | None:
         if count > self._t + 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache
 from operator import mul
 from typing import Final
@@ -68,6 +69,11 @@ class LiveWindows:
 
     def highest_before(self, count: int) -> int | None:
         return self._window("highest", count, 1, count + 1, self._highest_before)
+
+    def steady_before(self, count: int, percent: Decimal) -> bool | None:
+        if count + 1 > self._n - 1:
+            return None
+        return not len(unsteady(self._series.slice(self._n - count - 2, self._n - 1), percent))
 
     def lowest(self, count: int) -> int | None:
         return self._window("lowest", count, 1, count, self._lowest)
@@ -186,6 +192,16 @@ class LiveWindows:
     def _moves(self, count: int, step: int) -> Ints:
         closes = self._closes(count, step)
         return closes[1:] - closes[:-1]
+
+
+def unsteady(series: BarSeries, percent: Decimal) -> Ints:
+    """Indices of the bars whose high or low lies more than `percent` percent off the close before it, ascending."""
+    up, down = percent.as_integer_ratio()
+    whole, high, low, before = 100 * down, series.high[1:], series.low[1:], series.close[:-1]
+    if int(np.maximum.reduce(series.high, initial=1)) * (whole + up) >= WINDOW_LIMIT:
+        high, low, before = (column.astype(object) for column in (high, low, before))
+    far = (high * whole > before * (whole + up)) | (low * whole < before * (whole - up))
+    return np.flatnonzero(far) + 1
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,6 @@
+"""`python -m backtest`."""
+
+from backtest.cli import entrypoint
+
+if __name__ == "__main__":
+    entrypoint()

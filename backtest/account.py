@@ -1,0 +1,146 @@
+"""What trading cost, how orders fared, and how much was at risk: figures from the venue's own records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from backtest.curve import Curve
+from backtest.dataset import Dataset
+from backtest.metrics import NOT_ENOUGH, rounded
+from backtest.recorder import Recorder
+from backtest.trades import Ledger, Trade
+from bot.domain.money import BASIS_POINTS, EXACT, ZERO, total
+from bot.domain.order import Liquidity, OrderKind, VenueStatus
+from bot.domain.product import ProductId, Side
+from bot.settings.config import Config
+from bot.venue.orders import OrderRecord
+from bot.venue.rules import FillRules
+
+
+def costs(ledger: Ledger, rules: FillRules, trades: Sequence[Trade]) -> dict[str, Any]:
+    """Fees, half spreads and slippage paid, and their share of what the closed trades made before them.
+
+    spread, slippage: what takers paid by the fill rules; a maker pays neither.
+    """
+    fees = total(fill.fee for fill in ledger.fills)
+    taken = total(fill.value for fill in ledger.fills if fill.liquidity is Liquidity.TAKER)
+    spread = EXACT.divide(EXACT.multiply(taken, rules.half_spread_bps), BASIS_POINTS)
+    slippage = EXACT.divide(EXACT.multiply(taken, rules.slippage_bps), BASIS_POINTS)
+    every = EXACT.add(fees, EXACT.add(spread, slippage))
+    net = total(trade.pnl for trade in trades if trade.closed)
+    gross = EXACT.add(net, every)
+    traded = total(fill.value for fill in ledger.fills)
+    return {
+        "fees": rounded(float(fees)),
+        "spread": rounded(float(spread)),
+        "slippage": rounded(float(slippage)),
+        "total": rounded(float(every)),
+        "traded": rounded(float(traded)),
+        "total_bps_of_traded": rounded(float(every / traded * 10_000)) if traded else NOT_ENOUGH,
+        "gross": rounded(float(gross)),
+        "share_of_gross_pct": rounded(float(every / gross * 100)) if gross > 0 else NOT_ENOUGH,
+    }
+
+
+def execution(ledger: Ledger) -> dict[str, Any]:
+    """Orders and fills, by kind: how many were sent, filled, partly filled, expired, quoted again, refused."""
+    recorder, data = ledger.recorder, ledger.data
+    kinds: dict[OrderKind, list[OrderRecord]] = {kind: [] for kind in OrderKind}
+    attempts = Counter[str]()
+    for order in ledger.orders.values():
+        origin = recorder.origins.get(order.client_order_id)
+        kinds[origin.kind if origin is not None else OrderKind.PROTECTIVE].append(order)
+        attempts["requotes"] += int(origin is not None and origin.attempt > 1)
+    slips = [float(item.slippage_bps) for item in recorder.measured.values()]
+    return {
+        "orders": len(ledger.orders),
+        "fills": len(ledger.fills),
+        "requotes": attempts["requotes"],
+        "by_kind": {kind.value: _fate(orders, data) for kind, orders in kinds.items()},
+        "refused": dict(sorted(recorder.refused.items())),
+        "slippage_against_decision_bps": (
+            {"mean": rounded(fmean(slips)), "median": rounded(median(slips)), "worst": rounded(max(slips)),
+             "orders": len(slips)} if slips else NOT_ENOUGH
+        ),
+    }  # fmt: skip
+
+
+def exposure(curve: Curve, ledger: Ledger, config: Config) -> dict[str, Any]:
+    """How much of equity was invested, against the caps of the policy."""
+    risk = config.policy.risk
+    share, single = curve.invested / curve.equity * 100, curve.largest / curve.equity * 100
+    themes = _theme_peaks(ledger, config)
+    return {
+        "time_in_market_pct": rounded(float(np.mean(curve.positions > 0)) * 100),
+        "mean_pct": rounded(float(np.mean(share))),
+        "max_pct": rounded(float(np.max(share))),
+        "cap_pct": rounded(float(risk.max_total_pct.value)),
+        "max_asset_pct": rounded(float(np.max(single))),
+        "asset_cap_pct": rounded(float(risk.max_per_asset_pct.value)),
+        "max_positions": int(np.max(curve.positions)),
+        "positions_cap": risk.max_open_positions,
+        "theme_positions_max": themes,
+    }
+
+
+def coverage(recorder: Recorder) -> dict[str, Any]:
+    """What was exercised: cycles by outcome, rules and triggers behind wishes, and what gates said but a plain yes."""
+    return {
+        "cycles": dict(sorted(recorder.outcomes.items())),
+        "rules": dict(sorted(recorder.rules.items())),
+        "triggers": dict(sorted(recorder.triggers.items())),
+        "gates": {gate: dict(reasons) for gate, reasons in recorder.gates_hit.items()},
+    }
+
+
+def integrity(data: Dataset, recorder: Recorder, residuals: Mapping[str, Decimal]) -> dict[str, Any]:
+    """Whether the books balance and what the data left out."""
+    found = data.integrity
+    return {
+        "ledger_residual": {currency: str(amount.normalize() + ZERO) for currency, amount in residuals.items()},
+        "balanced": all(amount == 0 for amount in residuals.values()),
+        "mismatches": recorder.mismatches,
+        "failed_cycles": len(recorder.failures),
+        "rows": dict(found.rows),
+        "quiet_bars": dict(found.quiet),
+        "gaps": [{"product": product, "from": _iso(first), "to": _iso(after)} for product, first, after in found.gaps],
+    }
+
+
+def fate(orders: Iterable[OrderRecord]) -> Counter[str]:
+    """How orders ended, by the venue's word for it."""
+    return Counter(order.status.value for order in orders)
+
+
+def _fate(orders: Sequence[OrderRecord], data: Dataset) -> dict[str, Any]:
+    filled = [order for order in orders if order.status is VenueStatus.FILLED]
+    partial = [order for order in orders if order.filled_size > 0 and order.status is not VenueStatus.FILLED]
+    bars = [data.newest(o.last_fill_at) - data.newest(o.created_at) for o in filled if o.last_fill_at is not None]
+    return {
+        "orders": len(orders),
+        "by_status": dict(sorted(fate(orders).items())),
+        "partial": len(partial),
+        "fill_ratio_pct": rounded(len(filled) / len(orders) * 100) if orders else NOT_ENOUGH,
+        "bars_to_fill_median": rounded(median(bars)) if bars else NOT_ENOUGH,
+    }
+
+
+def _theme_peaks(ledger: Ledger, config: Config) -> dict[str, int]:
+    """Most positions of each theme that were open at once."""
+    held: Counter[ProductId] = Counter()
+    peaks = dict.fromkeys(config.universe.themes, 0)
+    for fill in ledger.fills:
+        held[fill.product] = 1 if fill.side is Side.BUY else 0
+        for name, members in config.universe.themes.items():
+            peaks[name] = max(peaks[name], sum(held[member] for member in members))
+    return peaks
+
+
+def _iso(at: int) -> str:
+    return str(np.datetime64(at, "s")) + "Z"

@@ -1,0 +1,190 @@
+"""Writes what a run leaves behind: JSON and CSV files, and the manifest that names them by their hashes.
+
+Nothing in any file hangs on the machine, the time of day or the way the run was sped up: same inputs, same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from backtest.candles import Floats
+from backtest.summary import Run, summary
+from backtest.trades import Trade, exit_reason
+from bot.domain.codec import time_text
+from bot.domain.money import decimal_text, quantised
+from bot.venue.orders import OrderRecord, VenueFill
+
+HOUR_S: Final = 3600
+MANIFEST: Final = "manifest.json"
+
+
+def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]:
+    """Every artifact into `out`, which is made; answers the summary. Raises OSError."""
+    out.mkdir(parents=True, exist_ok=True)
+    figures = summary(run)
+    contents = {
+        "summary.json": _json(figures),
+        "trades.json": _lines(_trade(trade) for trade in run.trades),
+        "orders.json": _lines(_order(run, order) for order in run.venue.orders()),
+        "fills.json": _lines(_fill(run, fill) for fill in run.ledger.fills),
+        "equity.csv": _equity(run),
+        "exposure.csv": _exposure(run),
+        "decisions.jsonl": "".join(f"{_dumped(row)}\n" for row in run.ledger.recorder.rows).encode(),
+    }
+    manifest = {
+        **run.identity,
+        "data": dict(data_hashes),
+        "artifacts": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+    }
+    for name, content in {**contents, MANIFEST: _json(manifest)}.items():
+        (out / name).write_bytes(content)
+    return figures
+
+
+def _trade(trade: Trade) -> dict[str, Any]:
+    r = trade.pnl_r
+    return {
+        "product": trade.product,
+        "rule": trade.rule,
+        "triggers": list(trade.triggers),
+        "regime": trade.regime,
+        "tier": trade.tier,
+        "themes": list(trade.themes),
+        "opened_at": time_text(trade.opened_at),
+        "closed_at": time_text(trade.closed_at) if trade.closed_at is not None else None,
+        "bars": trade.bars,
+        "size": decimal_text(trade.size),
+        "entry": _cut(trade.entry),
+        "exit": _cut(trade.exit) if trade.exit is not None else None,
+        "cost": _cut(trade.cost),
+        "proceeds": _cut(trade.proceeds),
+        "fees": _cut(trade.fees),
+        "pnl": _cut(trade.pnl) if trade.closed else None,
+        "pnl_bps": _cut(trade.pnl_bps) if trade.closed else None,
+        "pnl_r": _cut(r) if trade.closed and r is not None else None,
+        "adverse_excursion_pct": _cut(trade.worst_pct),
+        "favourable_excursion_pct": _cut(trade.best_pct),
+        "exit_reason": trade.exit_reason,
+    }
+
+
+def _order(run: Run, order: OrderRecord) -> dict[str, Any]:
+    origin, terms, average = run.ledger.recorder.origins.get(order.client_order_id), order.terms, order.average_price
+    return {
+        "order_id": order.order_id,
+        "client_order_id": order.client_order_id,
+        "parent_id": order.originating_order_id,
+        "product": order.product,
+        "side": order.side.value,
+        "kind": origin.kind.value if origin is not None else "protective",
+        "rule": origin.rule if origin is not None else "",
+        "why": origin.why if origin is not None else "attached",
+        "cycle_id": origin.cycle_id if origin is not None else "",
+        "intent": origin.intent if origin is not None else None,
+        "attempt": origin.attempt if origin is not None else None,
+        "type": terms.key,
+        "status": order.status.value,
+        "size": _number(terms.base_size),
+        "limit_price": _number(terms.limit_price),
+        "stop_price": _number(terms.stop_price),
+        "created_at": time_text(order.created_at),
+        "ended_at": time_text(order.ended_at) if order.ended_at is not None else None,
+        "filled_size": decimal_text(order.filled_size),
+        "average_price": _cut(average) if average is not None else None,
+        "fees": _cut(order.fees),
+        "message": order.reject_message or order.cancel_message,
+    }
+
+
+def _fill(run: Run, fill: VenueFill) -> dict[str, Any]:
+    origin, order = run.ledger.origin(fill), run.ledger.orders[fill.order_id]
+    sold = fill.side.value == "SELL"
+    return {
+        "entry_id": fill.entry_id,
+        "trade_id": fill.trade_id,
+        "order_id": fill.order_id,
+        "product": fill.product,
+        "side": fill.side.value,
+        "kind": origin.kind.value if origin is not None else "protective",
+        "reason": exit_reason(order, origin) if sold else (origin.rule if origin is not None else ""),
+        "price": decimal_text(fill.price),
+        "size": decimal_text(fill.size),
+        "value": _cut(fill.value),
+        "fee": _cut(fill.fee),
+        "liquidity": fill.liquidity.value,
+        "trade_time": time_text(fill.trade_time),
+        "booked_at": time_text(fill.booked_at),
+    }
+
+
+def _equity(run: Run) -> bytes:
+    """A row an hour, or a bar where bars are longer: equity at its end, its extremes within, the peak and the fall."""
+    heads, ends = _rows(run)
+    equity = run.curve.equity
+    peaks = np.maximum.accumulate(np.maximum(equity, run.opening))
+    falls = (equity / peaks - 1) * 100
+    columns = (
+        equity[ends], np.minimum.reduceat(equity, heads), np.maximum.reduceat(equity, heads), peaks[ends],
+        np.minimum.reduceat(falls, heads),
+    )  # fmt: skip
+    return _csv("time,equity,low,high,peak,drawdown_pct", run, ends, columns, "%.6f,%.6f,%.6f,%.6f,%.6f")
+
+
+def _exposure(run: Run) -> bytes:
+    """A row an hour, as above: cash, invested, percent of it at the end and at most, greatest position, positions."""
+    heads, ends = _rows(run)
+    share = run.curve.invested / run.curve.equity * 100
+    single = run.curve.largest / run.curve.equity * 100
+    columns = (
+        run.curve.cash[ends], run.curve.invested[ends], share[ends], np.maximum.reduceat(share, heads),
+        np.maximum.reduceat(single, heads), np.maximum.reduceat(run.curve.positions, heads),
+    )  # fmt: skip
+    head = "time,cash,invested,invested_pct,invested_pct_max,largest_pct_max,positions_max"
+    return _csv(head, run, ends, columns, "%.6f,%.6f,%.6f,%.6f,%.6f,%d")
+
+
+def _rows(run: Run) -> tuple[Any, Any]:
+    """First and last bar of every row."""
+    data = run.data
+    closes = data.start + data.length.value * (np.arange(data.count, dtype=np.int64) + 1)
+    hours = (closes - 1) // max(HOUR_S, data.length.value)
+    heads = np.flatnonzero(np.append(True, hours[1:] != hours[:-1]))
+    return heads, np.append(heads[1:], data.count) - 1
+
+
+def _csv(head: str, run: Run, ends: Any, columns: tuple[Floats, ...], form: str) -> bytes:
+    closes = run.data.start + run.data.length.value * (ends + 1)
+    times = np.datetime_as_string(closes.astype("datetime64[s]")).tolist()
+    # Adding zero turns a negative zero into a plain one.
+    values = zip(*((column + 0).tolist() for column in columns), strict=True)
+    rows = (f"{time}Z,{form % row}" for time, row in zip(times, values, strict=True))
+    return "\n".join([head, *rows, ""]).encode()
+
+
+def _number(value: Any) -> str | None:
+    return None if value is None else decimal_text(value)
+
+
+def _cut(value: Any) -> str:
+    """Twelve decimals are enough for people; the books hold the exact numbers."""
+    return decimal_text(quantised(value, 12))
+
+
+def _dumped(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """A JSON list with one row a line."""
+    body = ",\n".join(_dumped(row) for row in rows)
+    return f"[\n{body}\n]\n".encode() if body else b"[]\n"
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

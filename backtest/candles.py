@@ -1,0 +1,265 @@
+"""Recorded candles: the only place that knows file formats. Rows come out as checked columns, or not at all.
+
+A folder holds `PRODUCT_1m.csv`, `PRODUCT_1m.csv.gz` (header `start,open,high,low,close,volume`, start in unix seconds)
+or `PRODUCT.parquet` (the same columns, or `ts` timestamps for `start`). Numbers of up to 15 digits are read exactly.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bot.domain.bars import Granularity, Ints
+from bot.domain.product import ProductId
+from bot.errors import CandlesCorrupt, ConfigError, UnitError
+
+Floats = npt.NDArray[np.float64]
+
+PRICES: Final = ("open", "high", "low", "close")
+COLUMNS: Final = ("start", *PRICES, "volume")
+LENGTHS: Final[Mapping[str, Granularity]] = {
+    "1m": Granularity.ONE_MINUTE,
+    "5m": Granularity.FIVE_MINUTE,
+    "15m": Granularity.FIFTEEN_MINUTE,
+    "30m": Granularity.THIRTY_MINUTE,
+    "1h": Granularity.ONE_HOUR,
+    "2h": Granularity.TWO_HOUR,
+    "4h": Granularity.FOUR_HOUR,
+    "6h": Granularity.SIX_HOUR,
+    "1d": Granularity.ONE_DAY,
+}
+"""Bar lengths by the names that files and the command line use."""
+
+_NUMBER: Final = re.compile(rb"[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)
+_EXPONENT: Final = re.compile(rb"[a-zA-Z]", re.ASCII)
+"""A letter below the header: an exponent, a NaN or an infinity, none of which a recorded candle holds."""
+_CSV_NAME: Final = re.compile(r"(?P<product>[A-Z0-9]+-[A-Z0-9]+)_(?P<length>[0-9]+[mhd])\.csv(?:\.gz)?")
+_FIRST_YEAR, _LAST_YEAR = 1_230_768_000, 4_102_444_800  # 2009 and 2100: what cannot be a candle's opening in seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """Every row of one file, oldest first.
+
+    start: unix seconds of each opening, on the grid of `length`, ascending. Prices quote, volume base; shape (n,).
+    """
+
+    product: ProductId
+    path: Path
+    length: Granularity
+    start: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+
+def files(folder: Path, length: Granularity) -> dict[ProductId, Path]:
+    """The file of each product that bars of `length` can be made of: that length itself, else the longest part of it.
+
+    Raises: ConfigError when the folder cannot be read or holds none.
+    """
+    if not folder.is_dir():
+        raise ConfigError([f"--data {folder}: is not a folder that can be read"])
+    found: dict[ProductId, tuple[int, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        named = _named(path)
+        if named is None or length.value % named[1]:
+            continue
+        product, seconds = named
+        if product not in found or seconds > found[product][0]:
+            found[product] = (seconds, path)
+    if not found:
+        name = next(name for name, value in LENGTHS.items() if value is length)
+        raise ConfigError(
+            [f"--data {folder}: no PRODUCT_{name}.csv, PRODUCT_{name}.csv.gz, a shorter one, or PRODUCT.parquet in it"]
+        )
+    return {product: path for product, (_, path) in sorted(found.items())}
+
+
+def read(path: Path) -> Candles:
+    """Every candle of one file. Raises CandlesCorrupt with file, row (line of a CSV) and reason; ConfigError."""
+    named = _named(path)
+    if named is None:
+        raise ConfigError([f"{path}: is not named PRODUCT_1m.csv, PRODUCT_1m.csv.gz or PRODUCT.parquet"])
+    if path.suffix == ".parquet":
+        columns, first_row = _from_parquet(path), 1
+        length = _spacing(path, columns["start"])
+    else:
+        columns, first_row = _from_csv(path), 2
+        length = Granularity(named[1])
+    _check(path, columns, length, first_row)
+    return Candles(named[0], path, length, **columns)
+
+
+def _named(path: Path) -> tuple[ProductId, int] | None:
+    """Product and bar length in seconds by the file's name; a Parquet file may hold any length (1)."""
+    try:
+        if path.suffix == ".parquet":
+            return ProductId(path.stem), 1
+        match = _CSV_NAME.fullmatch(path.name)
+        if match is None or match["length"] not in LENGTHS:
+            return None
+        return ProductId(match["product"]), LENGTHS[match["length"]].value
+    except UnitError:
+        return None
+
+
+# -------------------------------------------------------------------------------------------------------------- parquet
+
+
+def _from_parquet(path: Path) -> dict[str, Any]:
+    from pyarrow import parquet  # noqa: PLC0415 - a tenth of a second that CSV readers need not pay
+
+    try:
+        names = parquet.read_schema(path).names
+        start = "start" if "start" in names else "ts"
+        missing = [name for name in (start, *COLUMNS[1:]) if name not in names]
+        if missing:
+            raise CandlesCorrupt(str(path), 0, f"has no column {', '.join(missing)} (`ts` may stand for `start`)")
+        table = parquet.read_table(path, columns=[start, *COLUMNS[1:]], memory_map=True)
+        if table.num_rows == 0:
+            raise CandlesCorrupt(str(path), 0, "holds no rows")
+        return {"start": _seconds(path, table.column(start))} | {
+            name: _numbers(path, name, table.column(name)) for name in COLUMNS[1:]
+        }
+    except (pa.ArrowException, OSError) as error:
+        raise CandlesCorrupt(str(path), 0, f"cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _seconds(path: Path, column: pa.ChunkedArray) -> Ints:
+    _refuse_nulls(path, "start", column)
+    if not pa.types.is_timestamp(column.type):
+        if not pa.types.is_integer(column.type):
+            raise CandlesCorrupt(str(path), 0, f"start must be whole seconds or timestamps, was {column.type}")
+        return np.asarray(column.cast(pa.int64()).to_numpy())
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    ticks = np.asarray(column.cast(pa.int64()).to_numpy())
+    odd = np.flatnonzero(ticks % per_second)
+    if len(odd):
+        raise CandlesCorrupt(str(path), int(odd[0]) + 1, "ts is not on a whole second")
+    return ticks // per_second
+
+
+def _numbers(path: Path, name: str, column: pa.ChunkedArray) -> Floats:
+    _refuse_nulls(path, name, column)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type)):
+        raise CandlesCorrupt(str(path), 0, f"{name} must be a number, was {column.type}")
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
+
+
+def _refuse_nulls(path: Path, name: str, column: pa.ChunkedArray) -> None:
+    if column.null_count:
+        row = int(np.flatnonzero(np.asarray(column.is_null().to_numpy(zero_copy_only=False)))[0])
+        raise CandlesCorrupt(str(path), row + 1, f"{name} is empty")
+
+
+def _spacing(path: Path, start: Ints) -> Granularity:
+    """The longest bar on whose grid every row opens, and no two rows in one bar."""
+    steps = np.diff(start)
+    wrong = np.flatnonzero(steps <= 0)
+    if len(wrong):
+        raise CandlesCorrupt(str(path), int(wrong[0]) + 2, "start does not follow the row before")
+    common = int(np.gcd.reduce(np.append(steps, start[0]))) if len(start) else 0
+    fitting = [length for length in Granularity if common % length.value == 0]
+    if not fitting:
+        odd = int(np.flatnonzero(start % 60)[0]) if np.any(start % 60) else 0
+        raise CandlesCorrupt(str(path), odd + 1, f"start {int(start[odd])} is on no bar's grid")
+    return max(fitting)
+
+
+# ------------------------------------------------------------------------------------------------------------------ csv
+
+
+def _from_csv(path: Path) -> dict[str, Any]:
+    from pyarrow import csv  # noqa: PLC0415 - as above
+
+    content = _content(path)
+    types: dict[str, Any] = dict.fromkeys(COLUMNS[1:], pa.float64()) | {"start": pa.int64()}
+    convert = csv.ConvertOptions(column_types=types, null_values=[], quoted_strings_can_be_null=False)
+    try:
+        table = csv.read_csv(pa.BufferReader(content), csv.ReadOptions(use_threads=False), convert_options=convert)
+    except pa.ArrowException as error:
+        table, reason = None, str(error).splitlines()[0]
+    else:
+        reason = f"must begin with {','.join(COLUMNS)}"
+    if table is None or tuple(table.column_names) != COLUMNS or _EXPONENT.search(content, content.find(b"\n") + 1):
+        row, why = next(_bad_lines(content), (1, reason))
+        raise CandlesCorrupt(str(path), row, why)
+    if table.num_rows == 0:
+        raise CandlesCorrupt(str(path), 1, "holds no rows")
+    return {name: np.asarray(table.column(name).to_numpy()) for name in COLUMNS}
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        raise CandlesCorrupt(str(path), 0, f"cannot be read: {error}") from error
+
+
+def _bad_lines(content: bytes) -> Iterator[tuple[int, str]]:
+    """Every line that is no candle, with the reason: slow, and only asked when something is wrong."""
+    lines = content.splitlines()
+    if not lines or lines[0].strip() != ",".join(COLUMNS).encode():
+        yield 1, f"must be the header {','.join(COLUMNS)}"
+    for number, line in enumerate(lines[1:], start=2):
+        fields = line.strip().split(b",")
+        if len(fields) != len(COLUMNS):
+            yield (
+                number,
+                f"has {len(fields)} fields, {len(COLUMNS)} are needed: {line[:60].decode('ascii', 'replace')!r}",
+            )
+            continue
+        for name, field in zip(COLUMNS, fields, strict=True):
+            whole = name != "start" or field.isdigit()
+            if _NUMBER.fullmatch(field) is None or not whole:
+                yield number, f"{name} must be a plain number, was {field[:40].decode('ascii', 'replace')!r}"
+                break
+
+
+# --------------------------------------------------------------------------------------------------------------- checks
+
+
+def _check(path: Path, columns: Mapping[str, Any], length: Granularity, first_row: int) -> None:
+    """Raises CandlesCorrupt for the first row that no exchange could have meant."""
+    start, low, high, volume = columns["start"], columns["low"], columns["high"], columns["volume"]
+    first, close = columns["open"], columns["close"]
+    # Written so that a NaN fails: it compares false with everything.
+    sane = (low > 0) & (high < np.inf) & (low <= np.minimum(first, close)) & (np.maximum(first, close) <= high)
+    sane &= (volume >= 0) & (volume < np.inf) & (start % length.value == 0)
+    sane &= (start >= _FIRST_YEAR) & (start < _LAST_YEAR)
+    sane[1:] &= start[1:] > start[:-1]
+    if sane.all():
+        return
+    row = int(np.argmin(sane))
+    values = {name: columns[name][row] for name in COLUMNS}
+    raise CandlesCorrupt(str(path), row + first_row, _why(values, start, row, length))
+
+
+def _why(values: Mapping[str, Any], start: Ints, row: int, length: Granularity) -> str:
+    for name in COLUMNS[1:]:
+        value = float(values[name])
+        if not np.isfinite(value):
+            return f"{name} is {value}"
+        if value < 0 or (value == 0 and name != "volume"):
+            return f"{name} must be positive, was {value:.12g}"
+    opened = int(values["start"])
+    if not _FIRST_YEAR <= opened < _LAST_YEAR:
+        return f"start must be unix seconds, was {opened}"
+    if opened % length.value:
+        return f"start {opened} is not on the {length.name} grid"
+    if row and opened <= int(start[row - 1]):
+        return f"start {opened} does not follow {int(start[row - 1])}"
+    prices = ", ".join(f"{name} {float(values[name]):.12g}" for name in PRICES)
+    return f"low and high do not contain open and close: {prices}"

@@ -1,0 +1,166 @@
+"""The command line of the backtest: one parser, one verb a function, every failure one plain line and its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from bot.errors import BotError, CandlesCorrupt, ConfigError
+
+FINE, ERROR, USAGE = 0, 1, 2
+
+
+def entrypoint() -> NoReturn:
+    """The console script."""
+    sys.exit(main(sys.argv[1:], sys.stdout, sys.stderr))
+
+
+def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
+    """Run one verb; answers the exit code: 0 fine, 1 an error, 2 bad usage, configuration or data."""
+    try:
+        args = _parser().parse_args(arguments)
+    except SystemExit as done:
+        return USAGE if done.code else FINE
+    try:
+        verb: Callable[[argparse.Namespace, TextIO, TextIO], int] = args.run
+        return verb(args, out, err)
+    except (BotError, OSError) as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"backtest: {line}", file=err)
+        return USAGE if isinstance(error, (ConfigError, CandlesCorrupt)) else ERROR
+    except KeyboardInterrupt:
+        return ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="backtest",
+        description="The live trading loop on recorded candles.",
+        epilog="example:\n  backtest run --data candles --config-dir config --out out/first",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_run(verbs)
+    return parser
+
+
+def _add_run(verbs: Any) -> None:
+    text = "trade on recorded candles and write what came of it"
+    parser = verbs.add_parser(
+        "run", help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=(
+            "example:\n"
+            "  bot fetch-candles BTC-USD ETH-USD --from 2026-01-01 --out candles\n"
+            "  backtest run --data candles --from 2026-02-01 --to 2026-03-01 --config-dir config --out out/february"
+        ),
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR",
+                        help="PRODUCT_1m.csv[.gz] or PRODUCT.parquet, and products.json if you have it")  # fmt: skip
+    parser.add_argument("--from", dest="since", type=_moment, metavar="TIME", help="first bar, UTC; default: the first")
+    parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="first bar left out; default: none")
+    parser.add_argument("--config-dir", type=Path, default=Path("config"), metavar="DIR",
+                        help="policy.yaml and universe.yaml (default: config)")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the artifacts go")
+    parser.add_argument(
+        "--products", type=_products, default=(), metavar="A,B", help="only these; default: all there are"
+    )
+    parser.add_argument("--bar", choices=("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "1d"),
+                        help="bar length; default: data.bar_granularity of the policy")  # fmt: skip
+    parser.add_argument("--every-cycle", action="store_true", help="skip nothing: slower, and the same artifacts")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=_run)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a date or a time such as 2026-11-21T10:00, was {text!r}") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _products(text: str) -> tuple[Any, ...]:
+    from bot.domain.product import ProductId
+    from bot.errors import UnitError
+
+    try:
+        return tuple(dict.fromkeys(ProductId.parse(part) for part in text.split(",") if part.strip()))
+    except UnitError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from backtest import engine
+    from backtest.candles import LENGTHS
+    from backtest.drive import Drive
+    from bot.settings.load import load_config
+
+    began = time.monotonic()
+    given = load_config(args.config_dir)
+    config = engine.adapted(given, LENGTHS[args.bar] if args.bar else None)
+    wanted = engine.wish(config, args.data, products=args.products, since=args.since, until=args.until)
+    data = engine.read(wanted)
+    code = engine.code_hash(Path(engine.__file__).parent.parent)
+    drive = Drive(config, data, code[:12], every=args.every_cycle)
+    with _progress(err, data.count, args.quiet) as tick:
+        drive.run(tick)
+    figures = engine.write(engine.finish(drive, given.config_hash, code, _command(args)), args.data, args.out)
+    _tell(figures, drive.cycles, time.monotonic() - began, args.out, out)
+    return ERROR if drive.recorder.failures else FINE
+
+
+def _command(args: argparse.Namespace) -> str:
+    """What was asked for, without folders: they change no result, and hashes name what was in them."""
+    words = ["backtest", "run"]
+    words += ["--from", f"{args.since:%Y-%m-%dT%H:%M}"] if args.since is not None else []
+    words += ["--to", f"{args.until:%Y-%m-%dT%H:%M}"] if args.until is not None else []
+    words += ["--products", ",".join(args.products)] if args.products else []
+    words += ["--bar", args.bar] if args.bar else []
+    return " ".join(words)
+
+
+@contextmanager
+def _progress(err: TextIO, bars: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar with the time that is left, on a terminal only."""
+    if quiet or not err.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("bars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=err), transient=True) as progress:
+        task, shown = progress.add_task("bars", total=bars), [0.0]
+
+        def tick(k: int) -> None:
+            now = time.monotonic()
+            if now - shown[0] > 0.1 or k + 1 == bars:
+                shown[0] = now
+                progress.update(task, completed=k + 1)
+
+        yield tick
+
+
+def _tell(figures: Any, cycles: int, seconds: float, folder: Path, out: TextIO) -> None:
+    trades, returns, drawdown = figures["trades"], figures["returns"], figures["drawdowns"]["max_pct"]
+    print(
+        f"{figures['period']['bars']} bars of {len(figures['period']['products'])} products, {cycles} cycles run, "
+        f"{seconds:.1f} s\n"
+        f"{trades['closed']} trades closed, {trades['open']} open; equity {figures['equity']['opening']:.2f} -> "
+        f"{float(figures['equity']['final']):.2f} ({returns['total_pct']:+.2f} %), deepest fall {drawdown:.2f} %\n"
+        f"ledger {'balances' if figures['integrity']['balanced'] else 'DOES NOT BALANCE'}; artifacts in {folder}",
+        file=out,
+    )

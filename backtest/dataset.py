@@ -1,0 +1,356 @@
+"""Recorded markets on one grid of bars: exact integers, gaps marked, warm-up history before the first cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from backtest import candles as files
+from backtest import listing
+from backtest.candles import Candles, Floats
+from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Ints, Scale
+from bot.domain.money import BASIS_POINTS, EXACT, is_multiple
+from bot.domain.product import Product, ProductId
+from bot.errors import CandlesCorrupt, ConfigError, UnitError
+from bot.triggers.columns import SeriesColumns
+
+GAP: Final = timedelta(hours=1)
+GAP_BARS: Final = 3
+"""Bars that are absent for longer than both are a gap, time that nobody recorded; any other was quiet."""
+PLACES_MAX: Final = 12
+WORKERS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Quoting:
+    """Bid and ask around a close, all in ticks: half the spread to either side, each rounded away from it.
+
+    step: the price increment; up / down: half the spread as a fraction of the price.
+    """
+
+    step: int
+    up: int
+    down: int
+
+    def bid(self, close: int) -> int:
+        return max(self.step, close * (self.down - self.up) // (self.down * self.step) * self.step)
+
+    def ask(self, close: int) -> int:
+        high = -(-close * (self.down + self.up) // (self.down * self.step)) * self.step
+        return max(high, self.bid(close) + self.step)
+
+    def bids(self, close: Ints) -> Ints:
+        """`bid` of every close. Raises UnitError when one is too large for exact integers."""
+        if len(close) and int(np.max(close)) * (self.down + self.up) >= WINDOW_LIMIT:
+            raise UnitError(f"prices of {int(np.max(close))} ticks are too large to make exact quotes of")
+        bids = close * (self.down - self.up) // (self.down * self.step) * self.step
+        return np.maximum(bids, self.step, out=bids)
+
+    def close_above(self, bid: int) -> int:
+        """A close so high that every close beyond it has a bid beyond `bid`."""
+        return (bid + self.step) * self.down // (self.down - self.up) + 1
+
+    def asks(self, close: Ints) -> Ints:
+        """`ask` of every close."""
+        bids = self.bids(close)
+        asks = -(-close * (self.down + self.up) // (self.down * self.step)) * self.step
+        return np.maximum(asks, bids + self.step, out=asks)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Bars of one market without a gap. first: index on the run's grid of its first bar; negative before the run.
+
+    columns: their statistics, each made when first asked for.
+    """
+
+    first: int
+    columns: SeriesColumns
+
+    @property
+    def stop(self) -> int:
+        """Index on the grid just behind its last bar."""
+        return self.first + len(self.columns.series)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Everything recorded of one market that reaches into the run, oldest first."""
+
+    market: ProductId
+    scale: Scale
+    quoting: Quoting
+    segments: tuple[Segment, ...]
+
+    def scale_floor(self, price: Decimal) -> int:
+        """Whole ticks at or below a price."""
+        return int(EXACT.divide(price, self.scale.tick).to_integral_value(ROUND_FLOOR))
+
+    def scale_ceil(self, price: Decimal) -> int:
+        """Whole ticks at or above a price."""
+        return int(EXACT.divide(price, self.scale.tick).to_integral_value(ROUND_CEILING))
+
+    def at(self, k: int) -> Segment | None:
+        """The segment that holds bar `k` of the grid; None in a gap."""
+        for segment in self.segments:
+            if segment.first <= k < segment.stop:
+                return segment
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """What the files left out. quiet: bars without a trade; gaps: market, first missing opening, first one after."""
+
+    rows: Mapping[ProductId, int]
+    quiet: Mapping[ProductId, int]
+    gaps: tuple[tuple[ProductId, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The markets of one run. Bar k opens at start + k x length and is known at its close; k = 0..count - 1.
+
+    paths: the files read, by product.
+    """
+
+    length: Granularity
+    start: int
+    count: int
+    tracks: Mapping[ProductId, Track]
+    listings: listing.Listings
+    integrity: Integrity
+    paths: Mapping[ProductId, Path]
+
+    def opened(self, k: int) -> datetime:
+        return datetime.fromtimestamp(self.start + k * self.length.value, UTC)
+
+    def closed(self, k: int) -> datetime:
+        """When bar `k` closed, and the cycle that knows it runs."""
+        return self.opened(k + 1)
+
+    def newest(self, now: datetime) -> int:
+        """The newest bar that had closed at `now`; -1 before the first."""
+        return (int(now.timestamp()) - self.start) // self.length.value - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a run wants of a data folder. products: only these; since, until: first opening, and first left out.
+
+    history: bars wanted before `since`, where the files have them. half_spread_bps: of the made quotes.
+    """
+
+    folder: Path
+    length: Granularity
+    products: tuple[ProductId, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    history: int = 0
+    half_spread_bps: Decimal = Decimal(0)
+
+
+def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None) -> Dataset:
+    """Read every file the wish is about. note: called after each. Raises ConfigError, CandlesCorrupt."""
+    paths = files.files(wish.folder, wish.length)
+    missing = [product for product in wish.products if product not in paths]
+    if missing:
+        raise ConfigError([f"--products {product}: no file of it in {wish.folder}" for product in missing])
+    chosen = {product: path for product, path in paths.items() if not wish.products or product in wish.products}
+    listings = listing.read(wish.folder)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        raw = list(pool.map(lambda path: _cut(wish, files.read(path)), chosen.values()))
+    present = [item for item in raw if len(item.start)]
+    if not present:
+        raise ConfigError([f"--data {wish.folder}: no candle of any product between --from and --to"])
+    start, stop = _span(wish, present)
+    described = listings.with_others(_made(present, listings))
+    tracks, quiet, gaps = {}, {}, []
+    for item in present:
+        track, holes = _track(item, wish, described, start)
+        tracks[item.product] = track
+        quiet[item.product] = sum(int(np.count_nonzero(s.columns.series.quiet)) for s in track.segments)
+        gaps += [(item.product, first, after) for first, after in holes]
+        note(item.product)
+    rows = {item.product: len(item.start) for item in present}
+    count = (stop - start) // wish.length.value
+    return Dataset(
+        wish.length, start, count, tracks, described, Integrity(rows, quiet, tuple(gaps)),
+        {item.product: item.path for item in present},
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------- the grid
+
+
+def _cut(wish: Wish, item: Candles) -> Candles:
+    """The rows of interest, as bars of the wished length."""
+    step = wish.length.value
+    if step % item.length.value:
+        raise ConfigError(
+            [f"{item.path}: bars of {item.length.name} make no bars of {wish.length.name}; give a longer --bar"]
+        )
+    since = int(wish.since.timestamp()) // step * step - wish.history * step if wish.since is not None else 0
+    until = int(wish.until.timestamp()) // step * step if wish.until is not None else 2**62
+    first, stop = np.searchsorted(item.start, [since, until])
+    if first or stop < len(item.start):
+        item = _rows(item, slice(int(first), int(stop)))
+    return item if item.length is wish.length else _joined(item, wish.length)
+
+
+def _rows(item: Candles, cut: slice) -> Candles:
+    return Candles(
+        item.product, item.path, item.length, item.start[cut], item.open[cut], item.high[cut], item.low[cut],
+        item.close[cut], item.volume[cut],
+    )  # fmt: skip
+
+
+def _joined(item: Candles, length: Granularity) -> Candles:
+    """Longer bars out of shorter ones: first open, highest high, lowest low, last close, volumes added."""
+    if not len(item.start):
+        return item
+    opened = item.start // length.value * length.value
+    heads = np.flatnonzero(np.append(True, opened[1:] != opened[:-1]))
+    tails = np.append(heads[1:], len(opened)) - 1
+    return Candles(
+        item.product, item.path, length, opened[heads], item.open[heads], np.maximum.reduceat(item.high, heads),
+        np.minimum.reduceat(item.low, heads), item.close[tails], np.add.reduceat(item.volume, heads),
+    )  # fmt: skip
+
+
+def _span(wish: Wish, items: Sequence[Candles]) -> tuple[int, int]:
+    step = wish.length.value
+    first = min(int(item.start[0]) for item in items)
+    last = max(int(item.start[-1]) for item in items) + step
+    start = first if wish.since is None else -(-int(wish.since.timestamp()) // step) * step
+    stop = last if wish.until is None else min(last, int(wish.until.timestamp()) // step * step)
+    start = max(start, first)
+    if start >= stop:
+        shown = [datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") for at in (first, last)]
+        raise ConfigError([f"--from and --to leave no bar: the candles reach from {shown[0]} to {shown[1]} UTC"])
+    return start, stop
+
+
+# ------------------------------------------------------------------------------------------------------- exact numbers
+
+
+def _made(items: Sequence[Candles], listings: listing.Listings) -> list[Product]:
+    """Listings for the products that products.json does not name."""
+    made = []
+    for item in items:
+        if not listings.steps(item.product):
+            price = Decimal(1).scaleb(-max(_places(item.path, getattr(item, name)) for name in files.PRICES))
+            size = Decimal(1).scaleb(-min(8, _places(item.path, item.volume, "volume")))
+            made.append(listing.made_from(item.product, price, size, datetime.fromtimestamp(int(item.start[0]), UTC)))
+    return made
+
+
+def _places(path: Path, values: Floats, what: str = "prices") -> int:
+    """Decimals of the number that has most of them."""
+    places = 0
+    while places <= PLACES_MAX:
+        factor = 10.0**places
+        rounded = np.rint(values * factor)
+        if np.array_equal(rounded / factor, values):
+            return places
+        places += 1
+    if what == "volume":
+        return 8
+    raise CandlesCorrupt(str(path), 0, f"{what} have more than {PLACES_MAX} decimals")
+
+
+def _tick(item: Candles, steps: Sequence[Decimal]) -> Decimal:
+    """The coarsest decimal tick of which every increment and every recorded price is a whole multiple."""
+    tick = min(steps)
+    for _ in range(PLACES_MAX):
+        if all(is_multiple(step, tick) for step in steps) and all(
+            _fits(getattr(item, name), tick) for name in files.PRICES
+        ):
+            return tick
+        tick = EXACT.divide(tick, Decimal(10))
+    raise CandlesCorrupt(str(item.path), 0, f"prices fit no tick near {min(steps)}")
+
+
+def _fits(prices: Floats, tick: Decimal) -> bool:
+    up, down = tick.as_integer_ratio()
+    return bool(np.array_equal(np.rint(prices * down / up) * up / down, prices))
+
+
+def _in_ticks(prices: Floats, tick: Decimal) -> Ints:
+    up, down = tick.as_integer_ratio()
+    ticks = prices * down
+    if up != 1:
+        ticks /= up
+    np.rint(ticks, out=ticks)
+    return ticks.astype(np.int64)
+
+
+def _in_lots(volume: Floats, lot: Decimal) -> Ints:
+    """Whole lots, rounded down; a volume's own digits are exact, so 0.3 is three lots of 0.1."""
+    up, down = lot.as_integer_ratio()
+    lots = volume * down
+    if up != 1:
+        lots /= up
+    near = np.rint(lots)
+    close = np.abs(lots - near) <= near * 2.0**-50
+    return np.where(close, near, np.floor(lots)).astype(np.int64)
+
+
+def _track(item: Candles, wish: Wish, listings: listing.Listings, start: int) -> tuple[Track, list[tuple[int, int]]]:
+    step = wish.length.value
+    steps = listings.steps(item.product)
+    tick = _tick(item, steps)
+    scale = _scale(item, tick, max(listings.size_steps(item.product)), wish)
+    holes = _holes(item.start, step)
+    bounds = [0, *(index for index, _ in holes), len(item.start)]
+    made = [_series(_rows(item, slice(first, stop)), scale, wish.length) for first, stop in pairwise(bounds)]
+    up, down = EXACT.divide(wish.half_spread_bps, BASIS_POINTS).as_integer_ratio()
+    quoting = Quoting(int(EXACT.divide(max(steps), tick)), up, down)
+    segments = tuple(Segment((series.start - start) // step, SeriesColumns(series)) for series in made)
+    gaps = [(int(item.start[i - 1]) + step, int(item.start[i])) for i, _ in holes]
+    return Track(item.product, scale, quoting, segments), gaps
+
+
+def _scale(item: Candles, tick: Decimal, size_step: Decimal, wish: Wish) -> Scale:
+    """The finest lot that keeps every window sum exact, whatever windows the policy asks for."""
+    running = np.concatenate(([0.0], np.cumsum(item.volume)))
+    count = min(len(item.volume), max(1, wish.history))
+    largest = float(np.max(running[count:] - running[:-count]))
+    volume = Decimal(int(largest * (1 + 2.0**-30)) + 1)
+    return Scale.proven(tick, size_step, Decimal(int(np.max(item.high)) + 1), volume)
+
+
+def _holes(start: Ints, step: int) -> list[tuple[int, int]]:
+    """Row that follows each gap, with the gap's length in seconds."""
+    away = np.diff(start)
+    limit = max(int(GAP.total_seconds()), GAP_BARS * step) + step
+    return [(int(index) + 1, int(away[index]) - step) for index in np.flatnonzero(away > limit)]
+
+
+def _series(item: Candles, scale: Scale, length: Granularity) -> BarSeries:
+    """Bars on an unbroken grid; where none was recorded nothing traded: close carried, no volume."""
+    step, begin = length.value, int(item.start[0])
+    first, high, low, close = (_in_ticks(getattr(item, name), scale.tick) for name in files.PRICES)
+    volume = _in_lots(item.volume, scale.lot)
+    count = (int(item.start[-1]) - begin) // step + 1
+    if count == len(volume):
+        quiet = np.zeros(count, np.bool_)
+        return BarSeries(item.product, length, scale, begin, first, high, low, close, volume, quiet)
+    at = (item.start - begin) // step
+    last = np.zeros(count, np.int64)
+    last[at] = np.arange(len(at))
+    np.maximum.accumulate(last, out=last)
+    quiet = np.ones(count, np.bool_)
+    quiet[at] = False
+    carried = close[last]
+    first, high, low = (np.where(quiet, carried, column[last]) for column in (first, high, low))
+    volume = np.where(quiet, 0, volume[last])
+    return BarSeries(item.product, length, scale, begin, first, high, low, carried, volume, quiet)

@@ -1,0 +1,417 @@
+"""The next bar at which anything can happen: until then every cycle would find what the one before it found.
+
+After a cycle the loop is either restless, and the next bar is run, or at rest: then the next bar is the soonest of
+- a landmark (landmarks.py) or a bar at which a rule may hold in a market that is not in hand (signals.py);
+- a bar whose range reaches a working order, a stop or target of a position, or a new high of one that trails;
+- a bar at which equity may reach a loss stop, or a position its cap;
+- a moment at which something ends by itself: a latch, a breaker, a ban, an approval, the time to hold a position.
+Each is found with a margin, so that a bar too many is run rather than one too few. What happens there is the loop's.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtest.candles import Floats
+from backtest.dataset import Dataset, Segment, Track
+from backtest.landmarks import landmarks
+from backtest.signals import signals
+from bot.domain.bars import Ints
+from bot.domain.decision import Outcome, Reason, Regime, TriggerKind
+from bot.domain.exit_levels import exit_levels
+from bot.domain.money import EXACT, HUNDRED, ONE, total
+from bot.domain.order import OrderKind, OrderState
+from bot.domain.position import Position
+from bot.domain.product import ProductId, Side
+from bot.domain.snapshot import MarketView
+from bot.domain.state import Period, State
+from bot.loop.report import Finished
+from bot.risk import stops
+from bot.risk.breakers import breaker_policy, cooloff
+from bot.risk.halts import latch_active
+from bot.settings.config import Config
+from bot.venue.books import DOLLARS
+from bot.venue.orders import OrderRecord
+
+CHUNK: Final = 512
+"""Bars looked at in one go at first; twice as many each time nothing is found."""
+SLACK: Final = 1e-9
+"""Relative margin of comparisons in floats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known after a cycle. k: its bar. before, state: the durable state as the cycle found and left it.
+
+    restless: something asks for a cycle soon by itself. orders: working at the venue.
+    """
+
+    k: int
+    cycle: Finished
+    before: State
+    state: State
+    restless: bool
+    orders: Sequence[OrderRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The bar to run next. about: the markets it is about; None: all of them. peak: highest equity on the way there, if
+    it is a new one."""
+
+    k: int
+    about: frozenset[ProductId] | None
+    peak: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One position or resting order, as the scan sees it. Levels in ticks; None: that side cannot matter.
+
+    low: a bar whose low is at or below it matters; high: one whose high is at or above; rise: one that closes above.
+    """
+
+    market: ProductId
+    low: int | None
+    high: int | None
+    rise: int | None
+
+
+class Horizon:
+    """Looks ahead over the data of one run."""
+
+    def __init__(self, data: Dataset, config: Config) -> None:
+        self._data = data
+        self._config = config
+        self._landmarks = landmarks(data, config).tolist()
+        self._signals = {market: found.tolist() for market, found in signals(data, config).items()}
+        self._known: dict[_Held, int] = {}
+        self._partial = _may_be_partial(data, config)
+
+    def next(self, look: Look) -> Next:
+        """The bar to run after `look.k`; the number of bars when there is none."""
+        k, end = look.k, self._data.count
+        if k + 1 >= end or self._restless(look):
+            return Next(k + 1, None)
+        stop = min(_after(self._landmarks, k, end), self._moments(look), end)
+        landmark = stop
+        about: set[ProductId] = set()
+        for market, bars in self._signals.items():
+            at = _after(bars, k, end)
+            if at <= stop and not _in_hand(look.state, market):
+                about = about | {market} if at == stop else {market}
+                stop = at
+        for held in self._held(look):
+            stop = min(stop, self._reached(held, k, stop))
+        stop, peak = self._equity(look, stop)
+        whole = not self._partial or stop == landmark or self._silent(stop)
+        return Next(stop, None if whole else frozenset(m for m in about if self._signal_at(m, stop)), peak)
+
+    # --------------------------------------------------------------------------------------------------- at rest or not
+
+    def _restless(self, look: Look) -> bool:
+        cycle, state, before = look.cycle, look.state, look.before
+        decision, snapshot = cycle.decision, cycle.snapshot
+        if look.restless or decision is None or snapshot is None or cycle.record.outcome == Outcome.ERROR.value:
+            return True
+        if state.halts != before.halts or state.latches != before.latches or state.breakers != before.breakers:
+            return True
+        if any(count.streak for count in state.hysteresis.values()):
+            return True
+        if any(item.proposal.side is Side.SELL for item in decision.evaluated):
+            return True
+        if any(_held_back(view) for view in snapshot.markets.values()):
+            return True
+        return any(not self._calm(market, position, state, look.k) for market, position in state.positions.items())
+
+    def _calm(self, market: ProductId, position: Position, state: State, k: int) -> bool:
+        """A position that nothing is due for: priced, fully covered by one order at rest, or with nothing to cover."""
+        if self._data.tracks[market].at(k) is None or market in state.quarantined:
+            return False
+        levels = exit_levels(position)
+        if sum(other.product.base == position.product.base for other in state.positions.values()) > 1:
+            return False
+        working = [
+            order
+            for order in state.orders.values()
+            if order.state.is_working and order.product.base == position.product.base
+        ]
+        if not position.managed:
+            return not working
+        if not self._config.policy.exits.resting_on_exchange or levels.highest_stop is None:
+            return not working
+        if len(working) != 1 or working[0].kind is not OrderKind.PROTECTIVE or working[0].state is not OrderState.OPEN:
+            return False
+        return working[0].remaining == position.size
+
+    # --------------------------------------------------------------------------------------------------------- in time
+
+    def _moments(self, look: Look) -> int:
+        """The first cycle at or after the soonest moment at which something ends by itself."""
+        now = self._data.closed(look.k)
+        ahead = [at for at in _ends(look.state, self._config) if at > now]
+        if not ahead:
+            return self._data.count
+        seconds = (min(ahead) - self._data.opened(0)).total_seconds()
+        return max(look.k + 1, -int(-seconds // self._data.length.value) - 1)
+
+    # --------------------------------------------------------------------------------------------------- in the markets
+
+    def _held(self, look: Look) -> Iterator[_Held]:
+        for order in look.orders:
+            yield _of_order(order, self._data.tracks[order.market])
+        for market, position in look.state.positions.items():
+            yield _of_position(market, position, self._data.tracks[market])
+
+    def _reached(self, held: _Held, k: int, stop: int) -> int:
+        """The first bar in (k, stop) whose range reaches a level; `stop` when there is none. A gap is a landmark."""
+        known = self._known.get(held)
+        if known is not None and known > k:
+            return known
+        track = self._data.tracks[held.market]
+        segment = track.at(k + 1)
+        if segment is None:
+            return k + 1
+        first, last, size = k + 1, min(stop, segment.stop), CHUNK
+        while first < last:
+            cut = slice(first - segment.first, min(last, first + size) - segment.first)
+            hits = np.flatnonzero(_hits(held, segment, cut))
+            if len(hits):
+                self._remember(held, first + int(hits[0]))
+                return first + int(hits[0])
+            first, size = first + size, size * 2
+        return stop
+
+    def _remember(self, held: _Held, at: int) -> None:
+        if len(self._known) > 1000:
+            self._known.clear()
+        self._known[held] = at
+
+    # ----------------------------------------------------------------------------------------------------------- equity
+
+    def _equity(self, look: Look, stop: int) -> tuple[int, Decimal | None]:
+        """The first bar before `stop` at which a loss stop or cap may be reached, and the new peak on the way."""
+        held = [(m, p) for m, p in look.state.positions.items() if m in self._data.tracks]
+        first = look.k + 1
+        if not held or first >= stop:
+            return stop, None
+        line = _Line(self._data, self._config, look, held, first, stop)
+        alarm = line.alarm()
+        if alarm is not None:
+            stop = first + alarm
+        return stop, line.new_peak(stop)
+
+    # -------------------------------------------------------------------------------------------------------- questions
+
+    def _signal_at(self, market: ProductId, k: int) -> bool:
+        return _after(self._signals[market], k - 1, -1) == k
+
+    def _silent(self, k: int) -> bool:
+        """Whether some market shows nothing at this bar: then all are asked, since the share of silent ones counts."""
+        return k >= self._data.count or any(track.at(k) is None for track in self._data.tracks.values())
+
+
+class _Line:
+    """Equity of bars first..stop-1 while holdings stay as they are, in floats; exact where it is asked for."""
+
+    def __init__(
+        self, data: Dataset, config: Config, look: Look, held: list[tuple[ProductId, Position]], first: int, stop: int
+    ) -> None:
+        self._look = look
+        self._config = config
+        self._first = first
+        self._parts = [_Part(data, market, position, first, stop) for market, position in held]
+        self._fixed = _cash(look.state, config)
+        self.values: Floats = np.full(stop - first, float(self._fixed))
+        for part in self._parts:
+            self.values += part.worth
+
+    def alarm(self) -> int | None:
+        """Offset of the first bar at which a stop or a cap may be reached."""
+        config = self._config
+        risk, state, found = config.policy.risk, self._look.state, []
+        lowest = float(self.values.min())
+        peak = float(state.peak_equity) if state.peak_equity is not None else lowest
+        floor = self._floor()
+        if lowest <= floor:
+            found.append(self.values <= floor)
+        if risk.max_drawdown_pct is not None and not _latched(state, stops.DRAWDOWN, self._look):
+            share = 1 - float(risk.max_drawdown_pct.fraction) + SLACK
+            top = max(peak, float(self.values.max()))
+            if lowest <= top * share:
+                found.append(self.values <= np.maximum(peak, np.maximum.accumulate(self.values)) * share)
+        if config.policy.exits.trim_to_cap:
+            cap = float(risk.max_per_asset_pct.fraction) * (1 - SLACK)
+            cap *= 1 + float(config.policy.exits.trim_tolerance_pct.fraction)
+            found += [part.worth > self.values * cap for part in self._parts if part.top > lowest * cap]
+        hits = [int(np.argmax(mask)) for mask in found if mask.any()]
+        return min(hits) if hits else None
+
+    def new_peak(self, stop: int) -> Decimal | None:
+        """The highest equity before bar `stop`, exact, when it is above the known peak."""
+        values, known = self.values[: stop - self._first], self._look.state.peak_equity
+        if not len(values) or known is None:
+            return None
+        top = float(values.max())
+        if top < float(known) * (1 - SLACK):
+            return None
+        near = np.flatnonzero(values >= top * (1 - SLACK))
+        exact = max(self._exact(int(offset)) for offset in near)
+        return exact if exact > known else None
+
+    def _exact(self, offset: int) -> Decimal:
+        result = self._fixed
+        for part in self._parts:
+            result = EXACT.add(result, part.exact(offset))
+        return result
+
+    def _floor(self) -> float:
+        """Equity at or below which the daily or weekly stop may be reached; -inf when neither can be."""
+        risk, state = self._config.policy.risk, self._look.state
+        limits = []
+        for name, period, limit in (
+            (stops.DAILY, state.day, risk.daily_stop_pct), (stops.WEEKLY, state.week, risk.weekly_stop_pct),
+        ):  # fmt: skip
+            if limit is not None and period is not None and not _latched(state, name, self._look):
+                limits.append(self._at_stop(period, limit.value))
+        return max(limits, default=float("-inf"))
+
+    def _at_stop(self, period: Period, limit: Decimal) -> float:
+        """Equity at which realised + unrealised change since the period began is -limit percent of its start."""
+        costs = total(position.cost for position in self._look.state.positions.values())
+        loss = EXACT.divide(EXACT.multiply(period.start_equity, limit), HUNDRED)
+        rest = EXACT.subtract(EXACT.add(EXACT.add(self._fixed, costs), period.start_unrealised), period.realised)
+        stop = float(EXACT.subtract(rest, loss))
+        return stop + abs(float(period.start_equity)) * 1e-7
+
+
+class _Part:
+    """What one position is worth at each bar."""
+
+    def __init__(self, data: Dataset, market: ProductId, position: Position, first: int, stop: int) -> None:
+        self._track = data.tracks[market]
+        segment = self._track.at(first)
+        close = segment.columns.series.close if segment is not None else np.empty(0, np.int64)
+        begin = segment.first if segment is not None else 0
+        self._bids: Ints = self._track.quoting.bids(close[first - begin : stop - begin])
+        self._size = position.size.value
+        up, down = self._track.scale.tick.as_integer_ratio()
+        self.worth: Floats = self._bids.astype(np.float64) * (float(self._size) * up / down)
+        self.top = float(self.worth.max()) if len(self.worth) else 0.0
+
+    def exact(self, offset: int) -> Decimal:
+        return EXACT.multiply(self._track.scale.price(int(self._bids[offset])).value, self._size)
+
+
+def _cash(state: State, config: Config) -> Decimal:
+    """Equity apart from positions: the wallets of the equity currency and of coins at a fixed rate."""
+    portfolio = config.policy.portfolio
+    rates = {portfolio.quote_currency: ONE, **portfolio.stable_values}
+    held = ((ledger.expected, rates[name]) for name, ledger in state.ledgers.items() if name in rates)
+    return total(EXACT.multiply(amount, rate) for amount, rate in held)
+
+
+def _latched(state: State, name: str, look: Look) -> bool:
+    """Whether a stop is latched already: it then trips no more until its period ends, which is a moment of its own."""
+    latch = state.latches.get(name)
+    return latch is not None and latch_active(latch, look.cycle.record.started_at)
+
+
+def _ends(state: State, config: Config) -> Iterator[datetime]:
+    """Moments at which something in the durable state ends by itself."""
+    yield from (latch.ends_at for latch in state.latches.values() if latch.ends_at is not None)
+    yield from (ban.until for ban in state.bans.values())
+    yield from (approval.expires_at for approval in state.approvals.values())
+    for breaker in state.breakers.values():
+        if breaker.open and breaker.until is not None:
+            yield breaker.until
+            yield breaker.until - cooloff(breaker_policy(config.policy.risk.breakers, breaker.name))
+    for position in state.positions.values():
+        if position.exits.max_hold_minutes is not None:
+            yield position.opened_at + timedelta(minutes=position.exits.max_hold_minutes)
+
+
+def _in_hand(state: State, market: ProductId) -> bool:
+    """Whether an order protects a position in the market's base: a rule that holds there asks for nothing new."""
+    return any(
+        order.kind is OrderKind.PROTECTIVE and order.state.is_working and order.product.base == market.base
+        for order in state.orders.values()
+    )
+
+
+def _of_order(order: OrderRecord, track: Track) -> _Held:
+    """The levels of a working order: its stop, and the limit at which it rests."""
+    stop, limit = order.terms.stop_price, order.live_limit
+    selling = order.side is Side.SELL
+    down = [price for price in (stop if selling else limit,) if price is not None]
+    up = [price for price in (limit if selling else stop,) if price is not None]
+    return _Held(
+        order.market,
+        max((track.scale_floor(price) for price in down), default=None),
+        min((track.scale_ceil(price) for price in up), default=None),
+        None,
+    )
+
+
+def _of_position(market: ProductId, position: Position, track: Track) -> _Held:
+    """The levels at which the bot itself would sell, judged by the bid, and above which a trailing stop follows."""
+    levels, trails = exit_levels(position), position.exits.trailing_stop_pct is not None
+    stop, target = levels.highest_stop, levels.target
+    rise = None
+    if trails:
+        rise = -1 if position.high_mark is None else track.scale_floor(position.high_mark.value)
+    return _Held(
+        market,
+        None if stop is None else track.quoting.close_above(track.scale_floor(stop.value)),
+        None if target is None else track.scale_ceil(target.value),
+        rise,
+    )
+
+
+def _hits(held: _Held, segment: Segment, cut: slice) -> npt.NDArray[np.bool_]:
+    series = segment.columns.series
+    found = np.zeros(cut.stop - cut.start, np.bool_)
+    if held.low is not None:
+        found |= series.low[cut] <= held.low
+    if held.high is not None:
+        found |= series.high[cut] >= held.high
+    if held.rise is not None:
+        found |= series.close[cut] > held.rise
+    return found
+
+
+def _held_back(view: MarketView) -> bool:
+    """Whether a tick waits for its confirmation."""
+    problems = (view.quote_problem, view.bars_problem)
+    return any(problem is not None and problem.reason is Reason.QUOTE_HELD_BACK for problem in problems)
+
+
+def _after(bars: list[int], k: int, otherwise: int) -> int:
+    """The first of ascending `bars` beyond `k`."""
+    at = bisect_right(bars, k)
+    return bars[at] if at < len(bars) else otherwise
+
+
+def _may_be_partial(data: Dataset, config: Config) -> bool:
+    """Whether a cycle may look at some markets only: when nothing compares or counts markets with each other.
+
+    Ranked triggers must all fit, the least number of eligible markets must be one, and no coin may have two books.
+    """
+    triggers, universe = config.policy.triggers, config.universe
+    enabled = 0
+    for kind in TriggerKind:
+        section = triggers.section(kind)
+        enabled += any(section.in_regime(regime).enabled for regime in Regime)
+    ranked = enabled * len(data.tracks) < triggers.max_triggers_per_cycle
+    listed = {product for listing in data.listings.products for product in listing.values()}
+    alone = len({market.base for market in data.tracks}) == len(data.tracks)
+    dollars = all(product.quote in DOLLARS for product in listed)
+    return ranked and alone and dollars and universe.min_eligible_assets == 1 and not universe.discovery.enabled

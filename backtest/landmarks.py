@@ -1,0 +1,172 @@
+"""Bars that are run whatever is held: where time or the market alone can change what the loop remembers.
+
+Found once for the whole run from the columns: days that begin, listings that change, markets that appear or fall
+silent, prices that jump, ranges that may trip the volatility breaker, and markets whose spread or volume crosses what
+their tier asks. Each is a superset: a bar named here for nothing only costs a cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtest.dataset import Dataset, Segment, Track
+from bot.domain.bars import Ints
+from bot.domain.product import ProductId
+from bot.observe.observer import metadata_slot
+from bot.risk.breakers import breaker_name, breaker_policy
+from bot.settings.config import Config
+from bot.triggers.rolling import rolled
+
+Mask = npt.NDArray[np.bool_]
+
+DAY_S: Final = 86_400
+WARY: Final = 0.9
+"""Share of a limit from which on a bar is run: exact judgement is the loop's."""
+FIRST_BARS: Final = 3
+
+
+def landmarks(data: Dataset, config: Config) -> Ints:
+    """Indices on the run's grid, ascending."""
+    found = np.zeros(data.count, np.bool_)
+    found[:FIRST_BARS] = True
+    found |= _days(data)
+    for at in data.listings.times:
+        _mark(found, data.newest(at), data.newest(at) + 1)
+    for product in {product for listed in data.listings.products for product in listed.values()}:
+        if product.listed_at is not None:
+            _mark_listing(found, data, config, product.listed_at)
+    for market, track in data.tracks.items():
+        for segment in track.segments:
+            _mark(found, segment.first - 1, segment.first + FIRST_BARS)
+            _mark(found, segment.stop - 1, segment.stop + FIRST_BARS)
+            _add(found, segment, _jumps(segment, config) | _ranges(segment, market, config))
+        for flips in _flips(data, config, market, track):
+            found[flips] = True
+    return np.flatnonzero(found)
+
+
+def _days(data: Dataset) -> Mask:
+    """The first cycle of each UTC day."""
+    closes = data.start + data.length.value * (np.arange(data.count, dtype=np.int64) + 1)
+    days = closes // DAY_S
+    return np.append(True, days[1:] != days[:-1])
+
+
+def _mark(found: Mask, first: int, stop: int) -> None:
+    found[max(0, first) : max(0, stop)] = True
+
+
+def _mark_listing(found: Mask, data: Dataset, config: Config, listed_at: datetime) -> None:
+    """A market becomes old enough for a tier."""
+    for tier in config.universe.tiers.values():
+        if tier.min_listed_days:
+            old_enough = listed_at + timedelta(seconds=float(tier.min_listed_days) * DAY_S)
+            _mark(found, data.newest(old_enough), data.newest(old_enough) + 3)
+
+
+def _add(found: Mask, segment: Segment, bars: Mask) -> None:
+    """Put a mask of a segment's bars into that of the run."""
+    first, stop = max(0, segment.first), min(len(found), segment.stop)
+    if first < stop:
+        found[first:stop] |= bars[first - segment.first : stop - segment.first]
+
+
+def _jumps(segment: Segment, config: Config) -> Mask:
+    """Bars that moved nearly as far from the close before as makes a tick doubtful, and one bar before each."""
+    series, limit = segment.columns.series, float(config.policy.data.max_price_deviation_pct.value) / 100 * WARY
+    before = series.close[:-1]
+    far = (series.high[1:] > before * (1 + limit)) | (series.low[1:] < before * (1 - limit))
+    found = np.zeros(len(series), np.bool_)
+    found[1:] = far
+    found[:-1] |= far
+    return found
+
+
+def _ranges(segment: Segment, market: ProductId, config: Config) -> Mask:
+    """Bars whose recent range may reach the threshold of a volatility breaker."""
+    series, policy = (
+        segment.columns.series,
+        breaker_policy(config.policy.risk.breakers, breaker_name("volatility", market)),
+    )
+    count = max(1, int(policy.window_seconds) // series.granularity.value)
+    found = np.zeros(len(series), np.bool_)
+    if not policy.enabled or count > len(series):
+        return found
+    limit = float(policy.threshold) / 100 * WARY
+    if float(np.max(series.high)) / float(np.min(series.low)) - 1 < limit:
+        return found
+    high, low = rolled(series.high, count, np.maximum), rolled(series.low, count, np.minimum)
+    found[count - 1 :] = high - low >= low * limit
+    return found
+
+
+def _flips(data: Dataset, config: Config, market: ProductId, track: Track) -> Iterator[Ints]:
+    """Bars at which a market begins or ceases to meet what its tier asks of spread and volume, and those around."""
+    names = {p.id for listed in data.listings.products for p in listed.values() if p.market == market} | {market}
+    numbers = {config.universe.tier_of(name) for name in names}
+    if config.universe.discovery.enabled:
+        numbers.add(config.universe.discovery.tier)
+    for number in numbers:
+        tier = config.universe.tiers.get(number) if number is not None else None
+        if tier is not None:
+            for segment in track.segments:
+                yield _turns(_narrow(track, segment, tier.max_spread_bps), segment.first, data.count)
+            if tier.min_volume_24h > 0 or config.universe.discovery.enabled:
+                yield _volume_flips(data, config, track, tier.min_volume_24h)
+
+
+def _narrow(track: Track, segment: Segment, limit_bps: Decimal) -> Mask:
+    """Whether the spread of each bar's quote is surely at most the limit."""
+    close, limit = segment.columns.series.close, float(limit_bps)
+    lowest = np.array([int(np.min(close))])
+    if _spread(track, lowest)[0] < limit * WARY:
+        return np.ones(len(close), np.bool_)
+    return _spread(track, close) <= limit
+
+
+def _spread(track: Track, close: Ints) -> npt.NDArray[np.float64]:
+    bid, ask = track.quoting.bids(close), track.quoting.asks(close)
+    spread: npt.NDArray[np.float64] = (ask - bid) * 20_000.0 / (ask + bid)
+    return spread
+
+
+def _turns(meets: Mask, first: int, count: int) -> Ints:
+    at = np.flatnonzero(meets[1:] != meets[:-1]) + 1 + first
+    return _inside(np.concatenate([at - 1, at, at + 1]), count)
+
+
+def _volume_flips(data: Dataset, config: Config, track: Track, least: Decimal) -> Ints:
+    """The first bars of the metadata slots at which the volume of the day before crosses `least`."""
+    slot = metadata_slot(config.policy.data).total_seconds()
+    step, first = data.length.value, data.start + data.length.value
+    slots = np.unique(((first + step * np.arange(data.count, dtype=np.int64)) // slot).astype(np.int64))
+    begun = np.ceil(slots * slot).astype(np.int64)
+    newest = (np.floor(slots * slot).astype(np.int64) - data.start) // step - 1
+    volumes = np.zeros(len(slots))
+    unit = float(track.scale.tick) * float(track.scale.lot)
+    for segment in track.segments:
+        series, day = segment.columns.series, DAY_S // step
+        running = np.concatenate(([0], np.cumsum(series.close * series.volume)))
+        stop = newest - segment.first + 1
+        inside = (stop >= 1) & (stop <= len(series))
+        last = stop[inside]
+        volumes[inside] = (running[last] - running[np.maximum(0, last - day)]) * unit
+    bars = -(-(begun - data.start) // step) - 1
+    if config.universe.discovery.enabled:
+        return _inside(bars, data.count)
+    limit = float(least)
+    # Near the limit the exact comparison is left to the loop: both sides of it are run.
+    state = (volumes >= limit * (1 - 1e-9)).astype(np.int8) + (volumes > limit * (1 + 1e-9)).astype(np.int8)
+    bars = bars[1:][state[1:] != state[:-1]]
+    return _inside(np.concatenate([bars, bars + 1, bars - 1]), data.count)
+
+
+def _inside(bars: Ints, count: int) -> Ints:
+    inside: Ints = bars[(bars >= 0) & (bars < count)]
+    return inside

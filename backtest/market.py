@@ -1,0 +1,180 @@
+"""The recorded markets behind the ports: quotes, bars and listings as they were known, and slices for the venue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+
+from backtest.dataset import Dataset, Segment, Track
+from bot.domain.bars import Windows
+from bot.domain.market import Book, Level, Quote
+from bot.domain.money import EXACT, ZERO, Price, Size
+from bot.domain.order import VenueStatus
+from bot.domain.product import Product, ProductId
+from bot.observe.observer import metadata_slot
+from bot.ports import Clock, MarketFacts
+from bot.settings.policy import DataPolicy
+from bot.triggers.columns import ColumnWindows
+from bot.venue.market import MarketSlice
+from bot.venue.venue import Venue
+
+BOTTOMLESS: Final = Size(Decimal(10) ** 12)
+"""Size of the one level a side of the made book. Candles record no depth, so no depth limit can bind in a backtest:
+what an order may take is bounded by the fill rules, as a share of each bar's volume."""
+
+DAY_S: Final = 86_400
+_NOT_RECORDED: Final = "nothing was recorded of this time"
+_UNKNOWN: Final = MarketFacts(None, None, None, quote_error=_NOT_RECORDED, windows_error=_NOT_RECORDED)
+
+
+class RecordedMarket:
+    """MarketData: the newest closed bar of each market, and a quote made from its close."""
+
+    def __init__(self, data: Dataset, clock: Clock) -> None:
+        self._data = data
+        self._clock = clock
+        self._facts: dict[ProductId, MarketFacts] = {}
+        self._newest: int | None = None
+
+    def watch(self, needed_bars: Mapping[ProductId, int]) -> None:
+        """Everything recorded is there already."""
+
+    def refresh(self, now: datetime) -> None:
+        """Nothing has to be fetched."""
+
+    def facts(self, market: ProductId) -> MarketFacts:
+        newest = self._data.newest(self._clock.now())
+        if newest != self._newest:
+            self._facts.clear()
+            self._newest = newest
+        known = self._facts.get(market)
+        if known is None:
+            known = self._facts[market] = self._made(market, newest)
+        return known
+
+    def requote(self, market: ProductId) -> Quote | None:
+        return self.facts(market).quote
+
+    def guard(self, levels: Mapping[ProductId, tuple[Price | None, Price | None]]) -> None:
+        """Nothing happens between two bars that could wake anybody."""
+
+    def user_events(self) -> bool:
+        return False
+
+    def _made(self, market: ProductId, newest: int) -> MarketFacts:
+        track = self._data.tracks.get(market)
+        segment = track.at(newest) if track is not None else None
+        if track is None or segment is None:
+            return _UNKNOWN
+        t = newest - segment.first
+        close, at = segment.columns.close[t], self._data.closed(newest)
+        quote = quote_around(track, close, at)
+        windows: Windows = ColumnWindows(segment.columns, t)
+        book = Book(market, (Level(quote.bid, BOTTOMLESS),), (Level(quote.ask, BOTTOMLESS),), at)
+        return MarketFacts(quote, book, windows, track.scale.price(close), at)
+
+
+def quote_around(track: Track, close: int, at: datetime) -> Quote:
+    """The quote made from a close in ticks."""
+    price, quoting = track.scale.price, track.quoting
+    bid, ask = price(quoting.bid(close)), price(quoting.ask(close))
+    return Quote(track.market, bid, ask, BOTTOMLESS, BOTTOMLESS, at)
+
+
+class Tape:
+    """Lets the venue live through the bars, one after the other, as time passes.
+
+    What is beside the point may be left out: a bar of a market in which no order works, or none that the bar reaches,
+    changes nothing at the venue. `only` names the markets of the next bars; None, the default, is all of them.
+    """
+
+    def __init__(self, data: Dataset, venue: Venue, clock: Clock) -> None:
+        self._data = data
+        self._venue = venue
+        self._clock = clock
+        self._lived = -1
+        self.only: frozenset[ProductId] | None = None
+
+    def catch_up(self) -> None:
+        """Bring the venue to now: every bar that has closed and that it has not lived through yet."""
+        now = self._clock.now()
+        newest = min(self._data.newest(now), self._data.count - 1)
+        while self._lived < newest:
+            self._lived += 1
+            self._venue.advance(self._data.closed(self._lived), self._slices(self._lived, self.only))
+        if now > self._venue.now:
+            self._venue.advance(now, {})
+
+    def leap(self, k: int) -> None:
+        """Pass over the bars before `k`, of which it is known that they reach no order, but for those on their way."""
+        while self._lived < k - 1:
+            waiting = frozenset(o.market for o in self._venue.working() if o.status is VenueStatus.PENDING)
+            if not waiting:
+                self._lived = k - 1
+                return
+            self._lived += 1
+            self._venue.advance(self._data.closed(self._lived), self._slices(self._lived, waiting))
+
+    def _slices(self, k: int, only: frozenset[ProductId] | None) -> dict[ProductId, MarketSlice]:
+        """Bar `k` of every market that has one."""
+        found = {}
+        for market in self._data.tracks if only is None else only:
+            track = self._data.tracks[market]
+            segment = track.at(k)
+            if segment is not None:
+                found[market] = self._slice(track, segment, k)
+        return found
+
+    def _slice(self, track: Track, segment: Segment, k: int) -> MarketSlice:
+        series, t, tick = segment.columns.series, k - segment.first, track.scale.tick
+        prices = (series.open[t], series.high[t], series.low[t], series.close[t])
+        first, high, low, close = (EXACT.multiply(Decimal(int(price)), tick) for price in prices)
+        volume = EXACT.multiply(Decimal(int(series.volume[t])), track.scale.lot)
+        return MarketSlice(track.market, self._data.opened(k), self._data.closed(k), first, high, low, close, volume)
+
+
+class Listed:
+    """The venue's product list as it was, with the volume of the day before counted from the candles.
+
+    Volumes move once in a slot of the policy's metadata age: what is answered hangs on the slot alone, whenever in it
+    somebody asks.
+    """
+
+    def __init__(self, data: Dataset, clock: Clock, policy: DataPolicy) -> None:
+        self._data = data
+        self._clock = clock
+        self._slot_s = metadata_slot(policy).total_seconds()
+        self._volumes: dict[ProductId, Decimal] = {}
+        self._counted: datetime | None = None
+
+    def products(self) -> Sequence[Product]:
+        """Every product of which there are candles, read now."""
+        now = self._clock.now()
+        begun = datetime.fromtimestamp(now.timestamp() // self._slot_s * self._slot_s, UTC)
+        if begun != self._counted:
+            self._volumes, self._counted = self._count(begun), begun
+        listed = self._data.listings.at(now).values()
+        return [
+            replace(product, as_of=now, quote_volume_24h=self._volumes[product.market])
+            for product in listed
+            if product.market in self._volumes
+        ]
+
+    def _count(self, at: datetime) -> dict[ProductId, Decimal]:
+        newest = self._data.newest(at)
+        return {market: self._day(track, newest) for market, track in self._data.tracks.items()}
+
+    def _day(self, track: Track, newest: int) -> Decimal:
+        """Quote volume of the day that ends with bar `newest`; zero where nothing was recorded."""
+        segment = track.at(newest)
+        if segment is None:
+            return ZERO
+        series, stop = segment.columns.series, newest - segment.first + 1
+        first = max(0, stop - DAY_S // series.granularity.value)
+        value = int(np.dot(series.close[first:stop], series.volume[first:stop]))
+        return EXACT.multiply(Decimal(value), EXACT.multiply(track.scale.tick, track.scale.lot))

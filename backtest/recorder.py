@@ -1,0 +1,186 @@
+"""Keeps what the artifacts tell of the cycles: decisions that wanted something, where orders came from, and counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from bot.domain.codec import time_text
+from bot.domain.decision import Decision, Evaluated, Outcome, Reason
+from bot.domain.event import ExecutionMeasured
+from bot.domain.order import OrderKind
+from bot.domain.product import Side
+from bot.domain.snapshot import Snapshot
+from bot.domain.state import State
+from bot.loop.report import Finished
+from bot.loop.words import decision_made
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Why an order exists: the intent it carries out, and the cycle that decided it."""
+
+    kind: OrderKind
+    rule: str
+    why: str
+    cycle_id: str
+    intent: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What an approved entry was decided on."""
+
+    regime: str
+    triggers: tuple[str, ...]
+    conviction: str
+
+
+@dataclass(slots=True)
+class Idle:
+    """Cycles in a row that wanted nothing and ended alike."""
+
+    outcome: str
+    reason: str
+    first: datetime
+    last: datetime
+    count: int
+
+    def row(self) -> dict[str, Any]:
+        why = {"reason": self.reason} if self.reason else {}
+        span = {"first": time_text(self.first), "last": time_text(self.last)}
+        return {"idle": self.count, "outcome": self.outcome, **why, **span}
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Follows the loop cycle by cycle; cycles that were skipped are told by `idle`.
+
+    A cycle is idle when no rule wanted anything but what is held or being bought already. outcomes: cycles by outcome.
+    gates: verdicts that were no plain yes, by gate and reason; reasons: refusals of rules and risk, and what execution
+    refused. signals: of approved entries, by cycle and product.
+    """
+
+    state: Callable[[], State]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    gates: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    triggers: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    signals: dict[tuple[str, str], Signal] = field(default_factory=dict)
+    measured: dict[str, ExecutionMeasured] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    exceptions: int = 0
+    mismatches: int = 0
+    _idle: Idle | None = None
+
+    def follow(self, cycle: Finished) -> None:
+        """One cycle that was run."""
+        outcome, reason = cycle.record.outcome, cycle.record.reason
+        decision = cycle.decision
+        wanted = _wanted(decision.evaluated, cycle.snapshot) if decision is not None else ()
+        if decision is None or not wanted:
+            self._count_idle(outcome, reason, cycle.record.started_at, 1, cycle.record.started_at)
+            if outcome == Outcome.ERROR.value:
+                self.failures.append(f"{cycle.record.cycle_id}: {cycle.detail}")
+        else:
+            self._note(decision, wanted, outcome, reason)
+        self._follow_orders(cycle)
+
+    def idle(self, count: int, first: datetime, last: datetime, outcome: str, reason: str) -> None:
+        """Cycles that were proven to be idle and not run."""
+        self._count_idle(outcome, reason, first, count, last)
+
+    def finish(self) -> None:
+        """No cycle follows."""
+        if self._idle is not None:
+            self.rows.append(self._idle.row())
+            self._idle = None
+
+    def _count_idle(self, outcome: str, reason: str, first: datetime, count: int, last: datetime) -> None:
+        self.outcomes[outcome] += count
+        told = "" if outcome in (Outcome.NO_TRADE.value, Outcome.TRADED.value) else reason
+        known = self._idle
+        if known is not None and (known.outcome, known.reason) == (outcome, told):
+            known.count, known.last = known.count + count, last
+            return
+        self.finish()
+        self._idle = Idle(outcome, told, first, last, count)
+
+    def _note(self, decision: Decision, wanted: tuple[Evaluated, ...], outcome: str, reason: str) -> None:
+        self.finish()
+        self.outcomes[outcome] += 1
+        made = decision_made(replace(decision, evaluated=wanted))
+        self.rows.append(
+            {
+                "cycle_id": decision.cycle_id,
+                "at": time_text(decision.at),
+                "outcome": outcome,
+                "reason": reason,
+                "detail": decision.detail,
+                "regime": made.regime,
+                "proposals": [dict(row) for row in made.proposals],
+                "verdicts": [dict(row) for row in made.verdicts],
+            }
+        )
+        for item in wanted:
+            self._count(item, decision)
+
+    def _count(self, item: Evaluated, decision: Decision) -> None:
+        proposal = item.proposal
+        if proposal.kind is OrderKind.ENTRY:
+            self.rules[proposal.rule] += 1
+            self.triggers.update(trigger.kind.value for trigger in proposal.triggers)
+        for result in item.results:
+            reason = getattr(result.verdict, "reason", None)
+            if isinstance(reason, Reason):
+                self.gates[(result.gate, reason.value)] += 1
+        if item.approved is not None and proposal.kind is OrderKind.ENTRY:
+            kinds = tuple(trigger.kind.value for trigger in proposal.triggers)
+            signal = Signal(decision.regime.value, kinds, str(proposal.conviction))
+            self.signals[(decision.cycle_id, proposal.product)] = signal
+
+    def _follow_orders(self, cycle: Finished) -> None:
+        report = cycle.report
+        if report.placed:
+            self._remember(report.placed, self.state())
+        self.refused.update(refusal.reason.value for refusal in report.refused)
+        self.refused.update(f"venue: {item.reason}" for item in report.rejections)
+        for item in report.measured:
+            self.measured[item.client_order_id] = item
+        self.mismatches += len(report.mismatches)
+
+    def _remember(self, client_ids: Iterable[str], state: State) -> None:
+        for client_id in client_ids:
+            order = state.orders[client_id]
+            intent = state.intents.get(order.intent)
+            rule, why, cycle = (intent.rule, intent.why, intent.cycle_id) if intent is not None else ("", "", "")
+            self.origins[client_id] = Origin(order.kind, rule, why, cycle, order.intent, order.attempt)
+
+    @property
+    def gates_hit(self) -> Mapping[str, Mapping[str, int]]:
+        """gate -> reason -> how often, sorted."""
+        found: dict[str, dict[str, int]] = {}
+        for (gate, reason), count in sorted(self.gates.items()):
+            found.setdefault(gate, {})[reason] = count
+        return found
+
+
+def _wanted(evaluated: Iterable[Evaluated], snapshot: Snapshot | None) -> tuple[Evaluated, ...]:
+    """Everything but refused wishes to buy more of what is held already or being bought."""
+    if not evaluated or snapshot is None:
+        return ()
+    state = snapshot.state
+    hand = {market.base for market in state.positions}
+    hand |= {o.product.base for o in state.orders.values() if o.kind is OrderKind.ENTRY and o.state.is_working}
+    return tuple(
+        item
+        for item in evaluated
+        if item.approved is not None or item.proposal.side is Side.SELL or item.proposal.product.base not in hand
+    )

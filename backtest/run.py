@@ -1,0 +1,96 @@
+"""The backtest's object graph: the live TradingLoop on recorded bars, a clock that is set, and an embedded venue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from backtest.dataset import Dataset
+from backtest.market import Listed, RecordedMarket, Tape
+from bot.adapters.clock import ManualClock
+from bot.adapters.memory import MemoryStorage
+from bot.adapters.venue_exchange import PORTFOLIO, Surroundings, VenueExchange, operational
+from bot.domain.snapshot import Environment, Mode
+from bot.loop import Identity, Operator, TradingLoop, World
+from bot.loop.report import Finished
+from bot.ops.log import null_log
+from bot.ops.metrics import Metrics
+from bot.ports import Command
+from bot.settings.config import Config
+from bot.venue.rules import FillRules
+from bot.venue.venue import Venue
+
+GENESIS: Final = "00" * 8
+"""Every backtest begins the same journal, so that the same inputs give the same order ids."""
+
+
+class NoJitter:
+    """Rng: always the middle."""
+
+    def uniform(self, low: float, high: float) -> float:
+        return (low + high) / 2
+
+
+class NoCommands:
+    """Inbox: nobody gives orders to a backtest."""
+
+    def pending(self) -> Sequence[Command]:
+        return ()
+
+    def done(self, command_id: str, result: str) -> None:
+        """There is nothing to be done."""
+
+
+class Nobody:
+    """Courier and Heart: nobody waits for alerts, no service manager listens."""
+
+    def nudge(self) -> None:
+        """Alerts stay in the journal."""
+
+    def carry(self, alert_id: str, body: bytes) -> None:
+        """Alerts stay in the journal."""
+
+    def ready(self, status: str = "") -> bool:  # noqa: ARG002 - the port's signature
+        return True
+
+    def alive(self) -> bool:
+        return True
+
+    def stopping(self, why: str = "") -> bool:  # noqa: ARG002 - the port's signature
+        return True
+
+    def status(self, text: str) -> bool:  # noqa: ARG002 - the port's signature
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything of one run, plugged together."""
+
+    config: Config
+    data: Dataset
+    clock: ManualClock
+    venue: Venue
+    tape: Tape
+    loop: TradingLoop
+
+
+def build(config: Config, data: Dataset, code_version: str, follow: Callable[[Finished], None]) -> Stage:
+    """A loop that is ready for its first cycle. follow: is given every cycle that was run."""
+    clock = ManualClock(data.opened(0))
+    rules = FillRules.for_bars(config.policy.backtest)
+    listed = Listed(data, clock, config.policy.data)
+    venue = Venue(listed.products(), dict(config.policy.paper.starting_cash), rules, clock.now())
+    tape = Tape(data, venue, clock)
+    around = Surroundings(tape.catch_up, listed.products, lambda: operational(clock.now()))
+    world = World(clock, VenueExchange(venue, clock, around), RecordedMarket(data, clock), MemoryStorage(), NoJitter())
+    identity = Identity(Environment.STAGING, Mode.PAPER, PORTFOLIO, "recorded candles", code_version, GENESIS)
+    nobody = Nobody()
+    operator = Operator(
+        null_log(), Metrics(config.config_hash, code_version), lambda *_: None, nobody, nobody, NoCommands(),
+        lambda *_: None, keeps_inputs=False, keeps_files=False, follow=follow,
+    )  # fmt: skip
+    loop = TradingLoop(config, identity, world, operator)
+    loop.open()
+    return Stage(config, data, clock, venue, tape, loop)

@@ -1,0 +1,98 @@
+"""summary.json: who ran what on which data, and every figure of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from backtest import account, metrics, tradestats
+from backtest.candles import Floats
+from backtest.curve import Curve
+from backtest.dataset import Dataset
+from backtest.trades import Ledger, Trade
+from bot.domain.codec import time_text
+from bot.domain.money import decimal_text
+from bot.domain.product import ProductId
+from bot.venue.venue import Venue
+
+LEADER: Final = ProductId("BTC-USD")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run with everything the artifacts are made of. identity: hashes, command and fill model."""
+
+    data: Dataset
+    venue: Venue
+    ledger: Ledger
+    trades: tuple[Trade, ...]
+    curve: Curve
+    opening: float
+    identity: Mapping[str, Any]
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """The figures of a run. Percentages are 0-100, amounts are in the equity currency."""
+    data, config, recorder = run.data, run.ledger.config, run.ledger.recorder
+    closes = data.start + data.length.value * (np.arange(data.count, dtype=np.int64) + 1)
+    series = metrics.Series(closes, run.curve.equity, run.opening)
+    return {
+        "identity": dict(run.identity),
+        "period": {
+            "from": time_text(data.opened(0)),
+            "to": time_text(data.closed(data.count - 1)),
+            "bars": data.count,
+            "bar": data.length.name,
+            "products": sorted(data.tracks),
+        },
+        "equity": {
+            "opening": metrics.rounded(run.opening),
+            "final": decimal_text(run.curve.final),
+            "lowest": metrics.rounded(float(np.min(run.curve.equity))),
+            "highest": metrics.rounded(float(np.max(run.curve.equity))),
+        },
+        "returns": metrics.returns(series),
+        "ratios": metrics.ratios(series),
+        "drawdowns": metrics.drawdowns(series),
+        "benchmark": metrics.beside(series, benchmarks(data)),
+        "trades": tradestats.statistics(run.trades, data.length.minutes),
+        "costs": account.costs(run.ledger, run.venue.rules, run.trades),
+        "execution": account.execution(run.ledger),
+        "exposure": account.exposure(run.curve, run.ledger, config),
+        "coverage": account.coverage(recorder),
+        "integrity": account.integrity(data, recorder, run.venue.residuals()),
+    }
+
+
+def benchmarks(data: Dataset) -> dict[str, Floats]:
+    """Value of one unit of money bought into BTC, and into every product alike, at the first close."""
+    growth = {market: _growth(data, market) for market in data.tracks}
+    known = {market: line for market, line in growth.items() if line is not None}
+    found = {}
+    if LEADER in known:
+        found["btc"] = known[LEADER]
+    if known:
+        total = np.zeros(data.count)
+        for line in known.values():
+            total += line
+        found["equal_weight"] = total / len(known)
+    return found
+
+
+def _growth(data: Dataset, market: ProductId) -> Floats | None:
+    """Closes over the first close, carried through gaps; None for a market that began later."""
+    track = data.tracks[market]
+    if track.at(0) is None:
+        return None
+    closes = np.zeros(data.count)
+    for segment in track.segments:
+        first, stop = max(0, segment.first), min(data.count, segment.stop)
+        if first < stop:
+            inside = segment.columns.series.close[first - segment.first : stop - segment.first]
+            closes[first:stop] = inside
+            closes[stop:] = inside[-1]
+    growth: Floats = closes / closes[0]
+    return growth

@@ -1,0 +1,187 @@
+"""Round trips: what was bought for one position until all of it was sold, with where it came from and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from backtest.dataset import Dataset
+from backtest.recorder import Origin, Recorder
+from bot.domain.money import EXACT, HUNDRED, ZERO
+from bot.domain.order import OrderKind
+from bot.domain.product import ProductId, Side
+from bot.settings.config import Config
+from bot.venue.orders import OrderRecord, TriggerStatus, VenueFill
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One round trip; open ones have no exit. Amounts in quote currency.
+
+    entry, exit: average fill prices without fees. cost, proceeds: with fees. pnl: proceeds less cost.
+    risk: what the stop put at risk, None without one. lowest, highest: extremes of the bars it lived through.
+    """
+
+    product: ProductId
+    rule: str
+    triggers: tuple[str, ...]
+    regime: str
+    tier: int | None
+    themes: tuple[str, ...]
+    opened_at: datetime
+    closed_at: datetime | None
+    bars: int
+    size: Decimal
+    entry: Decimal
+    exit: Decimal | None
+    cost: Decimal
+    proceeds: Decimal
+    fees: Decimal
+    exit_reason: str
+    risk: Decimal | None
+    lowest: Decimal
+    highest: Decimal
+
+    @property
+    def closed(self) -> bool:
+        return self.closed_at is not None
+
+    @property
+    def pnl(self) -> Decimal:
+        return EXACT.subtract(self.proceeds, self.cost)
+
+    @property
+    def pnl_bps(self) -> Decimal:
+        """Profit in basis points of what was paid."""
+        return EXACT.divide(EXACT.multiply(self.pnl, Decimal(10_000)), self.cost)
+
+    @property
+    def pnl_r(self) -> Decimal | None:
+        """Profit in multiples of what the stop put at risk."""
+        return None if self.risk is None or self.risk <= 0 else EXACT.divide(self.pnl, self.risk)
+
+    @property
+    def worst_pct(self) -> Decimal:
+        """Maximum adverse excursion, percent of the entry price, 0 or negative."""
+        return min(ZERO, _percent(self.lowest, self.entry))
+
+    @property
+    def best_pct(self) -> Decimal:
+        """Maximum favourable excursion, percent of the entry price, 0 or positive."""
+        return max(ZERO, _percent(self.highest, self.entry))
+
+
+@dataclass(slots=True)
+class _Open:
+    """A position on its way."""
+
+    buys: list[VenueFill] = field(default_factory=list)
+    sells: list[VenueFill] = field(default_factory=list)
+
+    @property
+    def held(self) -> Decimal:
+        return EXACT.subtract(_total(self.buys, "size"), _total(self.sells, "size"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What trades are made of. orders: by the venue's order id."""
+
+    data: Dataset
+    config: Config
+    fills: Sequence[VenueFill]
+    orders: Mapping[str, OrderRecord]
+    recorder: Recorder
+
+    def origin(self, fill: VenueFill) -> Origin | None:
+        """Why the order of a fill was sent; an attached bracket is its parent's protective sell."""
+        order = self.orders[fill.order_id]
+        known = self.recorder.origins.get(order.client_order_id)
+        if known is None and order.originating_order_id:
+            parent = self.recorder.origins.get(self.orders[order.originating_order_id].client_order_id)
+            if parent is not None:
+                return Origin(OrderKind.PROTECTIVE, parent.rule, "protective", parent.cycle_id, parent.intent, 1)
+        return known
+
+
+def trades(ledger: Ledger) -> tuple[Trade, ...]:
+    """Every round trip in the order in which it ended, open ones last."""
+    markets = {p.id: p.market for listed in ledger.data.listings.products for p in listed.values()}
+    going: dict[ProductId, _Open] = {}
+    closed = []
+    for fill in ledger.fills:
+        market = markets.get(fill.product, fill.product)
+        trip = going.setdefault(market, _Open())
+        (trip.buys if fill.side is Side.BUY else trip.sells).append(fill)
+        if trip.held <= 0:
+            closed.append(_trade(ledger, market, going.pop(market)))
+    still = [_trade(ledger, market, trip) for market, trip in going.items()]
+    return (*closed, *still)
+
+
+def exit_reason(order: OrderRecord, origin: Origin | None) -> str:
+    """Why a sale was made; a protective order tells by which of its legs traded."""
+    if origin is not None and origin.kind is OrderKind.EXIT:
+        return origin.why
+    return "stop_loss" if order.trigger is TriggerStatus.TRIGGERED else "take_profit"
+
+
+def _trade(ledger: Ledger, market: ProductId, trip: _Open) -> Trade:
+    first, last = trip.buys[0], trip.sells[-1] if trip.sells else None
+    origin = ledger.origin(first)
+    signal = ledger.recorder.signals.get((origin.cycle_id, first.product)) if origin is not None else None
+    rule = origin.rule if origin is not None else ""
+    size, value = _total(trip.buys, "size"), _total(trip.buys, "value")
+    sold, closed = _total(trip.sells, "value"), trip.held <= 0
+    begin = ledger.data.newest(first.booked_at)
+    end = ledger.data.newest(last.booked_at) if closed and last is not None else ledger.data.count - 1
+    lowest, highest = _extremes(ledger.data, market, begin, end)
+    reason = exit_reason(ledger.orders[last.order_id], ledger.origin(last)) if closed and last is not None else "open"
+    return Trade(
+        product=first.product, rule=rule, triggers=signal.triggers if signal is not None else (),
+        regime=signal.regime if signal is not None else "", tier=ledger.config.universe.tier_of(first.product),
+        themes=ledger.config.universe.themes_of(first.product), opened_at=first.booked_at,
+        closed_at=last.booked_at if closed and last is not None else None, bars=end - begin + 1, size=size,
+        entry=EXACT.divide(value, size),
+        exit=EXACT.divide(sold, _total(trip.sells, "size")) if trip.sells else None,
+        cost=EXACT.add(value, _total(trip.buys, "fee")), proceeds=EXACT.subtract(sold, _total(trip.sells, "fee")),
+        fees=EXACT.add(_total(trip.buys, "fee"), _total(trip.sells, "fee")), exit_reason=reason,
+        risk=_risk(ledger.config, rule, value), lowest=lowest, highest=highest,
+    )  # fmt: skip
+
+
+def _risk(config: Config, name: str, value: Decimal) -> Decimal | None:
+    rule = config.policy.rule(name)
+    if rule is None:
+        return None
+    stops = [stop for stop in (rule.stop_loss_pct, rule.trailing_stop_pct) if stop is not None]
+    return EXACT.multiply(value, min(stop.fraction for stop in stops)) if stops else None
+
+
+def _extremes(data: Dataset, market: ProductId, begin: int, end: int) -> tuple[Decimal, Decimal]:
+    """Lowest low and highest high of bars begin..end."""
+    track = data.tracks[market]
+    lows, highs = [], []
+    for segment in track.segments:
+        first, stop = max(begin, segment.first) - segment.first, min(end + 1, segment.stop) - segment.first
+        if first < stop:
+            lows.append(int(segment.columns.series.low[first:stop].min()))
+            highs.append(int(segment.columns.series.high[first:stop].max()))
+    return track.scale.price(min(lows)).value, track.scale.price(max(highs)).value
+
+
+def _total(fills: Sequence[VenueFill], name: str) -> Decimal:
+    result = ZERO
+    for fill in fills:
+        result = EXACT.add(result, getattr(fill, name))
+    return result
+
+
+def _percent(price: Decimal, start: Decimal) -> Decimal:
+    return EXACT.divide(EXACT.multiply(EXACT.subtract(price, start), HUNDRED), start)
+
+
+def closed_only(items: Sequence[Trade]) -> Iterator[Trade]:
+    return (trade for trade in items if trade.closed)

@@ -1,0 +1,120 @@
+"""Exact integers out of recorded numbers, quiet minutes, gaps, longer bars, and quotes around a close."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backtest.dataset import Quoting, Wish, load
+from bot.domain.bars import Granularity
+from bot.domain.product import ProductId
+from bot.errors import ConfigError
+from bot.venue.market import touch_around
+from tests.backtest.markets import START, rows, write_csv
+
+BTC = ProductId("BTC-USD")
+
+
+def wish(folder, **changes):
+    return Wish(folder, Granularity.ONE_MINUTE, **({"history": 30} | changes))
+
+
+def test_every_recorded_number_comes_back_exactly(tmp_path):
+    candles = rows(5, 2000, quiet=0)
+    write_csv(tmp_path, BTC, candles)
+    track = load(wish(tmp_path)).tracks[BTC]
+    series = track.segments[0].columns.series
+    for index, (_, opened, high, low, close, volume) in enumerate(candles):
+        bar = series.bar(index)
+        assert (bar.open.value, bar.high.value) == (Decimal(opened), Decimal(high))
+        assert (bar.low.value, bar.close.value) == (Decimal(low), Decimal(close))
+        assert bar.volume == Decimal(volume)
+
+
+def test_an_absent_minute_is_quiet_and_an_absent_hour_is_a_gap(tmp_path):
+    kept = [row for i, row in enumerate(rows(7, 400, quiet=0)) if i not in (10, 11) and not 200 <= i < 290]
+    write_csv(tmp_path, BTC, kept)
+    data = load(wish(tmp_path))
+    first, second = data.tracks[BTC].segments
+    assert (first.first, first.stop, second.first, second.stop) == (0, 200, 290, 400)
+    series = first.columns.series
+    assert series.quiet.nonzero()[0].tolist() == [10, 11]
+    assert series.close[10] == series.close[9] == series.open[11]
+    assert series.volume[10] == 0
+    assert data.integrity.gaps == ((BTC, START + 200 * 60, START + 290 * 60),)
+    assert data.tracks[BTC].at(250) is None
+
+
+def test_longer_bars_are_made_of_shorter_ones(tmp_path):
+    candles = rows(9, 60, quiet=0)
+    write_csv(tmp_path, BTC, candles)
+    data = load(Wish(tmp_path, Granularity.FIVE_MINUTE, history=3))
+    series = data.tracks[BTC].segments[0].columns.series
+    assert len(series) == 12
+    for index in range(12):
+        part, bar = candles[index * 5 : index * 5 + 5], series.bar(index)
+        assert bar.open.value == Decimal(part[0][1])
+        assert bar.high.value == max(Decimal(row[2]) for row in part)
+        assert bar.low.value == min(Decimal(row[3]) for row in part)
+        assert bar.close.value == Decimal(part[-1][4])
+        assert bar.volume == sum(Decimal(row[5]) for row in part)
+
+
+def test_the_run_begins_at_from_with_the_history_before_it(tmp_path):
+    write_csv(tmp_path, BTC, rows(11, 300, quiet=0))
+    since = datetime.fromtimestamp(START + 100 * 60, UTC)
+    data = load(wish(tmp_path, since=since, until=datetime.fromtimestamp(START + 200 * 60, UTC)))
+    assert (data.start, data.count) == (START + 100 * 60, 100)
+    assert data.tracks[BTC].segments[0].first == -30
+    assert data.closed(0) == datetime.fromtimestamp(START + 101 * 60, UTC)
+    assert data.newest(data.closed(0)) == 0
+
+
+def test_a_period_without_candles_is_refused_with_what_there_is(tmp_path):
+    write_csv(tmp_path, BTC, rows(11, 300, quiet=0))
+    with pytest.raises(ConfigError, match="no candle"):
+        load(wish(tmp_path, since=datetime(2030, 1, 1, tzinfo=UTC)))
+    with pytest.raises(ConfigError, match="ETH-USD"):
+        load(wish(tmp_path, products=(ProductId("ETH-USD"),)))
+
+
+def test_dated_listings_give_the_increments_of_their_time(tmp_path):
+
+    flags = dict.fromkeys(
+        ("is_disabled", "trading_disabled", "view_only", "cancel_only", "post_only", "auction_mode", "limit_only"),
+        False,
+    )
+    row = {
+        "product_id": "BTC-USD", "status": "online", "base_increment": "0.001", "quote_increment": "0.01",
+        "base_min_size": "0.001", "base_max_size": "100", "quote_min_size": "1", "quote_max_size": "1000000", **flags,
+    }  # fmt: skip
+    answers = [
+        {"from": "2023-12-01", "products": [row | {"price_increment": "0.05"}]},
+        {"from": "2024-01-01T02:00:00", "products": [row | {"price_increment": "0.01"}]},
+    ]
+    (tmp_path / "products.json").write_text(json.dumps(answers))
+    write_csv(tmp_path, BTC, rows(13, 300, quiet=0))
+    data = load(wish(tmp_path))
+    assert data.listings.at(data.opened(0))[BTC].price_step == Decimal("0.05")
+    assert data.listings.at(data.opened(120))[BTC].price_step == Decimal("0.01")
+    assert data.tracks[BTC].scale.tick == Decimal("0.01")
+
+
+@given(
+    st.integers(1, 10**9), st.sampled_from([1, 2, 5, 10]), st.sampled_from(["0", "0.5", "1", "2", "7.5", "25"])
+)  # fmt: skip
+def test_quotes_are_those_the_venue_makes_around_a_price(close, step, half_spread_bps):
+    half = Decimal(half_spread_bps)
+    quoting = Quoting(step, *(half / 10_000).as_integer_ratio())
+    on_step = close * step
+    venue = touch_around(Decimal(on_step), half, Decimal(step))
+    assert quoting.bid(on_step) == venue.bid
+    assert quoting.ask(on_step) == max(venue.ask, venue.bid + step)
+    assert quoting.bids(np.array([on_step])).tolist() == [quoting.bid(on_step)]
+    assert quoting.asks(np.array([on_step])).tolist() == [quoting.ask(on_step)]
