@@ -10,7 +10,15 @@ from typing import Final
 from bot.domain.order import CancelAnswer, OrderEvent, OrderKind, OrderReport, OrderState
 from bot.domain.product import Side
 from bot.domain.state import Order
-from bot.errors import AuthRefused, BotError, CriticalDataUnavailable, ExchangeError, NotFound, RateLimited
+from bot.errors import (
+    AuthRefused,
+    BotError,
+    CriticalDataUnavailable,
+    ExchangeError,
+    NotFound,
+    RateLimited,
+    StorageFailed,
+)
 from bot.execution.booking import order_of
 from bot.execution.books import Books
 from bot.execution.controls import Venue
@@ -106,7 +114,8 @@ class Canceller:
     def sweep(self, kinds: Collection[OrderKind], why: str, tally: Tally) -> Sweep:
         """Cancel everything of ours of these kinds: what the books know at once, then what the venue shows.
 
-        An order with our prefix that the journal does not know is ours all the same: its side tells its kind.
+        An order with our prefix that the journal does not know is ours all the same: its side tells its kind. A storage
+        failure is raised only after the cancels have left.
         """
         mine = [o for o in self._books.state.orders.values() if o.kind in kinds and o.state.is_working]
         before = len(tally.cancelled)
@@ -117,10 +126,16 @@ class Canceller:
         except READ_FAILED as error:
             noted(error, "listing working orders", tally)
             return Sweep(len(tally.cancelled) - before, tuple(o.client_order_id for o in mine) or ("unread",))
-        self._books.observe(shown, tally)
+        unwritten: StorageFailed | None = None
+        try:
+            self._books.observe(shown, tally)
+        except StorageFailed as failed:
+            unwritten = failed
         wanted = [report for report in shown if self._wanted(report, kinds)]
         again = [r.order_id for r in wanted if r.order_id not in tally.cancelled[before:] and self._due(r)]
         self._send(again, tally)
+        if unwritten is not None:
+            raise unwritten
         self._record_asked(again, why, tally)
         self._look_for_the_gone(mine, {report.order_id for report in shown}, tally)
         return Sweep(len(tally.cancelled) - before, self._left(kinds, wanted))

@@ -454,10 +454,13 @@ class TradingLoop:
         return False
 
     def _recheck(self) -> datetime | None:
-        """While killed, look again soon as long as anything of ours may still work; and to confirm a stop."""
-        if not self.guard.flags.killed:
-            return self._world.clock.now() + SERVICE_GAP if self._look_again else None
+        """When to look again: killed or diskless while orders of ours may work, to resume, to confirm a stop."""
         working = any(order.state.is_working for order in self.store.state.orders.values())
+        if self.store.broken and working:
+            return self._world.clock.now() + KILL_SWEEP
+        if not self.guard.flags.killed:
+            resuming = any(halt.cause is HaltCause.KILL_SWITCH for halt in self.guard.halts)
+            return self._world.clock.now() + SERVICE_GAP if self._look_again or resuming else None
         return self._world.clock.now() + (KILL_RECHECK if working else KILL_SWEEP)
 
     def _reconfigure(self) -> None:

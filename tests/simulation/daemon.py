@@ -43,6 +43,16 @@ class Daemon:
         """SIGTERM; answers the exit code."""
         return self._ended(signal.SIGTERM, within_s)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Any signal, without waiting for what it does."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL, as a power cut would."""
         self._ended(signal.SIGKILL, 10)
