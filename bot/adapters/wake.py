@@ -24,6 +24,8 @@ class Waker:
     def __init__(self) -> None:
         self._reasons: deque[WakeReason] = deque()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._readable = select.poll()  # unlike select(), it knows descriptors above 1023
+        self._readable.register(self._reader, select.POLLIN)
 
     def wake(self, reason: WakeReason) -> None:
         """End the current or next wait."""
@@ -35,8 +37,7 @@ class Waker:
 
     def wait(self, seconds: float) -> WakeReason | None:
         """The most urgent reason given before or within `seconds` of real time; None when there was none."""
-        ready, _, _ = select.select([self._reader], [], [], max(0.0, seconds))
-        return self._taken() if ready else None
+        return self._taken() if self._readable.poll(max(0.0, seconds) * 1000) else None
 
     def close(self) -> None:
         """Give the pipe back; the object is of no use afterwards."""

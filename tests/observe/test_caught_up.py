@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ POLICY = DataPolicy()
 NAME = series([1]).product
 
 
-def facts(closes: list[int], upto: int) -> tuple[MarketFacts, object]:
+def facts(closes: list[int], upto: int) -> tuple[MarketFacts, datetime]:
     made = series(closes).slice(0, upto)
     at = NOW - timedelta(minutes=len(closes) - upto)
     bid = Decimal(closes[upto - 1]) / 100

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -93,19 +94,23 @@ def operations(folder: Path) -> int:
     return disk.count
 
 
-def restarted(folder: Path) -> tuple[StateStore, FileStorage]:
-    storage = storage_at(folder, FaultyDisk())
+@contextmanager
+def restarted(folder: Path) -> Iterator[tuple[StateStore, FileStorage]]:
+    disk = FaultyDisk()
+    storage = storage_at(folder, disk)
     store = StateStore(storage, TickingClock(NOON + timedelta(days=4)), "cfg", "1.0", ACCOUNT)
     store.open("g-after")
-    return store, storage
+    yield store, storage
+    storage.close()
+    disk.close_all()
 
 
 def prove_consistent(store: StateStore, storage: FileStorage) -> None:
     store.record(SAMPLES[3])
     store.save()
     assert verify(storage, storage.state_generations()).problem == ""
-    again, _ = restarted(storage.data_dir.parent)
-    assert dump(again.state) == dump(store.state)
+    with restarted(storage.data_dir.parent) as (again, _):
+        assert dump(again.state) == dump(store.state)
     storage.close()
 
 
@@ -116,12 +121,12 @@ def test_killed_at_every_operation_nothing_that_was_recorded_is_lost(tmp_path: P
         with pytest.raises(Killed):
             life.run()
         life.disk.close_all()
-        store, storage = restarted(life.folder)
-        assert store.recovered is not None
-        found = store.recovered.state
-        assert life.recorded <= found.seq <= life.recorded + 2, f"killed at operation {at}"
-        assert found.seq != life.recorded or found.seq == 0 or dump(found) == life.states[-1]
-        prove_consistent(store, storage)
+        with restarted(life.folder) as (store, storage):
+            assert store.recovered is not None
+            found = store.recovered.state
+            assert life.recorded <= found.seq <= life.recorded + 2, f"killed at operation {at}"
+            assert found.seq != life.recorded or found.seq == 0 or dump(found) == life.states[-1]
+            prove_consistent(store, storage)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -132,11 +137,11 @@ def test_without_power_durable_events_stand_and_the_rest_is_a_prefix(tmp_path: P
             life.run()
         life.disk.cut_power(Random(seed * 1000 + at))
         life.disk.close_all()
-        store, storage = restarted(life.folder)
-        assert store.recovered is not None
-        found = store.recovered.state
-        assert life.durable <= found.seq <= life.recorded + 2, f"power lost at operation {at}"
-        prove_consistent(store, storage)
+        with restarted(life.folder) as (store, storage):
+            assert store.recovered is not None
+            found = store.recovered.state
+            assert life.durable <= found.seq <= life.recorded + 2, f"power lost at operation {at}"
+            prove_consistent(store, storage)
 
 
 @pytest.mark.parametrize("error", [FULL, READ_ONLY, NO_FILES])
@@ -177,6 +182,6 @@ def test_a_snapshot_never_outlives_events_that_an_earlier_process_left_unsynced(
     assert second.save()
     disk.cut_power(Random(seed))
     disk.close_all()
-    again, storage = restarted(tmp_path)
-    assert dump(again.state) == dump(first.state)
-    prove_consistent(again, storage)
+    with restarted(tmp_path) as (again, storage):
+        assert dump(again.state) == dump(first.state)
+        prove_consistent(again, storage)
