@@ -21,7 +21,7 @@ export BULWARK_DATA
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv run test check format bench real lock clean
+.PHONY: help venv run test check format bench real sabotage lock clean
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench: $(DEV) ## measure speed and memory
 
 real: $(DEV) ## checks on recorded market data (BULWARK_DATA=../shared/data)
 	@$(BIN)/python -m tests.real $(ARGS)
+
+sabotage: $(DEV) ## make each known mistake once and see a test turn red (ARGS="--only stop-above")
+	@$(BIN)/python -m tests.sabotage $(ARGS)
 
 venv: $(DEV) ## only install: .venv with everything, from the lock files
 

@@ -1,0 +1,123 @@
+"""Copies of the checkout to break, and the verdict of a command that ran in a broken one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from tests.sabotage.mistakes import ROOT, Mistake
+
+DEADLINE_S: Final = 900
+NARROW: Final = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0")
+"""Stop at the first failure, the same examples every time."""
+
+_FAILED: Final = re.compile(r"^FAILED (\S+)", re.MULTILINE)
+_RED_OF_A_GATE: Final = frozenset({1, 3})
+_TAIL: Final = 12
+
+
+class Outcome(Enum):
+    """What became of a mistake: noticed, not noticed, or the command itself did not work."""
+
+    KILLED = "killed"
+    SURVIVED = "SURVIVED"
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """by: the first failing test, or why nothing can be said."""
+
+    outcome: Outcome
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A copy of the tracked files. Times of changed files only ever grow, so that no stale bytecode is believed."""
+
+    root: Path
+    _clock: Iterator[int] = field(default_factory=lambda: count(2_000_000_000))
+
+    @contextmanager
+    def broken_by(self, mistake: Mistake) -> Iterator[None]:
+        """The tree with one mistake in it. Raises StaleMistake when it does not fit."""
+        path = self.root / mistake.path
+        before = path.read_text()
+        self._write(path, mistake.applied(before))
+        try:
+            yield
+        finally:
+            self._write(path, before)
+
+    def run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        """The command with this interpreter, in this tree. Raises subprocess.TimeoutExpired."""
+        return subprocess.run(
+            (sys.executable, *command), cwd=self.root, env=self._environment(), text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=DEADLINE_S,
+        )  # fmt: skip
+
+    def _write(self, path: Path, text: str) -> None:
+        path.write_text(text)
+        moment = next(self._clock)
+        os.utime(path, (moment, moment))
+
+    def _environment(self) -> Mapping[str, str]:
+        data = Path(os.environ.get("BULWARK_DATA", "../shared/data"))
+        return {**os.environ, "PYTHONPATH": str(self.root), "BULWARK_DATA": str((ROOT / data).resolve())}
+
+
+def copy_to(folder: Path) -> Tree:
+    """A fresh copy of every tracked file. Raises CalledProcessError outside of a git checkout."""
+    listed = subprocess.run(("git", "ls-files", "-z"), cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    return Tree(folder)
+
+
+def full(command: tuple[str, ...]) -> tuple[str, ...]:
+    """A command of the catalogue as it is run."""
+    return (*command, *NARROW) if command[:2] == ("-m", "pytest") else command
+
+
+def attempt(tree: Tree, mistake: Mistake) -> Verdict:
+    """Make the mistake, run its command, take it back."""
+    with tree.broken_by(mistake):
+        try:
+            done = tree.run(full(mistake.command))
+        except subprocess.TimeoutExpired:
+            return Verdict(Outcome.BROKEN, f"no answer within {DEADLINE_S} s")
+    return judged(done.returncode, done.stdout, tests=bool(mistake.selections))
+
+
+def judged(code: int, output: str, *, tests: bool) -> Verdict:
+    """Red means failed tests, or a gate that says no: an error of import or collection proves nothing."""
+    if code == 0:
+        return Verdict(Outcome.SURVIVED, "nothing turned red")
+    if tests and code == 1 and (found := _FAILED.search(output)) is not None:
+        return Verdict(Outcome.KILLED, found[1])
+    if not tests and code in _RED_OF_A_GATE and "Traceback" not in output:
+        return Verdict(Outcome.KILLED, _first_complaint(output))
+    return Verdict(Outcome.BROKEN, f"exit code {code} without a failed test:\n{_tail(output)}")
+
+
+def _first_complaint(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in lines if "fail" in line.lower()), lines[-1] if lines else "exit code alone")
+
+
+def _tail(output: str) -> str:
+    return "\n".join(output.splitlines()[-_TAIL:])
