@@ -92,7 +92,7 @@ def running(sim: Simulator, folder: Path, config: Path, *arguments: str, **extra
             daemon.kill()
 
 
-def eventually(holds: Callable[[], Any], within_s: float = 10.0, daemon: Daemon | None = None) -> Any:
+def eventually(holds: Callable[[], Any], within_s: float = 90.0, daemon: Daemon | None = None) -> Any:
     """The first true answer of `holds`. AssertionError with the end of the daemon's log when there is none in time."""
     give_up = time.monotonic() + within_s
     while not (found := holds()):

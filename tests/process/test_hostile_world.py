@@ -77,13 +77,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def test_a_full_disk_halts_cancels_and_is_heard_and_ends_by_itself(run):
-    eventually(lambda: working_entries(run.sim), 30, run.daemon)
-    at_speed(run.sim, 1.0)
+    eventually(lambda: working_entries(run.sim), daemon=run.daemon)
+    at_speed(run.sim, 20.0)
     sent = posts(run.sim)
     limit_files(run.daemon.pid, 0)
     try:
-        eventually(lambda: alerted(run.sim, "storage.failed"), 20, run.daemon)
-        eventually(lambda: not working_entries(run.sim), 20, run.daemon)
+        eventually(lambda: alerted(run.sim, "storage.failed"), daemon=run.daemon)
+        eventually(lambda: not working_entries(run.sim), daemon=run.daemon)
         assert alerted(run.sim, "storage.failed")[0]["severity"] == "CRITICAL"
         assert posts(run.sim) <= sent + 1, "an order may have been on its way"
         assert run.page("/healthz")
@@ -91,7 +91,7 @@ def test_a_full_disk_halts_cancels_and_is_heard_and_ends_by_itself(run):
         limit_files(run.daemon.pid, -1)
         at_speed(run.sim, 0.0)
     before = len(outcomes(run.daemon))
-    eventually(lambda: [r for o, r in run.refused(before) if o in {"NO_TRADE", "TRADED"}], 30, run.daemon)
+    eventually(lambda: [r for o, r in run.refused(before) if o in {"NO_TRADE", "TRADED"}], daemon=run.daemon)
     assert journal(run.daemon, "run.started")
 
 
@@ -121,11 +121,11 @@ def test_nonsense_for_balances_is_no_trade_and_counted(name, run):
     before = len(outcomes(run.daemon))
     run.sim.fault(Rule(NONSENSE[name], "GET", "/accounts", times=None))
     try:
-        eventually(lambda: ("NO_TRADE", "data_unavailable") in run.refused(before), 20, run.daemon)
+        eventually(lambda: ("NO_TRADE", "data_unavailable") in run.refused(before), daemon=run.daemon)
     finally:
         run.sim.do(lambda c: c.rules.clear())
     healed = len(outcomes(run.daemon))
-    eventually(lambda: [r for _, r in run.refused(healed) if r != "data_unavailable"], 20, run.daemon)
+    eventually(lambda: [r for _, r in run.refused(healed) if r != "data_unavailable"], daemon=run.daemon)
     assert 'bot_no_trade_total{reason="data_unavailable"}' in run.page("/metrics")
 
 
@@ -142,7 +142,7 @@ def test_nonsense_for_balances_is_no_trade_and_counted(name, run):
 def test_words_nobody_knows_are_no_crash(path, at, value, run):
     before = len(outcomes(run.daemon))
     run.sim.fault(Rule(Rewrite(at, value), "GET", path, times=40))
-    eventually(lambda: len(run.refused(before)) >= 3, 20, run.daemon)
+    eventually(lambda: len(run.refused(before)) >= 3, daemon=run.daemon)
     run.sim.do(lambda c: c.rules.clear())
     assert "ERROR" not in {outcome for outcome, _ in run.refused(before)}
 
@@ -150,7 +150,7 @@ def test_words_nobody_knows_are_no_crash(path, at, value, run):
 def test_the_status_page_may_say_what_it_likes(run):
     before = len(outcomes(run.daemon))
     run.sim.do(lambda c: c.status.change({"html": True}))
-    eventually(lambda: len(run.refused(before)) >= 3, 20, run.daemon)
+    eventually(lambda: len(run.refused(before)) >= 3, daemon=run.daemon)
     run.sim.do(lambda c: c.status.change({"html": False}))
     assert {outcome for outcome, _ in run.refused(before)} <= {"NO_TRADE", "TRADED"}
 
@@ -164,7 +164,7 @@ def test_proxies_netrc_and_foreign_bundles_are_ignored(run):
 def test_health_tells_alive_and_ready(run):
     run.next_cycle()
     assert run.page("/healthz")
-    eventually(lambda: _ready(run), 20, run.daemon)
+    eventually(lambda: _ready(run), daemon=run.daemon)
 
 
 def _ready(run: Run) -> bool:

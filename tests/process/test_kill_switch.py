@@ -86,21 +86,21 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
     folder, watch = tmp_path_factory.mktemp("kill"), Watch()
     with fifty() as sim, running(sim, folder, config_for_fifty(folder / "config")) as daemon:
         sim.do(lambda c: c.world.on_event(watch.saw))
-        eventually(lambda: len(working_entries(sim)) == COUNT, 50, daemon)
+        eventually(lambda: len(working_entries(sim)) == COUNT, daemon=daemon)
         at_speed(sim, 1.0)
         working, sent = len(working_entries(sim)), posts(sim)
         thrown = time.monotonic()
         (daemon.data_dir / "KILL_SWITCH").write_text("drill")
-        eventually(lambda: cancels(sim), 10, daemon)
+        eventually(lambda: cancels(sim), daemon=daemon)
         asked = time.monotonic() - thrown
-        eventually(lambda: not working_entries(sim), 15, daemon)
-        eventually(lambda: alerted(sim, "halt.kill_switch"), 15, daemon)
+        eventually(lambda: not working_entries(sim), daemon=daemon)
+        eventually(lambda: alerted(sim, "halt.kill_switch"), daemon=daemon)
         alert = time.monotonic() - thrown
-        beat = eventually(lambda: (b := daemon.heartbeat())["reason"] == "kill_switch" and b, 15)
+        beat = eventually(lambda: (b := daemon.heartbeat())["reason"] == "kill_switch" and b)
         time.sleep(2.0)
         after, left = posts(sim) - sent, working_entries(sim)
         (daemon.data_dir / "KILL_SWITCH").unlink()
-        eventually(lambda: [a for a in alerted(sim, "halt.kill_switch") if a["state"] == "resolved"], 15)
+        eventually(lambda: [a for a in alerted(sim, "halt.kill_switch") if a["state"] == "resolved"])
         last = max(watch.ended.values()) - thrown
         yield Drill(working, asked, last, alert, after, left, beat, resumed=True)
 

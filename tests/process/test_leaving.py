@@ -32,7 +32,7 @@ from tests.process.ports import free_port
 
 def quote(sim: Any, daemon: Any) -> None:
     """Wait until the bot's bid rests at the venue, then let time pass as slowly as it does."""
-    eventually(lambda: working_entries(sim), 30, daemon)
+    eventually(lambda: working_entries(sim), daemon=daemon)
     at_speed(sim, 1.0)
 
 
@@ -79,7 +79,7 @@ class Outage(threading.Thread):
             last = daemon.heartbeat()["cycle_id"]
             daemon.start()
             daemon.wait_for_cycle(last)
-            eventually(lambda: not set(self._working(daemon)) & set(self.left), 20)
+            eventually(lambda: not set(self._working(daemon)) & set(self.left))
             self.after = [cid for cid in self.left if cid in self._working(daemon)]
             daemon.terminate()
 
@@ -102,7 +102,7 @@ def test_a_stop_while_a_request_hangs_finds_the_order_and_takes_it_back(tmp_path
     """SIGTERM with the POST on its way: the answer is not waited for, the order is looked up, then cancelled."""
     sim.fault(Rule(Delay(6.0, When.AFTER), "POST", "/orders"))
     with running(sim, tmp_path, config) as daemon:
-        eventually(lambda: working_entries(sim), 30, daemon)
+        eventually(lambda: working_entries(sim), daemon=daemon)
         at_speed(sim, 1.0)
         began = time.monotonic()
         code = daemon.terminate()
@@ -134,7 +134,7 @@ def test_a_stop_before_the_exchange_was_ever_reached_is_prompt(tmp_path, config,
     """Up, not ready, no trade; and gone as soon as it is told to go."""
     sim.conditions(outage=True)
     with running(sim, tmp_path, config, BOT_HTTP_PORT="0") as daemon:
-        beat = eventually(daemon.heartbeat, 20, daemon)
+        beat = eventually(daemon.heartbeat, daemon=daemon)
         assert (beat["outcome"], beat["reason"]) == ("NO_TRADE", "data_unavailable")
         began = time.monotonic()
         assert daemon.terminate() == 0
@@ -146,12 +146,12 @@ def test_an_exchange_that_comes_late_is_waited_for_and_then_traded_on(tmp_path, 
     port = free_port()
     sim.conditions(outage=True)
     with running(sim, tmp_path, config, BOT_HTTP_PORT=str(port)) as daemon:
-        eventually(daemon.heartbeat, 20, daemon)
+        eventually(daemon.heartbeat, daemon=daemon)
         assert answers(port, "/healthz") == 200
         assert answers(port, "/readyz") == 503
         assert posts(sim) == 0
         sim.conditions(outage=False)
-        eventually(lambda: working_entries(sim), 40, daemon)
+        eventually(lambda: working_entries(sim), daemon=daemon)
         assert answers(port, "/readyz") == 200
         told = [body["state"] for body in alerted(sim, "venue.unreachable")]
         assert told == ["firing", "resolved"]
@@ -179,12 +179,12 @@ def test_a_reload_may_tighten_never_loosen_and_survives_nonsense(tmp_path, sim):
         ):
             policy.write_text(text)
             daemon.send(signal.SIGHUP)
-            eventually(partial(alerted, sim, fingerprint), 20, daemon)
+            eventually(partial(alerted, sim, fingerprint), daemon=daemon)
             assert alerted(sim, fingerprint)[0]["severity"] == "CRITICAL"
             assert daemon.heartbeat()["config_hash"] == running_hash
         policy.write_text(good.replace("max_open_positions: 5", "max_open_positions: 4"))
         daemon.send(signal.SIGHUP)
-        eventually(lambda: daemon.heartbeat()["config_hash"] != running_hash, 20, daemon)
+        eventually(lambda: daemon.heartbeat()["config_hash"] != running_hash, daemon=daemon)
         assert daemon.terminate() == 0
 
 

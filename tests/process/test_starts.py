@@ -106,7 +106,7 @@ def test_of_two_starts_in_one_moment_one_runs_and_the_other_names_it(tmp_path, c
     with venue(()) as sim:
         told = {"BOT_MODE": "live", "BOT_DATA_DIR": str(tmp_path / "data"), "BOT_CONFIG_DIR": str(config)}
         twins = [Start(environ(sim, **told)) for _ in range(2)]
-        (loser,) = eventually(lambda: [twin for twin in twins if not twin.running], 20)
+        (loser,) = eventually(lambda: [twin for twin in twins if not twin.running])
         code, said = loser.ended()
         (winner,) = (twin for twin in twins if twin is not loser)
         assert code == 4, said
@@ -130,7 +130,7 @@ def test_a_locked_directory_is_exit_four_within_two_seconds_of_the_program_start
 
 def test_corrupt_state_falls_back_a_generation_and_then_starts_halted(tmp_path, config, sim):
     with running(sim, tmp_path, config) as daemon:
-        eventually((daemon.state_dir / "state.json.2").exists, 20)
+        eventually((daemon.state_dir / "state.json.2").exists)
         daemon.kill()
         newest = daemon.state_dir / "state.json"
         newest.write_bytes(newest.read_bytes()[:-40])
