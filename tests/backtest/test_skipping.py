@@ -1,0 +1,112 @@
+"""Skipping cycles changes no byte of any artifact: every cycle is run beside it, on made-up markets of every kind."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.backtest import runs
+from tests.backtest.markets import rows, write_csv, write_markets
+
+PRODUCTS = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD")
+
+
+def both(folder: Path, policy: Mapping[str, Any], universe: Mapping[str, Any] | None = None) -> runs.Outcome:
+    """Both runs, compared byte for byte; answers the one that skipped."""
+    config = runs.settings(policy, universe)
+    every = runs.backtest(folder, config, folder / "every", every=True)
+    skipping = runs.backtest(folder, config, folder / "skipping", every=False)
+    assert set(every.files) == set(skipping.files)
+    for name, content in every.files.items():
+        assert skipping.files[name] == content, f"{name} differs"
+    assert skipping.figures["integrity"]["balanced"]
+    assert skipping.figures["integrity"]["failed_cycles"] == 0
+    return skipping
+
+
+def market(folder: Path, bars: int, seed: int = 1) -> Path:
+    return write_markets(folder, {product: seed * 10 + i for i, product in enumerate(PRODUCTS)}, bars)
+
+
+def test_a_week_trades_alike_with_and_without_skipping(tmp_path):
+    done = both(market(tmp_path, 5 * 1440), {})
+    assert done.figures["trades"]["closed"] >= 15
+    assert done.cycles < 5 * 288
+    assert set(done.figures["trades"]["by"]["exit_reason"]) >= {"stop_loss", "take_profit"}
+
+
+VARIANTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "takers": ({"execution": {"default_order_type": "limit_ioc"}, "backtest": {"fill_model": "touch"}}, {}),
+    "attached": ({"exits": {"style": "attached_bracket"}, "execution": {"maker_max_reprices": 0}}, {}),
+    "stop_limits": ({"exits": {"style": "stop_limit", "stop_confirmations": 3}}, {}),
+    "naked": ({"exits": {"resting_on_exchange": False, "stop_confirmations": 2}}, {}),
+    "loss_stops": ({"risk": {"daily_stop_pct": 0.15, "weekly_stop_pct": 0.3, "max_drawdown_pct": 0.5}}, {}),
+    "breakers": (
+        {"risk": {"breakers": {"volatility": {"threshold": 2.5, "cooloff_seconds": 2400, "window_seconds": 1800}}}}, {},
+    ),
+    "jumps": ({"data": {"max_price_deviation_pct": 2, "confirm_bars": 2}}, {}),
+    "slow_hysteresis": ({}, {"hysteresis": {"enter_after": 5, "leave_after": 4},
+                             "tiers": {2: {"max_spread_bps": 4.05}}}),
+    "volumes": ({}, {"tiers": {1: {"min_volume_24h": 7_000_000}, 2: {"min_volume_24h": 12_000_000}}}),
+    "late": ({"backtest": {"latency_bars": 3}, "execution": {"default_order_type": "limit_ioc"}}, {}),
+    "full": ({"risk": {"max_open_positions": 2, "loss_streak": 2, "max_entries_per_hour": 1}}, {}),
+    "trimmed": ({"risk": {"max_per_asset_pct": 2.02}, "exits": {"trim_tolerance_pct": 0.5}, "triggers": {
+        "rank_by": "product", "max_triggers_per_cycle": 100}}, {"tiers": {1: {"base_size_pct": 2}}}),
+    "partial_looks": ({"triggers": {"max_triggers_per_cycle": 100}}, {}),
+    "regimes": ({"regime": {"enabled": True, "return_days": 1, "bear_return_pct": 1, "bull_return_pct": 1,
+                            "crash_drop_60m_pct": 3}}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_no_setting_makes_skipping_visible(tmp_path, name):
+    policy, universe = VARIANTS[name]
+    done = both(market(tmp_path, 2 * 1440, seed=len(name)), policy, universe)
+    assert done.figures["execution"]["orders"] > 0
+
+
+def test_gaps_and_listings_that_come_and_go_are_lived_through_alike(tmp_path):
+    holes = {"BTC-USD": (900, 1100), "ETH-USD": (0, 700), "SOL-USD": (3000, 4320), "XRP-USD": (1500, 1700)}
+    for seed, (product, (first, stop)) in enumerate(holes.items()):
+        candles = [row for i, row in enumerate(rows(seed + 40, 3 * 1440, price=50)) if not first <= i < stop]
+        write_csv(tmp_path, product, candles)
+    done = both(tmp_path, {})
+    assert done.figures["trades"]["closed"] > 0
+    assert len(done.figures["integrity"]["gaps"]) >= 2
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 10**6))
+def test_random_markets_under_random_policies_are_the_same_byte_for_byte(seed):
+    chance = random.Random(seed)
+    policy = {
+        "execution": {"default_order_type": chance.choice(["limit_ioc", "limit_post_only"])},
+        "exits": {
+            "style": chance.choice(["bracket", "attached_bracket", "stop_limit"]),
+            "stop_confirmations": chance.randint(1, 3),
+            "resting_on_exchange": chance.random() < 0.8,
+        },
+        "risk": {
+            "max_open_positions": chance.randint(1, 5),
+            "daily_stop_pct": chance.choice([0.1, 0.4, 3]),
+            "loss_streak": chance.choice([2, 4, None]),
+        },
+        "triggers": {"rank_by": chance.choice(["score", "product"]), "max_triggers_per_cycle": chance.choice([3, 100])},
+        "data": {"max_price_deviation_pct": chance.choice([1.5, 10])},
+        "backtest": {
+            "fill_model": chance.choice(["touch", "pessimistic"]),
+            "half_spread_bps": chance.choice([0, 1, 2]),
+            "latency_bars": chance.randint(1, 2),
+        },
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = {product: chance.randint(0, 10**6) for product in chance.sample(PRODUCTS, 2)}
+        both(write_markets(Path(folder), seeds, 1440), json.loads(json.dumps(policy)))
