@@ -57,7 +57,9 @@ def a_killed_bot_comes_back_to_the_truth(data: Path) -> list[str]:
             problems += _differences(daemon, oracle, sim)
         daemon.terminate()
         problems += [*oracle.broken, *sim.do(lambda _: oracle.audit(daemon.state_dir))]
-        print(f"        {KILLS} kills, {len(oracle.own)} orders, {oracle.fills} fills, venue time {sim.now():%H:%M}")
+        print(
+            f"        {KILLS} kills, {len(oracle.own)} orders, {len(oracle.fills)} fills, venue time {sim.now():%H:%M}"
+        )
     return problems
 
 
@@ -74,9 +76,7 @@ def _oracle(sim: Simulator, folder: Path) -> Oracle:
     config = load_config(folder / "config")
 
     def watch(controls: Controls) -> Oracle:
-        oracle = Oracle(controls.world, config)
-        controls.world.on_event(oracle.saw)
-        return oracle
+        return Oracle(controls.world, config).watch()
 
     return sim.do(watch)
 

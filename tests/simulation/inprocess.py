@@ -203,7 +203,11 @@ class NoCommands:
 
 
 class Silence:
-    """Nobody delivers alerts and no service manager listens."""
+    """Nobody delivers alerts and no service manager listens, unless it wants to hear of a life within `watchdog_s`."""
+
+    def __init__(self, watchdog_s: float | None = None) -> None:
+        self.watchdog_s = watchdog_s
+        self.heard = 0
 
     def nudge(self) -> None: ...
 
@@ -213,6 +217,7 @@ class Silence:
         return True
 
     def alive(self) -> bool:
+        self.heard += 1
         return True
 
     def stopping(self, why: str = "") -> bool:
