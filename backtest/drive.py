@@ -79,7 +79,9 @@ class Drive:
         if self._newest is None:
             raise AssertionError("a cycle was run and nobody was told")
         restless = stage.loop.next_service() is not None
-        return Look(k, self._newest, before, stage.loop.store.state, restless, stage.venue.working())
+        return Look(
+            k, self._newest, before, stage.loop.store.state, restless, stage.venue.working(), self.recorder.pauses
+        )
 
     def _skip(self, k: int, ahead: Next) -> None:
         """Account for the cycles between bar `k` and the next one: nothing but equity moved."""

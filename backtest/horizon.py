@@ -11,7 +11,7 @@ Each is found with a margin, so that a bar too many is run rather than one too f
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,6 +36,7 @@ from bot.domain.state import Period, State
 from bot.loop.report import Finished
 from bot.risk import stops
 from bot.risk.breakers import breaker_policy, cooloff
+from bot.risk.cooldowns import blocking
 from bot.risk.halts import latch_active
 from bot.settings.config import Config
 from bot.venue.books import DOLLARS
@@ -51,7 +52,8 @@ SLACK: Final = 1e-9
 class Look:
     """What is known after a cycle. k: its bar. before, state: the durable state as the cycle found and left it.
 
-    restless: something asks for a cycle soon by itself. orders: working at the venue.
+    restless: something asks for a cycle soon by itself. orders: working at the venue. pauses: base -> end of the pause
+    under which a refused wish of it was told already.
     """
 
     k: int
@@ -60,6 +62,7 @@ class Look:
     state: State
     restless: bool
     orders: Sequence[OrderRecord]
+    pauses: Mapping[str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,43 +95,60 @@ class Horizon:
         self._data = data
         self._config = config
         self._landmarks = landmarks(data, config).tolist()
+        self._landmark = frozenset(self._landmarks)
         self._signals = {market: found.tolist() for market, found in signals(data, config).items()}
+        self._signal = {market: frozenset(found) for market, found in self._signals.items()}
         self._known: dict[_Held, int] = {}
         self._partial = _may_be_partial(data, config)
 
     def next(self, look: Look) -> Next:
         """The bar to run after `look.k`; the number of bars when there is none."""
         k, end = look.k, self._data.count
-        if k + 1 >= end or self._restless(look):
+        if k + 1 >= end or self._unsettled(look):
             return Next(k + 1, None)
+        if self._restless(look):
+            return Next(k + 1, self._about(k + 1))
         stop = min(_after(self._landmarks, k, end), self._moments(look), end)
-        landmark = stop
-        about: set[ProductId] = set()
         for market, bars in self._signals.items():
-            at = _after(bars, k, end)
-            if at <= stop and not _in_hand(look.state, market):
-                about = about | {market} if at == stop else {market}
-                stop = at
+            if not _in_hand(look.state, market):
+                stop = min(stop, _after(bars, self._paused(look, market.base), end))
         for held in self._held(look):
             stop = min(stop, self._reached(held, k, stop))
         stop, peak = self._equity(look, stop)
-        whole = not self._partial or stop == landmark or self._silent(stop)
-        return Next(stop, None if whole else frozenset(m for m in about if self._signal_at(m, stop)), peak)
+        return Next(stop, self._about(stop), peak)
+
+    def _about(self, k: int) -> frozenset[ProductId] | None:
+        """The markets that the cycle at bar `k` is about besides those held."""
+        if not self._partial or k in self._landmark or self._silent(k):
+            return None
+        return frozenset(market for market, bars in self._signal.items() if k in bars)
+
+    def _paused(self, look: Look, base: str) -> int:
+        """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`."""
+        told = look.pauses.get(base)
+        pause = blocking(look.state.cooldowns, base, self._data.closed(look.k + 1)) if told is not None else None
+        if pause is None or pause.until != told:
+            return look.k
+        seconds = (pause.until - self._data.opened(0)).total_seconds()
+        return max(look.k, -int(-seconds // self._data.length.value) - 2)
 
     # --------------------------------------------------------------------------------------------------- at rest or not
 
-    def _restless(self, look: Look) -> bool:
+    def _unsettled(self, look: Look) -> bool:
+        """Whether the next cycle may differ in any market."""
         cycle, state, before = look.cycle, look.state, look.before
-        decision, snapshot = cycle.decision, cycle.snapshot
-        if look.restless or decision is None or snapshot is None or cycle.record.outcome == Outcome.ERROR.value:
+        if cycle.decision is None or cycle.snapshot is None or cycle.record.outcome == Outcome.ERROR.value:
             return True
-        if state.halts != before.halts or state.latches != before.latches or state.breakers != before.breakers:
+        if state.halts != before.halts or state.latches != before.latches or _trips(state) != _trips(before):
             return True
         if any(count.streak for count in state.hysteresis.values()):
             return True
-        if any(item.proposal.side is Side.SELL for item in decision.evaluated):
-            return True
-        if any(_held_back(view) for view in snapshot.markets.values()):
+        return any(_held_back(view) for view in cycle.snapshot.markets.values())
+
+    def _restless(self, look: Look) -> bool:
+        """Whether something held or on order asks for a look at the next bar."""
+        decision, state = look.cycle.decision, look.state
+        if look.restless or decision is None or any(item.proposal.side is Side.SELL for item in decision.evaluated):
             return True
         return any(not self._calm(market, position, state, look.k) for market, position in state.positions.items())
 
@@ -210,9 +230,6 @@ class Horizon:
         return stop, line.new_peak(stop)
 
     # -------------------------------------------------------------------------------------------------------- questions
-
-    def _signal_at(self, market: ProductId, k: int) -> bool:
-        return _after(self._signals[market], k - 1, -1) == k
 
     def _silent(self, k: int) -> bool:
         """Whether some market shows nothing at this bar: then all are asked, since the share of silent ones counts."""
@@ -386,6 +403,11 @@ def _hits(held: _Held, segment: Segment, cut: slice) -> npt.NDArray[np.bool_]:
     if held.rise is not None:
         found |= series.close[cut] > held.rise
     return found
+
+
+def _trips(state: State) -> dict[str, datetime | None]:
+    """The breakers that are open, and until when; what a closed one has counted asks for nothing."""
+    return {name: breaker.until for name, breaker in state.breakers.items() if breaker.open}
 
 
 def _held_back(view: MarketView) -> bool:

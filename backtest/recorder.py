@@ -17,6 +17,7 @@ from bot.domain.snapshot import Snapshot
 from bot.domain.state import State
 from bot.loop.report import Finished
 from bot.loop.words import decision_made
+from bot.risk.cooldowns import blocking
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,18 @@ class Idle:
 class Recorder:
     """Follows the loop cycle by cycle; cycles that were skipped are told by `idle`.
 
-    A cycle is idle when no rule wanted anything but what is held or being bought already. outcomes: cycles by outcome.
-    gates: verdicts that were no plain yes, by gate and reason; reasons: refusals of rules and risk, and what execution
-    refused. signals: of approved entries, by cycle and product.
+    A cycle is idle when no rule wanted anything but what is held or being bought already, or what pauses: a wish that
+    is refused while its product pauses is told once a pause. pauses: base -> end of the pause it was told in. outcomes: cycles by outcome.
+    gates: verdicts that were no plain yes, by gate and reason; asked: verdicts of any kind, by gate; refused: what
+    execution and the venue refused, by reason. signals: of approved entries, by cycle and product. bad_ticks: quotes
+    and bars that were held back or rejected, by fault.
     """
 
     state: Callable[[], State]
     rows: list[dict[str, Any]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     gates: Counter[tuple[str, str]] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     triggers: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
@@ -78,19 +82,22 @@ class Recorder:
     failures: list[str] = field(default_factory=list)
     exceptions: int = 0
     mismatches: int = 0
+    pauses: dict[str, datetime] = field(default_factory=dict)
+    bad_ticks: Mapping[str, int] = field(default_factory=dict)
     _idle: Idle | None = None
 
     def follow(self, cycle: Finished) -> None:
         """One cycle that was run."""
         outcome, reason = cycle.record.outcome, cycle.record.reason
         decision = cycle.decision
-        wanted = _wanted(decision.evaluated, cycle.snapshot) if decision is not None else ()
+        wanted = self._new(_wanted(decision.evaluated, cycle.snapshot), cycle) if decision is not None else ()
         if decision is None or not wanted:
             self._count_idle(outcome, reason, cycle.record.started_at, 1, cycle.record.started_at)
             if outcome == Outcome.ERROR.value:
                 self.failures.append(f"{cycle.record.cycle_id}: {cycle.detail}")
         else:
             self._note(decision, wanted, outcome, reason)
+        self.bad_ticks = cycle.bad_ticks
         self._follow_orders(cycle)
 
     def idle(self, count: int, first: datetime, last: datetime, outcome: str, reason: str) -> None:
@@ -102,6 +109,19 @@ class Recorder:
         if self._idle is not None:
             self.rows.append(self._idle.row())
             self._idle = None
+
+    def _new(self, wanted: tuple[Evaluated, ...], cycle: Finished) -> tuple[Evaluated, ...]:
+        """What is wanted, without what was refused under the same pause before."""
+        told = tuple(item for item in wanted if item.approved is not None or not self._told(item, cycle))
+        for item in wanted:
+            pause = _pause(item, cycle)
+            if pause is not None:
+                self.pauses[item.proposal.product.base] = pause
+        return told
+
+    def _told(self, item: Evaluated, cycle: Finished) -> bool:
+        pause = _pause(item, cycle)
+        return pause is not None and self.pauses.get(item.proposal.product.base) == pause
 
     def _count_idle(self, outcome: str, reason: str, first: datetime, count: int, last: datetime) -> None:
         self.outcomes[outcome] += count
@@ -138,6 +158,7 @@ class Recorder:
             self.rules[proposal.rule] += 1
             self.triggers.update(trigger.kind.value for trigger in proposal.triggers)
         for result in item.results:
+            self.asked[result.gate] += 1
             reason = getattr(result.verdict, "reason", None)
             if isinstance(reason, Reason):
                 self.gates[(result.gate, reason.value)] += 1
@@ -170,6 +191,14 @@ class Recorder:
         for (gate, reason), count in sorted(self.gates.items()):
             found.setdefault(gate, {})[reason] = count
         return found
+
+
+def _pause(item: Evaluated, cycle: Finished) -> datetime | None:
+    """The end of the pause in which an entry was asked for; None when its product did not pause."""
+    if cycle.snapshot is None or item.proposal.side is Side.SELL:
+        return None
+    found = blocking(cycle.snapshot.state.cooldowns, item.proposal.product.base, cycle.snapshot.now)
+    return found.until if found is not None else None
 
 
 def _wanted(evaluated: Iterable[Evaluated], snapshot: Snapshot | None) -> tuple[Evaluated, ...]:
