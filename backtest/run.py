@@ -45,6 +45,8 @@ class NoCommands:
 class Nobody:
     """Courier and Heart: nobody waits for alerts, no service manager listens."""
 
+    watchdog_s = None
+
     def nudge(self) -> None:
         """Alerts stay in the journal."""
 

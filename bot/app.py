@@ -152,7 +152,8 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     feed_of: list[Feed] = []
     loops: list[TradingLoop] = []
     clock = _clock(settings, stack, lambda: [feed.barrier() for feed in feed_of])
-    log = make_log(launch.log_stream, Redactor(launch.secrets.redactions()), clock.now, as_json=launch.log_as_json)
+    redactor = Redactor(launch.secrets.redactions())
+    log = make_log(launch.log_stream, redactor, clock.now, as_json=launch.log_as_json)
     log = log.bind(env=settings.environment.value, mode=settings.mode.value)
 
     credentials = _credentials(launch.secrets)
@@ -181,7 +182,7 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     operator = Operator(
         log, metrics, lambda report, ready, why: board.publish(report, ready=ready, why=why), courier,
         ServiceManager(launch.environ), Inbox(storage),
-        _daily(lambda store, now: tend(store, storage, now, policy.state.retention_days)),
+        _daily(lambda store, now: tend(store, storage, now, policy.state.retention_days)), clean=redactor.text,
     )  # fmt: skip
     world = World(clock, exchange, market, storage, SystemRng())
     loop = TradingLoop(config, _identity(settings, permissions.portfolio_uuid), world, operator)

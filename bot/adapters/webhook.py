@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import random
 import socket
+import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,6 +30,48 @@ class UnsafeAddress(Exception):
     """A webhook address that must not be called: wrong scheme, host not allowed, or a private network."""
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """url: with the address to connect to. host: what the request names. tls: the name the certificate must carry."""
+
+    url: httpx.URL
+    host: str
+    tls: Mapping[str, str]
+
+
+def checked_target(
+    url: str,
+    look_up: Callable[[str, int], Sequence[str]],
+    *,
+    allowed_hosts: Collection[str] = (),
+    allow_test_venue: bool = False,
+) -> Target:
+    """Where to send: for a public webhook the very address that was checked, so that no second look-up can differ.
+
+    Raises: UnsafeAddress; OSError when the name has no address.
+    """
+    parts = urlsplit(url)
+    host, named = parts.hostname or "", parts.netloc.rpartition("@")[2]
+    if allow_test_venue and host in ("127.0.0.1", "localhost", "::1") and parts.scheme in ("https", "http"):
+        return Target(httpx.URL(url), named, {})
+    if parts.scheme != "https":
+        raise UnsafeAddress("only https webhooks are called")
+    if allowed_hosts and host not in allowed_hosts:
+        raise UnsafeAddress("the webhook's host is not in alerts.allowed_hosts")
+    found = look_up(host, parts.port or 443)
+    if not found or not all(ipaddress.ip_address(address).is_global for address in found):
+        raise UnsafeAddress("the webhook's host is or resolves to a private address")
+    return Target(httpx.URL(url).copy_with(host=found[0]), named, {"sni_hostname": host})
+
+
+def resolved(host: str, port: int) -> tuple[str, ...]:
+    """Every address of a host; an address is its own."""
+    try:
+        return (str(ipaddress.ip_address(host)),)
+    except ValueError:
+        return tuple(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
 class WebhookCourier:
     """Posts every message of the outbox to every address, oldest first; a message leaves when all have taken it.
 
@@ -45,6 +89,7 @@ class WebhookCourier:
         allow_test_venue: bool = False,
         ca_file: Path | None = None,
         on_failure: Callable[[str], None] = lambda _: None,
+        look_up: Callable[[str, int], Sequence[str]] = resolved,
     ) -> None:
         self._storage = storage
         self._urls = tuple(urls)
@@ -53,6 +98,7 @@ class WebhookCourier:
         self._allow_test_venue = allow_test_venue
         self._ca_file = ca_file
         self._on_failure = on_failure
+        self._look_up = look_up
         self._taken: dict[str, set[str]] = {}
         self._carried: deque[tuple[str, bytes]] = deque(maxlen=CARRIED_MAX)
         self._stop = threading.Event()
@@ -128,33 +174,22 @@ class WebhookCourier:
 
     def _post(self, url: str, body: bytes) -> bool:
         try:
-            self._refuse_unsafe(url)
-            verify: str | bool = str(self._ca_file) if self._ca_file is not None and self._allow_test_venue else True
+            target = checked_target(
+                url, self._look_up, allowed_hosts=self._allowed_hosts, allow_test_venue=self._allow_test_venue
+            )
+            headers = {"Content-Type": "application/json", "Host": target.host}
             with (
-                httpx.Client(timeout=self._timeout_s, follow_redirects=False, trust_env=False, verify=verify) as client,
-                client.stream("POST", url, content=body, headers={"Content-Type": "application/json"}) as answer,
+                httpx.Client(
+                    timeout=self._timeout_s, follow_redirects=False, trust_env=False, verify=self._trusted()
+                ) as client,
+                client.stream("POST", target.url, content=body, headers=headers, extensions=target.tls) as answer,
             ):
                 return 200 <= answer.status_code < 300
         except (httpx.HTTPError, UnsafeAddress, OSError) as error:
             self._on_failure(type(error).__name__)
             return False
 
-    def _refuse_unsafe(self, url: str) -> None:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if self._allow_test_venue and host in ("127.0.0.1", "localhost", "::1") and parts.scheme in ("https", "http"):
-            return
-        if parts.scheme != "https":
-            raise UnsafeAddress("only https webhooks are called")
-        if self._allowed_hosts and host not in self._allowed_hosts:
-            raise UnsafeAddress("the webhook's host is not in alerts.allowed_hosts")
-        if not all(ipaddress.ip_address(found).is_global for found in _resolved(host, parts.port or 443)):
-            raise UnsafeAddress("the webhook's host is or resolves to a private address")
-
-
-def _resolved(host: str, port: int) -> tuple[str, ...]:
-    """Every address of a host; an address is its own."""
-    try:
-        return (str(ipaddress.ip_address(host)),)
-    except ValueError:
-        return tuple(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    def _trusted(self) -> ssl.SSLContext:
+        if self._ca_file is not None and self._allow_test_venue:
+            return ssl.create_default_context(cafile=str(self._ca_file))
+        return httpx.create_ssl_context()

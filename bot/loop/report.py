@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from bot.domain.codec import canonical
 from bot.domain.decision import Decision, Outcome, Reason
 from bot.domain.event import AlertRaised, FillBooked
-from bot.domain.money import HUNDRED, ZERO, decimal_text
+from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text
 from bot.domain.order import OrderState
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State
@@ -23,6 +24,7 @@ from bot.ops.alerts import AlertService, Severity
 from bot.ops.status import CycleRecord, RunFacts, status_report
 from bot.record.cycles import inputs_of, keep
 from bot.record.store import StateStore
+from bot.risk.scopes import exposure_by_scope
 from bot.settings.config import Config
 
 HEARTBEAT: Final = "heartbeat.json"
@@ -61,7 +63,7 @@ class Reporter:
         self._bad_ticks: Mapping[str, int] = {}
         self.alerts = AlertService(
             world.storage, world.clock.now, config.policy.alerts, identity.env.value, identity.mode.value, self._record,
-            operator.courier.carry,
+            operator.courier.carry, operator.clean,
         )  # fmt: skip
 
     def configure(self, config: Config) -> None:
@@ -149,10 +151,15 @@ class Reporter:
             return
         metrics.residuals(snap.residuals, state.ledgers)
         nlv = snap.valuation.nlv
-        if nlv is not None and nlv.is_positive:
+        if nlv is not None and nlv.is_positive and self._operator.keeps_files:
             metrics.equity.set(float(nlv.amount))
-            held = sum(float(part.value) for part in snap.valuation.parts if part.source in ("quote", "last_good"))
-            metrics.exposure.labels("total").set(held * float(HUNDRED) / float(nlv.amount))
+            self._measure_exposure(snap, nlv.amount)
+
+    def _measure_exposure(self, snap: Snapshot, equity: Decimal) -> None:
+        gauge = self._operator.metrics.exposure
+        gauge.clear()
+        for scope, value in exposure_by_scope(snap, self._config).items():
+            gauge.labels(scope).set(float(EXACT.divide(EXACT.multiply(value, HUNDRED), equity)))
 
     def _tell(self, cycle: Finished) -> None:
         decision, report = cycle.decision, cycle.report

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bot.domain.snapshot import Environment, Mode
 from bot.ops.log import Log
 from bot.ops.metrics import Metrics
+from bot.ops.redact import without_secrets
 from bot.ports import Clock, Command, Exchange, MarketData, Rng, Storage
 from bot.record.store import StateStore
 
@@ -59,6 +60,9 @@ class Courier(Protocol):
 class Heart(Protocol):
     """The service manager: told when the loop is ready, alive, or stopping."""
 
+    watchdog_s: float | None
+    """Within how many seconds it wants to be told `alive` again; None when it does not care."""
+
     def ready(self, status: str = "") -> bool: ...
 
     def alive(self) -> bool: ...
@@ -90,7 +94,7 @@ class Operator:
 
     keeps_inputs: whether what a cycle decided from is kept as well, for `bot replay`.
     keeps_files: whether anybody reads heartbeat, status and cycles, or goes on from state.json; else none is written.
-    follow: is given every finished cycle in full.
+    follow: is given every finished cycle in full. clean: takes secrets out of the texts of alerts.
     """
 
     log: Log
@@ -103,3 +107,4 @@ class Operator:
     keeps_inputs: bool = True
     keeps_files: bool = True
     follow: Callable[[Finished], None] = _nobody
+    clean: Callable[[str], str] = without_secrets

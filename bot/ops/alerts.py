@@ -12,6 +12,7 @@ from typing import Final
 from bot.domain.codec import canonical, time_text
 from bot.domain.event import AlertRaised
 from bot.errors import StorageFailed
+from bot.ops.redact import without_secrets
 from bot.ports import Storage
 from bot.settings.policy import AlertsPolicy
 
@@ -51,14 +52,19 @@ class AlertService:
         mode: str,
         record: Callable[[AlertRaised], object],
         carry: Callable[[str, bytes], object] = lambda _id, _body: None,
+        clean: Callable[[str], str] = without_secrets,
     ) -> None:
-        """record: journals an alert. carry: takes an alert that the disk would not, so that it is sent all the same."""
+        """record: journals an alert. carry: takes an alert that the disk would not, so that it is sent all the same.
+
+        clean: takes secrets and line breaks out of every text, before it is kept anywhere.
+        """
         self._storage = storage
         self._now = now
         self._policy = policy
         self._env, self._mode = env, mode
         self._record = record
         self._carry = carry
+        self._clean = clean
         self._firing: dict[str, _Firing] = {}
         self._count = 0
         self.unwritten = 0
@@ -106,7 +112,7 @@ class AlertService:
         return len(self._storage.names(OUTBOX))
 
     def _say(self, fingerprint: str, severity: Severity, state: str, title: str, detail: str) -> None:
-        now = self._now()
+        now, title, detail = self._now(), self._clean(title), self._clean(detail)
         self._count += 1
         seed = f"{time_text(now)}|{fingerprint}|{state}|{self._count}"
         alert_id = f"{now:%Y%m%dT%H%M%S}-{self._count:06d}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"

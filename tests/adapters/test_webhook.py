@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from bot.adapters.memory import MemoryStorage
-from bot.adapters.webhook import WebhookCourier
+from bot.adapters.webhook import UnsafeAddress, WebhookCourier, checked_target
 
 
 class Receiver(HTTPServer):
@@ -137,3 +137,17 @@ def test_a_hanging_receiver_never_delays_the_caller(receiver):
     assert time.monotonic() - before < 0.4
     post.stop(grace_s=3)
     assert storage.names("outbox") == []
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_called():
+    """A name that answers a public address first and a private one a moment later must not lead inside."""
+    answers = iter([["93.184.215.14"], ["10.0.0.1"]])
+    target = checked_target("https://hooks.example:8443/a?b=c", lambda _host, _port: next(answers))
+    assert str(target.url) == "https://93.184.215.14:8443/a?b=c"
+    assert (target.host, target.tls) == ("hooks.example:8443", {"sni_hostname": "hooks.example"})
+
+
+@pytest.mark.parametrize("found", [[], ["93.184.215.14", "10.0.0.1"], ["fe80::1"], ["100.64.0.1"]])
+def test_a_name_with_any_private_address_is_not_called(found):
+    with pytest.raises(UnsafeAddress):
+        checked_target("https://hooks.example/a", lambda _host, _port: found)

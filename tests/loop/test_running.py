@@ -279,3 +279,24 @@ def test_a_large_trade_waits_for_a_word_and_uses_it_once():
     stage.run_until(lambda: stage.wire.placed, 130)
     assert len(stage.wire.placed) == 1
     stage.check()
+
+
+def test_the_service_manager_hears_of_a_long_wait_three_times_as_often_as_it_asks_to():
+    """A healthy bot with a slow schedule must not be killed by its watchdog while it waits."""
+    heard = []
+    for asks in (None, 300.0):
+        stage = Stage([*calm(10, 7000)], config_of(loop={"interval_seconds": 3000}))
+        stage.heart.watchdog_s = asks
+        stage.run_for(6500)
+        heard.append(stage.heart.heard)
+        assert len(stage.cycles) < 10, "the waits are long"
+    assert heard[1] - heard[0] > 40, "every 100 s in between, where a cycle does not speak itself"
+
+
+def test_exposure_is_told_by_asset_and_theme_and_forgotten_when_it_is_gone():
+    stage = Stage([*RISE, *BOUGHT])
+    stage.run_until(lambda: stage.held("BTC"))
+    stage.run_for(60)
+    held = stage.metric("bot_exposure_pct", scope="asset:BTC")
+    assert held > 0
+    assert stage.metric("bot_exposure_pct", scope="total") == held

@@ -112,3 +112,13 @@ def test_ids_are_unique_and_sort_by_time(count):
         desk.service.fire(f"f{number}", Severity.INFO, "t", "")
     ids = [body["id"] for body in desk.said()]
     assert ids == sorted(set(ids))
+
+
+def test_no_secret_and_no_line_break_leaves_with_an_alert():
+    desk = Desk()
+    desk.service.fire(
+        "x", Severity.WARNING, "refused\nBearer abcdefgh12345678", "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJrIn0.c2ln"
+    )
+    (body,) = desk.said()
+    assert (body["title"], body["detail"]) == ("refused [redacted]", "[redacted]")
+    assert (desk.journal[0].title, desk.journal[0].detail) == (body["title"], body["detail"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from bot.adapters.coinbase.strict_json import Document
+from bot.ops.redact import without_secrets
 
 BODY_SHOWN: Final = 256
 """Most characters of a refusal's body that may enter a message or a log."""
@@ -37,7 +38,7 @@ class HttpRefused(CallFailed):
     """A status of 300 or more. document: the body when it is a JSON object; text: its first characters otherwise."""
 
     def __init__(self, status: int, text: str, document: Document | None, retry_after: str | None) -> None:
-        shown = " ".join(text[:BODY_SHOWN].split())
+        shown = _shown(text)
         super().__init__(f"HTTP {status} {shown}".rstrip())
         self.status = status
         self.text = shown
@@ -57,5 +58,10 @@ class HttpRefused(CallFailed):
             return self.text
         for name in ("error_details", "message"):
             if isinstance(found := self.document.get(name), str) and found:
-                return found[:BODY_SHOWN]
+                return _shown(found)
         return self.text
+
+
+def _shown(text: str) -> str:
+    """Foreign text as a message may carry it: one short line, and no token that the venue may have echoed."""
+    return " ".join(without_secrets(text).split())[:BODY_SHOWN]
