@@ -62,10 +62,10 @@ class Recorder:
     """Follows the loop cycle by cycle; cycles that were skipped are told by `idle`.
 
     A cycle is idle when no rule wanted anything but what is held or being bought already, or what pauses: a wish that
-    is refused while its product pauses is told once a pause. pauses: base -> end of the pause it was told in. outcomes: cycles by outcome.
-    gates: verdicts that were no plain yes, by gate and reason; asked: verdicts of any kind, by gate; refused: what
-    execution and the venue refused, by reason. signals: of approved entries, by cycle and product. bad_ticks: quotes
-    and bars that were held back or rejected, by fault.
+    is refused while its product pauses is told once a pause. pauses: base -> end of the pause it was told in.
+    outcomes: cycles by outcome. gates: verdicts that were no plain yes, by gate and reason; asked: verdicts of any
+    kind, by gate; refused: what execution and the venue refused, by reason. signals: of approved entries, by cycle and
+    product. bad_ticks: quotes and bars that were held back or rejected, by fault.
     """
 
     state: Callable[[], State]
