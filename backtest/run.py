@@ -45,7 +45,7 @@ class NoCommands:
 class Nobody:
     """Courier and Heart: nobody waits for alerts, no service manager listens."""
 
-    watchdog_s = None
+    watchdog_s: float | None = None
 
     def nudge(self) -> None:
         """Alerts stay in the journal."""

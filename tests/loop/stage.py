@@ -150,8 +150,7 @@ class Stage:
         self.cycles: list[CycleRecord] = []
         self.published: tuple[dict[str, Any], bool, str] = ({}, False, "")
         self._appointments = Appointments(self.world)
-        self.oracle = Oracle(self.world, self.config)
-        self.world.on_event(self.oracle.saw)
+        self.oracle = Oracle(self.world, self.config, journalled=self._journalled).watch()
         self.courier = Courier()
         self.heart = Silence()
         self.fail_reports = False
@@ -244,8 +243,7 @@ class Stage:
 
     def events(self, topic: str) -> list[Mapping[str, Any]]:
         """Payloads of a topic in the journal, oldest first."""
-        rows = [json.loads(line) for day in self.disk.journal_days() for line in self.disk.journal(day).splitlines()]
-        return [row["payload"] for row in rows if row["topic"] == topic]
+        return [row["payload"] for row in self.rows() if row["topic"] == topic]
 
     def alerts(self) -> dict[str, str]:
         """Fingerprint -> severity of every alert raised so far."""
@@ -267,10 +265,17 @@ class Stage:
             assert position.size.value == self.held(name.split("-")[0]), name
         assert not any(self.loop.guard.snapshot.residuals.values()) if self.loop.guard.snapshot else True
 
+    def rows(self) -> list[Mapping[str, Any]]:
+        """Every event in the journal, oldest first."""
+        return [json.loads(line) for day in self.disk.journal_days() for line in self.disk.journal(day).splitlines()]
+
     def tail(self) -> str:
         return "; ".join(f"{c.started_at:%H:%M:%S} {c.outcome} {c.reason}" for c in self.cycles[-8:])
 
     # ------------------------------------------------------------------------------------------------------- private
+
+    def _journalled(self) -> set[str]:
+        return {payload["client_order_id"] for payload in self.events("intent.recorded")}
 
     def _outbox(self) -> Iterator[Mapping[str, Any]]:
         for name in self.disk.names("outbox"):
