@@ -91,7 +91,7 @@ def build(config: Config, data: Dataset, code_version: str, follow: Callable[[Fi
     nobody = Nobody()
     operator = Operator(
         null_log(), Metrics(config.config_hash, code_version), lambda *_: None, nobody, nobody, NoCommands(),
-        lambda *_: None, keeps_inputs=False, keeps_files=False, follow=follow,
+        lambda *_: None, keeps_inputs=False, keeps_files=False, audience=False, follow=follow,
     )  # fmt: skip
     loop = TradingLoop(config, identity, world, operator)
     loop.open()

@@ -96,6 +96,8 @@ class Reporter:
 
     def acted(self, report: ActReport) -> None:
         """Counters, log lines and alerts of one round of acting."""
+        if not self._operator.audience:
+            return
         metrics, log = self._operator.metrics, self._operator.log
         for client_order_id, state in report.changed:
             metrics.orders.labels(state.value).inc()

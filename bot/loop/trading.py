@@ -82,7 +82,10 @@ class TradingLoop:
         self._world = world
         self._operator = operator
         self._tag = account_tag(identity.portfolio, identity.env, identity.mode)
-        self.store = StateStore(world.storage, world.clock, config.config_hash, identity.code_version, identity.account)
+        self.store = StateStore(
+            world.storage, world.clock, config.config_hash, identity.code_version, identity.account,
+            journalled=operator.audience,
+        )  # fmt: skip
         observer = Observer(world.exchange, world.market, world.clock, config, identity.env, identity.mode)
         self._observation = Observation(config, identity, world, observer, self.store, self._tag)
         self.guard = Guard(config, world, self.store, self._observation)
@@ -183,8 +186,9 @@ class TradingLoop:
         worked = bool(done.placed or done.cancelled or done.fills or done.changed)
         self._fruitless = self._fruitless + 1 if service and not worked else 0
         try:
-            self._reporter.stands(finished)
-            self._reporter.finished(finished)
+            if self._operator.audience:
+                self._reporter.stands(finished)
+                self._reporter.finished(finished)
             self._operator.follow(finished)
         except Exception as error:  # a report that cannot be made must not stop trading's own clean-up
             self._operator.log.critical("cycle.not_reported", cycle_id=cycle_id, exc_info=error)
@@ -270,7 +274,7 @@ class TradingLoop:
 
     def _note(self, decision: Decision, cycle_id: str, service: bool) -> None:
         """The decision's record and its memory. A service cycle that decided nothing leaves the idle streak alone."""
-        if not service or decision.evaluated:
+        if self._operator.audience and (not service or decision.evaluated):
             self.store.record_decision(decision_made(decision), cycle_id)
         if decision.hysteresis:
             self.store.record(HysteresisMoved(decision.hysteresis), cycle_id)

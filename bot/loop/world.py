@@ -94,6 +94,8 @@ class Operator:
 
     keeps_inputs: whether what a cycle decided from is kept as well, for `bot replay`.
     keeps_files: whether anybody reads heartbeat, status and cycles, or goes on from state.json; else none is written.
+    audience: whether anybody reads journal, metrics, log or alerts; else a cycle is not put into words, and state is
+    folded from events that nobody seals.
     follow: is given every finished cycle in full. clean: takes secrets out of the texts of alerts.
     """
 
@@ -106,5 +108,6 @@ class Operator:
     tend: Callable[[StateStore, datetime], None]
     keeps_inputs: bool = True
     keeps_files: bool = True
+    audience: bool = True
     follow: Callable[[Finished], None] = _nobody
     clean: Callable[[str], str] = without_secrets

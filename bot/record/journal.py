@@ -35,12 +35,17 @@ class Origin:
 
 def sealed(payload: Payload, seq: int, ts: datetime, prev_hash: str, origin: Origin) -> Envelope:
     """The payload in its envelope. Its hash is the SHA-256 of the canonical JSON of everything else."""
-    envelope = Envelope(
+    envelope = unsealed(payload, seq, ts, prev_hash, origin)
+    return replace(envelope, hash=_digest(_body(envelope)))
+
+
+def unsealed(payload: Payload, seq: int, ts: datetime, prev_hash: str, origin: Origin) -> Envelope:
+    """The payload in an envelope that is not for the journal: it has no hash."""
+    return Envelope(
         seq=seq, ts=ts, topic=payload.topic, cycle_id=origin.cycle_id, causation=origin.causation, payload=payload,
         version=payload.version, config_hash=origin.config_hash, code_version=origin.code_version,
         prev_hash=prev_hash, hash="",
     )  # fmt: skip
-    return replace(envelope, hash=_digest(_body(envelope)))
 
 
 def line(envelope: Envelope) -> bytes:

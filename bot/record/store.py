@@ -25,7 +25,7 @@ from bot.domain.state import SCHEMA_VERSION, State, day_id
 from bot.errors import StateCorrupt, StorageFailed
 from bot.ports import Clock, Storage
 from bot.record.fold import apply
-from bot.record.journal import Damage, Origin, line, sealed
+from bot.record.journal import Damage, Origin, line, sealed, unsealed
 from bot.record.recovery import Recovered, examine
 from bot.record.statefile import dump
 from bot.record.streak import Streak, likeness
@@ -44,13 +44,20 @@ class StateStore:
     `record` raises StorageFailed, `state` stays as it was and `broken` is True until `probe` writes successfully.
     """
 
-    def __init__(self, storage: Storage, clock: Clock, config_hash: str, code_version: str, account: str) -> None:
-        """account: fingerprint of portfolio, environment and mode; state of any other is refused."""
+    def __init__(
+        self, storage: Storage, clock: Clock, config_hash: str, code_version: str, account: str, *,
+        journalled: bool = True,
+    ) -> None:  # fmt: skip
+        """account: fingerprint of portfolio, environment and mode; state of any other is refused.
+
+        journalled: False when nobody will ever read the journal: events are then folded, neither sealed nor written.
+        """
         self._storage = storage
         self._clock = clock
         self._config_hash = config_hash
         self._code_version = code_version
         self._account = account
+        self._journalled = journalled
         self._state = State()
         self._saved_seq = -1
         self._day = ""
@@ -162,6 +169,10 @@ class StateStore:
     def _append(self, payload: Payload, cycle_id: str = "", causation: int = 0) -> Envelope:
         origin = Origin(cycle_id, causation, self._config_hash, self._code_version)
         now = self._clock.now()
+        if not self._journalled:
+            envelope = unsealed(payload, self._state.seq + 1, now, self._state.head, origin)
+            self._state = apply(self._state, envelope)
+            return envelope
         envelope = sealed(payload, self._state.seq + 1, now, self._state.head, origin)
         folded = apply(self._state, envelope)
         day = self._day_of(now)
