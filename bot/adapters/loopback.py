@@ -1,4 +1,4 @@
-"""A client for a test venue: https, this machine, the given CA, and nothing from the environment."""
+"""A client for a test venue: this machine, the given CA, and nothing from the environment."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TIMEOUT_S: Final = 10.0
 def loopback_client(url: str, ca_file: str | None) -> httpx.Client:
     """A client that trusts `ca_file` (a PEM bundle) besides the usual authorities.
 
-    Raises: ConfigError when `url` is not https on this machine, or the CA cannot be read.
+    Raises: ConfigError when `url` is not on this machine, or the CA cannot be read.
     """
     parts = httpx.URL(url)
-    if parts.scheme != "https" or not _is_this_machine(parts.host):
+    if parts.scheme not in ("https", "http") or not _is_this_machine(parts.host):
         raise ConfigError([f"the address of a test venue must be https on 127.0.0.1, was {url}"])
     context = ssl.create_default_context()
     if ca_file is not None:

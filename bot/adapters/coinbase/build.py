@@ -21,6 +21,7 @@ from bot.adapters.coinbase.transport import Deadlines, Interruptions
 from bot.adapters.coinbase.units import seconds
 from bot.errors import ConfigError
 from bot.ports import Clock, Rng
+from bot.settings.addresses import is_loopback
 from bot.settings.policy import ExchangeStatusPolicy, Policy, RateLimitsPolicy, TransportPolicy
 
 REST_URL: Final = "https://api.coinbase.com"
@@ -41,11 +42,20 @@ class Venue:
 
     @property
     def host(self) -> str:
-        """`host[:port]` of the REST address. Raises ConfigError when it is not a plain https address."""
+        """`host[:port]` of the REST address.
+
+        Raises: ConfigError when it is anything but https://host:port; on this machine http will do.
+        """
         parts = urlsplit(self.rest_url)
-        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query or "@" in parts.netloc:
+        encrypted = parts.scheme == "https" or (self.plain and is_loopback(parts.hostname or ""))
+        if not encrypted or not parts.hostname or parts.path.strip("/") or parts.query or "@" in parts.netloc:
             raise ConfigError([f"COINBASE_REST_URL must look like https://host:port, was {self.rest_url!r}"])
         return parts.netloc
+
+    @property
+    def plain(self) -> bool:
+        """Whether REST goes unencrypted."""
+        return self.rest_url.startswith("http://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,8 @@ _Parts = tuple[Lane[Wire], Lane[Wire], Budget, Patience, bool]
 def _parts(
     venue: Venue, credentials: Credentials | None, limits: Limits, world: World, context: ssl.SSLContext, may_post: bool
 ) -> _Parts:
-    make = _wire_maker(venue.host, credentials, context, deadlines(limits.transport), may_post)
+    times = deadlines(limits.transport)
+    make = _wire_maker(venue, credentials, context, times, may_post)
     sleep = pausing(world.interruptions)
     budget = Budget(limits.rate_limits, sleep, world.rng.uniform)
     total_s = seconds(limits.transport.total_deadline_seconds)
@@ -123,9 +134,10 @@ def deadlines(policy: TransportPolicy) -> Deadlines:
 
 
 def _wire_maker(
-    host: str, credentials: Credentials | None, context: ssl.SSLContext, limits: Deadlines, may_post: bool
+    venue: Venue, credentials: Credentials | None, context: ssl.SSLContext, limits: Deadlines, may_post: bool
 ) -> Callable[[], Wire]:
-    return lambda: Wire(host, credentials, context, limits, may_post)
+    host, plain = venue.host, venue.plain
+    return lambda: Wire(host, credentials, context, limits, may_post, plain)
 
 
 def _status_page(venue: Venue, limits: Limits, client: ReadClient, context: ssl.SSLContext, clock: Clock) -> StatusPage:

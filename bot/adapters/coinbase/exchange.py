@@ -33,7 +33,8 @@ CANCELS_PER_CALL: Final = 100
 _ORDERS_PER_PAGE: Final = 250
 _WALLETS_PER_PAGE: Final = 250
 _FILLS_PER_PAGE: Final = 250
-_ORDER_ID: Final = re.compile(r"[0-9A-Za-z-]{8,64}", re.ASCII)
+_ORDER_ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.:-]{0,127}", re.ASCII)
+"""Coinbase's are UUIDs; what matters here is that an id is one segment of a path."""
 _INVALID_ENUM: Final = ("is not a valid value", "order_status", "invalid enum")
 
 _TIME: Final = Endpoint("/time", "time", Access.PUBLIC)

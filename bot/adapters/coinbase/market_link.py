@@ -26,6 +26,8 @@ RESYNC_S: Final = 10.0
 _NO_ALIAS: Final = frozenset({"USDT-USDC", "EURC-USDC"})
 
 LEVEL2: Final = "level2"
+LEVEL2_DATA: Final = "l2_data"
+"""What the venue calls the channel in its own messages."""
 TRADES: Final = "market_trades"
 
 
@@ -93,7 +95,7 @@ class MarketLink(Link):
         await self.recover(socket)
 
     def take(self, found: Frame) -> None:
-        if found.channel == "l2_data":
+        if found.channel in (LEVEL2, LEVEL2_DATA):
             self._books_changed(found)
         elif found.channel == TRADES:
             with self._lock:

@@ -26,7 +26,8 @@ class _Sdk(Protocol):
 class Wire:
     """One worker's SDK client. host: `host[:port]` without scheme, which the SDK puts into URL and signature.
 
-    may_post False: its session cannot send anything but GET, whatever is asked of it.
+    may_post False: its session cannot send anything but GET, whatever is asked of it. plain: without TLS, for a venue
+    on this machine.
 
     Raises (get, post): NotSent, Torn, Unreadable, HttpRefused.
     """
@@ -38,8 +39,10 @@ class Wire:
         context: ssl.SSLContext,
         deadlines: Deadlines,
         may_post: bool,
+        plain: bool = False,
     ) -> None:
-        self._session = StrictSession(context, deadlines, frozenset({"GET", "POST"} if may_post else {"GET"}))
+        methods = frozenset({"GET", "POST"} if may_post else {"GET"})
+        self._session = StrictSession(context, deadlines, methods, plain)
         self._sdk = _client(host, credentials)
         self._sdk.session = self._session
 

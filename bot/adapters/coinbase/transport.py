@@ -14,8 +14,8 @@ from typing import Any, Final, NoReturn
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPSConnectionPool
-from urllib3.connection import HTTPSConnection
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from bot.adapters.coinbase.failures import BODY_SHOWN, HttpRefused, NotSent, Torn, Unreadable
@@ -83,10 +83,14 @@ class StrictResponse(requests.Response):
 class StrictSession(requests.Session):
     """One worker's session. Its `request` is the only method the SDK calls. methods: what may be sent at all.
 
+    plain: the venue, on this machine, knows no TLS; the SDK writes https into every address all the same.
+
     Raises (request): NotSent, Torn, Unreadable, HttpRefused.
     """
 
-    def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, methods: frozenset[str]) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, deadlines: Deadlines, methods: frozenset[str], plain: bool = False
+    ) -> None:
         super().__init__()
         self._methods = methods
         self.trust_env = False
@@ -95,7 +99,8 @@ class StrictSession(requests.Session):
         self.adapters.clear()
         self._link = _Link()
         self._adapter = _StrictAdapter(context, self._link, deadlines.idle_s)
-        self.mount("https://", self._adapter)
+        self._plain = plain
+        self.mount("http://" if plain else "https://", self._adapter)
         self._deadlines = deadlines
 
     def take(self, call: Call) -> None:
@@ -113,8 +118,9 @@ class StrictSession(requests.Session):
     def request(self, method: str | bytes, url: str | bytes, *_: Any, **kwargs: Any) -> requests.Response:
         # The SDK's own `timeout` is dropped: the call's deadline rules.
         call = self._link.call
+        address = f"http{str(url).removeprefix('https')}" if self._plain else str(url)
         try:
-            return self._exchange(str(method), str(url), call, kwargs)
+            return self._exchange(str(method), address, call, kwargs)
         except (NotSent, HttpRefused):
             raise
         except (Torn, Unreadable):
@@ -239,44 +245,71 @@ class _Link:
 class _StrictAdapter(HTTPAdapter):
     def __init__(self, context: ssl.SSLContext, link: _Link, idle_s: float) -> None:
         self._context = context
-        self._pool_class = _pool_class(link, idle_s)
+        self._pools = {"https": _pool_class(link, idle_s), "http": _plain_pool_class(link, idle_s)}
         super().__init__(pool_connections=2, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"https": self._pool_class}
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+
+class _Reporting(HTTPConnection):
+    """A connection that tells `link` when bytes leave, and which socket is in use."""
+
+    link: _Link
+    used_at = 0.0
+
+    def connect(self) -> None:
+        if self.link.call.left_s <= 0:
+            raise NotSent("the deadline passed before connecting")
+        super().connect()
+        self.link.sock = self.sock
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:  # http.client connects inside send when nobody did before
+            self.connect()
+        self.link.call.begin()
+        self.link.sock = self.sock
+        self.used_at = time.monotonic()
+        super().send(data)
 
 
 def _pool_class(link: _Link, idle_s: float) -> type[HTTPSConnectionPool]:
     """A pool whose connections report to `link` and are closed rather than reused after `idle_s`."""
+    reporting = link
 
-    class Connection(HTTPSConnection):
-        used_at = 0.0
-
-        def connect(self) -> None:
-            if link.call.left_s <= 0:
-                raise NotSent("the deadline passed before connecting")
-            super().connect()
-            link.sock = self.sock
-
-        def send(self, data: Any) -> None:
-            if self.sock is None:  # http.client connects inside send when nobody did before
-                self.connect()
-            link.call.begin()
-            link.sock = self.sock
-            self.used_at = time.monotonic()
-            super().send(data)
+    class Connection(_Reporting, HTTPSConnection):
+        link = reporting
 
     class Pool(HTTPSConnectionPool):
         ConnectionCls = Connection
 
         def _get_conn(self, timeout: float | None = None) -> Any:
-            connection = super()._get_conn(timeout)
-            if isinstance(connection, Connection) and time.monotonic() - connection.used_at > idle_s:
-                connection.close()
-            return connection
+            return _closed_when_idle(super()._get_conn(timeout), idle_s)
 
     return Pool
+
+
+def _plain_pool_class(link: _Link, idle_s: float) -> type[HTTPConnectionPool]:
+    """The same without TLS."""
+    reporting = link
+
+    class Connection(_Reporting):
+        link = reporting
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+        def _get_conn(self, timeout: float | None = None) -> Any:
+            return _closed_when_idle(super()._get_conn(timeout), idle_s)
+
+    return Pool
+
+
+def _closed_when_idle(connection: Any, idle_s: float) -> Any:
+    if isinstance(connection, _Reporting) and time.monotonic() - connection.used_at > idle_s:
+        connection.close()
+    return connection
 
 
 Interruptions = Callable[[], int]

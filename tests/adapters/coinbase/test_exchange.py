@@ -510,6 +510,12 @@ def test_the_status_page_is_the_worst_matched_component_and_never_an_error(
 
 
 def test_an_address_that_is_no_plain_https_host_is_refused() -> None:
-    for url in ("http://127.0.0.1:1", "https://127.0.0.1/prefix", "https://user@host", "127.0.0.1:8443"):
+    for url in (
+        "http://api.coinbase.com",
+        "http://127.0.0.1.example.com",
+        "https://127.0.0.1/prefix",
+        "https://user@host",
+        "127.0.0.1:8443",
+    ):
         with pytest.raises(ConfigError, match="COINBASE_REST_URL"):
             assert Venue(rest_url=url).host

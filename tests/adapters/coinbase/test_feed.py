@@ -305,6 +305,16 @@ def test_a_certificate_for_another_host_is_refused(tmp_path: Path, clock: Loop) 
         running.close()
 
 
+def test_a_venue_on_this_machine_may_speak_without_encryption(tmp_path: Path, clock: Loop) -> None:
+    with ws_server(tmp_path, secure=False) as venue:
+        venue.books = {"BTC-USD": BOOK}
+        running = make(venue, clock)
+        running.watch([BTC])
+        running.start()
+        assert until(lambda: bid_of(running) == "99")
+        running.close()
+
+
 def test_a_feed_without_a_venue_answers_none_and_closes(clock: Loop, venue: Venue) -> None:
     config = FeedConfig("wss://127.0.0.1:1", "wss://127.0.0.1:1", trusted_context(), None, QUICK)
     running = Feed(config, clock, lambda low, _: low)

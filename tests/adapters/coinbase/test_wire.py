@@ -97,7 +97,28 @@ def test_a_finished_order_without_configuration_is_as_large_as_it_filled() -> No
     assert report.size == Size(Decimal("0.002"))
 
 
-BAD_NUMBERS = ["NaN", "Infinity", "-0.5", "1e-8", "1E+400", "1_000", "\uff11\uff12", "1" * 60, "", " 1", "0x1", "1,5"]
+def test_a_number_written_with_an_exponent_is_that_number() -> None:
+    fill = order.fill(Fields(payloads.fill(size="1E-8", commission="0E-10", price="6.89e4"), "fill"))
+    assert (fill.size, fill.fee, fill.price) == (Size(Decimal("0.00000001")), Decimal(0), Price(Decimal(68900)))
+
+
+BAD_NUMBERS = [
+    "NaN",
+    "Infinity",
+    "-0.5",
+    "-1e-8",
+    "1E-99",
+    "1E+400",
+    "1e",
+    "e5",
+    "1_000",
+    "\uff11\uff12",
+    "1" * 60,
+    "",
+    " 1",
+    "0x1",
+    "1,5",
+]
 
 
 @pytest.mark.parametrize("text", BAD_NUMBERS)
@@ -210,9 +231,22 @@ def test_fee_rates_are_fractions_and_nonsense_is_refused() -> None:
 def test_venue_time_is_read_to_the_millisecond() -> None:
     answer = {"iso": "2026-11-21T08:12:17Z", "epochSeconds": "1795248737", "epochMillis": "1795248737123"}
     assert account.venue_time(Fields(answer, "t")).microsecond == 123_000
-    assert account.venue_time(Fields({"epochSeconds": "1795248737"}, "t")) == account.venue_time(
-        Fields({"iso": "2026-11-21T08:12:17Z"}, "t")
-    )
+    del answer["epochMillis"]
+    assert account.venue_time(Fields({**answer, "iso": "2026-11-21T08:12:17.2Z"}, "t")).microsecond == 200_000
+
+
+@pytest.mark.parametrize(
+    "answer", [{"epochSeconds": "1795248737"}, {"epochSeconds": 1795248737}, {"iso": "2026-11-21T08:12:17Z"}]
+)
+def test_venue_time_told_in_whole_seconds_is_half_a_second_off_at_most(answer: dict[str, Any]) -> None:
+    assert account.venue_time(Fields(answer, "t")) == datetime(2026, 11, 21, 8, 12, 17, 500_000, tzinfo=UTC)
+
+
+def test_volume_told_in_coins_alone_is_valued_at_the_last_price() -> None:
+    told = payloads.product(approximate_quote_24h_volume="", volume_24h="10.5", price="100")
+    assert product.product(Fields(told, "product"), NOW).quote_volume_24h == Decimal(1050)
+    del told["price"]
+    assert product.product(Fields(told, "product"), NOW).quote_volume_24h is None
 
 
 def test_permissions_must_say_all_three() -> None:

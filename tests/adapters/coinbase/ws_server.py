@@ -32,6 +32,7 @@ class Venue:
 
     def __init__(self) -> None:
         self.port = 0
+        self.secure = True
         self.ca_file = Path()
         self.messages: list[dict[str, Any]] = []
         self.connections = 0
@@ -45,7 +46,7 @@ class Venue:
 
     @property
     def url(self) -> str:
-        return f"wss://127.0.0.1:{self.port}"
+        return f"{'wss' if self.secure else 'ws'}://127.0.0.1:{self.port}"
 
     def sent(self, kind: str, channel: str) -> list[dict[str, Any]]:
         return [m for m in self.messages if (m["type"], m["channel"]) == (kind, channel)]
@@ -125,8 +126,9 @@ class Venue:
 
 
 @contextmanager
-def ws_server(folder: Path, name: str = "127.0.0.1") -> Iterator[Venue]:
+def ws_server(folder: Path, name: str = "127.0.0.1", secure: bool = True) -> Iterator[Venue]:
     venue = Venue()
+    venue.secure = secure
     ca = trustme.CA()
     venue.ca_file = folder / "ws-ca.pem"
     ca.cert_pem.write_to_path(str(venue.ca_file))
@@ -136,7 +138,7 @@ def ws_server(folder: Path, name: str = "127.0.0.1") -> Iterator[Venue]:
 
     async def main() -> None:
         venue._loop = asyncio.get_running_loop()
-        async with serve(venue.handle, "127.0.0.1", 0, ssl=context) as server:
+        async with serve(venue.handle, "127.0.0.1", 0, ssl=context if secure else None) as server:
             venue.port = next(iter(server.sockets)).getsockname()[1]
             ready.set()
             await ended.wait()

@@ -18,6 +18,7 @@ _NOT_SPOT: Final = frozenset(
     {"ACCOUNT_TYPE_VAULT", "ACCOUNT_TYPE_PERP_FUTURES", "ACCOUNT_PLATFORM_CFM_CONSUMER", "ACCOUNT_PLATFORM_INTX"}
 )
 _WORST_RATE: Final = Decimal("0.1")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def wallets(page: Fields) -> list[tuple[str, Balance]]:
@@ -58,12 +59,14 @@ def fee_tier(answer: Fields, now: datetime) -> FeeTier:
 
 
 def venue_time(answer: Fields) -> datetime:
-    """Server time to the millisecond, from the finest field there is."""
+    """Server time from the finest field there is. Where only whole seconds are told, the middle of that second."""
     if answer.has("epochMillis"):
-        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=answer.integer("epochMillis"))
+        return _EPOCH + timedelta(milliseconds=answer.integer("epochMillis"))
+    if answer.has("iso") and "." in answer.text("iso"):
+        return answer.time("iso")
     if answer.has("epochSeconds"):
-        return datetime.fromtimestamp(0, UTC) + timedelta(seconds=answer.integer("epochSeconds"))
-    return answer.time("iso")
+        return _EPOCH + timedelta(seconds=answer.integer("epochSeconds"), milliseconds=500)
+    return answer.time("iso") + timedelta(milliseconds=500)
 
 
 def _is_spot(row: Fields) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 from bot.adapters.coinbase.wire.read import PLAIN_AMOUNT, Fields
 from bot.domain.bars import Bar, Granularity
 from bot.domain.market import Book, Level
-from bot.domain.money import Price
+from bot.domain.money import EXACT, Price
 from bot.domain.product import Product, ProductId, TradingMode
 from bot.errors import CriticalDataUnavailable, UnitError
 
@@ -67,8 +67,17 @@ def product(row: Fields, now: datetime) -> Product:
         as_of=now,
         alias=alias,
         listed_at=_listed_at(row),
-        quote_volume_24h=row.amount_or_none("approximate_quote_24h_volume"),
+        quote_volume_24h=_quote_volume(row),
     )
+
+
+def _quote_volume(row: Fields) -> Decimal | None:
+    """24 h volume in the quote currency; where the venue tells only the base volume, that at the last price."""
+    told = row.amount_or_none("approximate_quote_24h_volume")
+    if told is not None:
+        return told
+    volume, price = row.amount_or_none("volume_24h"), row.amount_or_none("price")
+    return None if volume is None or price is None else EXACT.multiply(volume, price)
 
 
 def trading_mode(row: Fields) -> tuple[TradingMode, str]:

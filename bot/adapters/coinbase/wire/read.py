@@ -15,6 +15,9 @@ from bot.errors import CriticalDataUnavailable, UnitError
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _SHOWN: Final = 60
 
+_EXPONENT: Final = re.compile(r"-?[0-9]{1,24}(?:\.[0-9]{1,24})?[eE][+-]?[0-9]{1,2}", re.ASCII)
+"""`1E-8` and `0E-8`: how some writers of decimals put the very same numbers."""
+
 PLAIN_AMOUNT: Final = re.compile(r"[0-9]{1,24}(?:\.[0-9]{1,24})?", re.ASCII)
 """What every number is that is not negative and written as this wire writes it."""
 
@@ -75,12 +78,14 @@ class Fields:
         raise self.bad(name, f"must be a whole number, was {_shown(found)}")
 
     def decimal(self, name: str) -> Decimal:
-        """A plain decimal number, as text or as a JSON number."""
+        """A decimal number, as text or as a JSON number; an exponent is written out."""
         found = self._data.get(name)
         if isinstance(found, bool):
             raise self.bad(name, f"must be a number, was {_shown(found)}")
+        if isinstance(found, int) or (isinstance(found, str) and _EXPONENT.fullmatch(found) is not None):
+            found = Decimal(found)
         try:
-            return parse_decimal(Decimal(found) if isinstance(found, int) else found, name)
+            return parse_decimal(found, name)
         except UnitError as error:
             raise CriticalDataUnavailable(self.what, str(error)) from error
 
