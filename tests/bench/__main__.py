@@ -1,12 +1,11 @@
 """Runs every measurement in this package and prints one table, with the machine it was taken on.
 
-    python -m tests.bench [NAME ...]
-
-A measurement is a module here with `run()`, which gives Results. NAME limits the run to modules whose name contains it.
+A measurement is a module here with `run()`, which gives Results.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import pkgutil
@@ -53,9 +52,12 @@ def results(names: Iterable[str]) -> Iterator[tuple[str, Result]]:
 
 def main(arguments: list[str]) -> int:
     """Print the table; 1 when a limit was missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure speed and memory.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"only areas named so: {', '.join(modules(()))}")
+    names = parser.parse_args(arguments).names
     table = Table("area", "what", "measured", "limit", "", title=machine())
     missed = False
-    for name, result in results(modules(arguments)):
+    for name, result in results(modules(names)):
         missed |= result.missed
         table.add_row(name, result.what, result.value_text, result.limit_text, "missed" if result.missed else "")
     Console(width=140).print(table)
