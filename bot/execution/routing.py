@@ -110,6 +110,14 @@ def next_time(intent: Intent, orders: Sequence[Order], policy: Policy) -> dateti
     return waiting.until if isinstance(waiting, Wait) else order.changed_at
 
 
+def stale_at(intent: Intent, policy: Policy) -> datetime:
+    """When an entry's signal is not worth another quote: all its attempts at their longest, with time to end each."""
+    execution = policy.execution
+    attempts = execution.maker_max_reprices + 2
+    each = execution.post_only_ttl_seconds + execution.cancel_timeout_seconds + execution.submitted_timeout_seconds
+    return intent.at + seconds((each + execution.post_trade_reconcile_wait_seconds) * attempts)
+
+
 def awaits_coins(orders: Sequence[Order]) -> bool:
     """Whether an exit will be tried again because its coins were still held."""
     return bool(orders) and lacked_funds(orders[-1]) and len(orders) < EXIT_ATTEMPTS
@@ -191,6 +199,8 @@ def _enter(
     last = orders[-1] if orders else None
     if last is not None and last.state is OrderState.REJECTED and not would_cross(last):
         return Close(f"refused: {last.why}")
+    if now >= stale_at(intent, policy):
+        return Close("its signal is too old to be followed any further")
     if target.product.mode is not TradingMode.NORMAL:
         return Close(f"{target.product.id} is {target.product.mode.value}: no entries", Reason.PRODUCT_STATUS)
     if target.quote is None:

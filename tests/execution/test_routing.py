@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import Side, TradingMode
-from bot.execution.routing import Cancel, Close, Place, Target, Wait, next_command, next_time, remaining
+from bot.execution.routing import Cancel, Close, Place, Target, Wait, next_command, next_time, remaining, stale_at
 from tests.builders import NOW, d, intent, order, policy, price, product, quote, size
 
 S = OrderState
-ENTRY = intent(amount=1, at="100.50")
-EXIT = replace(intent(amount=1, at=95), side=Side.SELL, kind=OrderKind.EXIT)
+ENTRY = intent(amount=1, limit="100.50")
+EXIT = replace(intent(amount=1, limit=95), side=Side.SELL, kind=OrderKind.EXIT)
 TARGET = Target(product(), quote())
 POLICY = policy()
-LATER = NOW + timedelta(minutes=10)
+LATER = NOW + timedelta(minutes=2)
 
 
 def attempt(number=1, state=S.CANCELED, **changes):
@@ -68,6 +68,13 @@ def test_a_requote_is_marked_so_and_a_first_order_is_not():
     assert isinstance(first, Place)
     assert isinstance(second, Place)
     assert (first.again, second.again) == (False, True)
+
+
+def test_a_signal_that_is_older_than_all_its_attempts_is_not_followed_any_further():
+    last = stale_at(ENTRY, POLICY) - timedelta(seconds=1)
+    assert last - NOW == timedelta(seconds=263), "four attempts of 45 s, each with 21 s to be sent, ended and settled"
+    assert isinstance(after(now=last), Place)
+    assert isinstance(after(now=last + timedelta(seconds=1)), Close)
 
 
 def test_entries_stop_when_the_market_is_not_normal_or_not_quoted():

@@ -100,6 +100,17 @@ def test_a_restart_in_the_middle_of_an_order_finds_it():
 # --------------------------------------------------------------------------------------------------- storage
 
 
+def test_a_signal_of_hours_ago_is_not_followed_after_a_restart():
+    stage = Stage([*RISE, *steady(62, 300, "65500", 10), *calm(300, 40000, "65400")])
+    stage.run_until(lambda: stage.working(Side.BUY), 120)
+    before = len(stage.wire.placed)
+    stage.idle(6 * 3600)
+    stage.boot()
+    stage.run_for(130)
+    assert stage.wire.placed[before:] == []
+    assert stage.state.intents[1].closed
+
+
 def test_a_full_disk_stops_entries_cancels_them_and_is_told():
     stage = quoting()
     stage.disk.full = True
