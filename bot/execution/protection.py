@@ -72,10 +72,15 @@ class Protection:
             view.product, view.quote, view.last_trade, free,
             buying=bool(self._books.working(base, OrderKind.ENTRY)),
             selling=selling or bool(self._books.working(base, OrderKind.EXIT)),
+            lagging=self._lags(base, snapshot),
         )  # fmt: skip
         return protective.protective_plan(
             position, self._books.working(base, OrderKind.PROTECTIVE), scene, self._policy().exits
         )
+
+    def _lags(self, base: str, snapshot: Snapshot) -> bool:
+        ledger, shown = self._books.state.ledgers.get(base), snapshot.balances.get(base)
+        return ledger is not None and (ZERO if shown is None else shown.total) < ledger.expected
 
     def _place_anew(self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """The order that was taken back may have sold some: the plan is made again from books and wallets of now."""

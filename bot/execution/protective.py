@@ -80,6 +80,7 @@ class Scene:
     """What the plan depends on besides the position.
 
     sellable: base that may be sold, our own protective orders not counted as an offer. last_trade: stops trigger on it.
+    lagging: the wallet shows less than the books; while an order of ours holds coins there, that is the wallet's delay.
     buying: an entry of ours may still add to the position; selling: an exit of ours owns the sell side.
     """
 
@@ -89,6 +90,7 @@ class Scene:
     sellable: Size
     buying: bool = False
     selling: bool = False
+    lagging: bool = False
 
 
 def protective_plan(position: Position, working: Sequence[Order], scene: Scene, policy: ExitsPolicy) -> Plan:
@@ -102,6 +104,8 @@ def protective_plan(position: Position, working: Sequence[Order], scene: Scene, 
         return CancelFirst(held, "nothing to protect") if held else Keep("nothing to protect")
     if len(held) > 1:
         return CancelFirst(held[1:], "one protective order a position")
+    if scene.lagging and held and scene.sellable < held[0].remaining <= position.size:
+        return Keep("the wallet has not caught up with the books")
     cover = wanted_cover(position, scene, policy)
     if cover is None:
         return CancelFirst(held, "no stop asked, or dust") if held else Keep("no stop asked, or dust")
