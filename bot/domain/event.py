@@ -236,6 +236,7 @@ class TransferRecognised(Payload):
     """A deposit (positive) or withdrawal (negative). value: in the equity currency at the mark of the moment.
 
     equity: equity without this transfer, which keeps the drawdown percentage unchanged; None when it is unknown.
+    market: of the coins that came or went; None for cash.
     """
 
     topic: ClassVar[str] = "transfer.recognised"
@@ -244,6 +245,7 @@ class TransferRecognised(Payload):
     amount: Decimal
     value: Decimal
     equity: Decimal | None = None
+    market: ProductId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Position:
     managed: True when the bot may sell it (it bought it, or `bot adopt` said so); unmanaged holdings only count.
     realised: quote profit of what was sold since the position opened, fees of both sides included.
     high_mark: highest mark since opening, for trailing stops.
+    others: coins of the same market beside the bot's own (bought by hand, deposited): they count, and are never sold.
     """
 
     product: ProductId
@@ -69,10 +70,21 @@ class Position:
     rule: str = ""
     exits: Exits = Exits()
     high_mark: Price | None = None
+    others: tuple[Lot, ...] = ()
 
     @property
     def size(self) -> Size:
+        """Base of `lots`, without the coins of others."""
         return Size(total(lot.size.value for lot in self.lots))
+
+    @property
+    def whole(self) -> Size:
+        """Base of everything the account holds of this market."""
+        return self.size + Size(total(lot.size.value for lot in self.others))
+
+    @property
+    def whole_cost(self) -> Decimal:
+        return EXACT.add(self.cost, total(lot.cost for lot in self.others))
 
     @property
     def cost(self) -> Decimal:
@@ -107,6 +119,8 @@ def sold(position: Position, size: Size, proceeds: Decimal, method: CostMethod) 
     Raises UnitError when more is sold than held.
     """
     held = position.size
+    if size.is_zero:
+        return position, ZERO
     if size > held:
         raise UnitError(f"{position.product}: cannot book a sale of {size}, only {held} held")
     taken = _average_cost(position, size) if method is CostMethod.AVERAGE else _fifo_cost(position, size)
@@ -115,6 +129,93 @@ def sold(position: Position, size: Size, proceeds: Decimal, method: CostMethod) 
     left = EXACT.subtract(held.value, size.value)
     fees = ZERO if left == 0 else quantised(EXACT.divide(EXACT.multiply(position.fees, left), held.value), COST_PLACES)
     return replace(position, lots=lots, realised=EXACT.add(position.realised, profit), fees=fees), profit
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """What a sale does to a position. profit: of what the books held, in quote.
+
+    arrived, arrived_value: base and net proceeds of coins that had come from outside and were not on the books yet.
+    short, short_value: base and net proceeds of what the books do not know at all.
+    """
+
+    after: Position | None
+    profit: Decimal
+    arrived: Size
+    arrived_value: Decimal
+    short: Size
+    short_value: Decimal
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the books held none of it."""
+        return self.after is None
+
+
+def sale(
+    position: Position | None, size: Size, proceeds: Decimal, method: CostMethod, *, foreign: bool, unexplained: Size
+) -> Sale:
+    """Sell `size` for `proceeds`, fee already taken off.
+
+    An order of ours takes our coins first. Anybody else's takes the coins of others first, then what came from outside
+    and is `unexplained` yet, and ours only when nothing else is left to be sold.
+    """
+    ours = position.size if position is not None and position.managed else Size.zero()
+    theirs = position.whole - ours if position is not None else Size.zero()
+    if foreign:
+        of_theirs = min(theirs, size)
+        arrived = min(unexplained, size - of_theirs)
+        of_ours = min(ours, size - of_theirs - arrived)
+    else:
+        of_ours, arrived = min(ours, size), Size.zero()
+        of_theirs = min(theirs, size - of_ours)
+    held = of_ours + of_theirs
+    known, value = share(proceeds, held, size), share(proceeds, held + arrived, size)
+    after, profit = (None, ZERO) if position is None or held.is_zero else _taken(
+        position, of_ours, of_theirs, known, method
+    )  # fmt: skip
+    return Sale(
+        after, profit, arrived, EXACT.subtract(value, known), size - held - arrived, EXACT.subtract(proceeds, value)
+    )
+
+
+def _taken(
+    position: Position, of_ours: Size, of_theirs: Size, proceeds: Decimal, method: CostMethod
+) -> tuple[Position, Decimal]:
+    """The position without both parts, and the profit of the two."""
+    if not position.managed:
+        return sold(position, of_theirs, proceeds, method)
+    earned = share(proceeds, of_ours, of_ours + of_theirs)
+    mine, profit = sold(position, of_ours, earned, method)
+    others, more = sold(_of_others(position), of_theirs, EXACT.subtract(proceeds, earned), method)
+    return replace(mine, others=others.lots), EXACT.add(profit, more)
+
+
+def share(amount: Decimal, part: Size, whole: Size) -> Decimal:
+    """`part / whole` of an amount; all of it, to the last digit, for the whole."""
+    if part == whole:
+        return amount
+    return quantised(EXACT.divide(EXACT.multiply(amount, part.value), whole.value), COST_PLACES)
+
+
+def given_away(position: Position, size: Size, method: CostMethod) -> tuple[Position, Decimal]:
+    """The position after `size` (at most the whole) left without a sale, others' coins first; and what it had cost."""
+    gone = sale(position, size, ZERO, method, foreign=True, unexplained=Size.zero())
+    after = position if gone.after is None else replace(gone.after, realised=position.realised)
+    return after, EXACT.subtract(position.whole_cost, after.whole_cost)
+
+
+def left_to_others(position: Position) -> Position | None:
+    """What remains of a position whose own coins are gone: a holding nobody manages, or nothing."""
+    if not position.others:
+        return None
+    return Position(
+        position.product, position.others, position.others[0].at, managed=False, high_mark=position.high_mark
+    )  # fmt: skip
+
+
+def _of_others(position: Position) -> Position:
+    return replace(position, lots=position.others, fees=ZERO, realised=ZERO, others=())
 
 
 def _average_cost(position: Position, size: Size) -> Decimal:

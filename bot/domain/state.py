@@ -156,7 +156,8 @@ class Period:
     """Profit and loss since the start of a UTC day (`2026-11-21`) or ISO week (`2026-W47`).
 
     start_equity: equity when the period began; start_unrealised likewise; realised: booked since, fees in;
-    transfers: net deposits since. All in the quote currency.
+    transfers: net deposits since. All in the quote currency. later: id -> profit of fills that were booked while this
+    period was still measured and that belong to a later one.
     """
 
     id: str
@@ -164,6 +165,7 @@ class Period:
     start_unrealised: Decimal
     realised: Decimal = ZERO
     transfers: Decimal = ZERO
+    later: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 def day_id(at: datetime) -> str:
@@ -254,6 +256,7 @@ class State:
     fill_ids: entry id -> (order id, trade id, time) of fills inside the cursor's reach or of a kept order; others
     cannot come again. The trade id of an adjustment is kept as "", since it may repeat that of the fill it adjusts.
     last_cycle: the newest cycle whose decision is in the journal.
+    oversold: by orders of ours; oversold_by_others: by anybody else, which a purchase of ours never makes up for.
     halts: cause -> (since, detail) of every halt in force; halted_since and halt_reason tell the oldest.
     commands: ids of the newest operator commands that were applied, so that none is applied twice.
     settle_ms: histogram of observed settle times after submissions, upper bound in ms -> count.
@@ -268,6 +271,7 @@ class State:
     next_intent: int = 1
     positions: Mapping[ProductId, Position] = field(default_factory=dict)
     oversold: Mapping[ProductId, Oversold] = field(default_factory=dict)
+    oversold_by_others: Mapping[ProductId, Oversold] = field(default_factory=dict)
     intents: Mapping[int, Intent] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
     foreign_orders: Mapping[str, str] = field(default_factory=dict)
@@ -300,6 +304,11 @@ class State:
     halt_reason: str = ""
     last_cycle: str = ""
     commands: tuple[str, ...] = ()
+
+    def unexplained(self, base: str) -> Size:
+        """Coins the account showed beyond the books at the last look: come from outside, not yet classified."""
+        ledger = self.ledgers.get(base)
+        return Size.zero() if ledger is None else Size(max(ZERO, ledger.pending))
 
     def has_fill(self, entry_id: str, order_id: str, trade_id: str, adjustment: str = "") -> bool:
         """Whether this row is booked: its entry id is, or (for a plain fill) its trade is under another entry id."""

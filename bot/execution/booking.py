@@ -11,7 +11,7 @@ from typing import Final
 from bot.domain.event import CursorMoved, FillBooked
 from bot.domain.money import EXACT, ZERO, Size, quantised, total
 from bot.domain.order import Fill, OrderReport
-from bot.domain.position import COST_PLACES, sold
+from bot.domain.position import COST_PLACES, sale
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Order, State
 from bot.execution.unknown import blocked_bases
@@ -132,10 +132,9 @@ def _realised(state: State, fill: Fill, size: Size, market: ProductId) -> Decima
     position = state.positions.get(market)
     if fill.side is Side.BUY or position is None or size.is_zero:
         return None
-    covered = min(size, position.size)
-    if covered.is_zero:
-        return None
     proceeds = EXACT.subtract(fill.value, fill.fee)
-    if covered < size:
-        proceeds = quantised(EXACT.divide(EXACT.multiply(proceeds, covered.value), size.value), COST_PLACES)
-    return sold(position, covered, proceeds, state.cost_method)[1]
+    done = sale(
+        position, size, proceeds, state.cost_method,
+        foreign=order_of(state, fill.order_id) is None, unexplained=state.unexplained(market.base),
+    )  # fmt: skip
+    return None if done.nothing else done.profit

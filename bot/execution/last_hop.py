@@ -130,14 +130,14 @@ def _permitted(order: PlannedOrder, permits: Permits) -> Reject | None:
 
 
 def _oversells(order: PlannedOrder, moment: Moment) -> Reject | None:
-    """No sale of more than the books hold and that is not already on offer, unknown orders counted as open."""
+    """No sale of more than the books hold as ours and that is not already on offer, unknown orders counted as open."""
     if order.side is Side.BUY:
         return None
     base = order.product.base
     others = [o for o in moment.state.orders.values() if o.client_order_id != order.client_order_id]
     offered = total(on_offer(o) for o in others if o.side is Side.SELL and o.product.base == base)
     position = moment.state.positions.get(moment.market)
-    held = ZERO if position is None else position.size.value
+    held = ZERO if position is None or not position.managed else position.size.value
     free = EXACT.subtract(held, offered)
     if order.size.value <= free:
         return None

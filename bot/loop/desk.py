@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from bot.domain.event import CommandApplied
+from collections.abc import Iterator, Sequence
+
+from bot.domain.event import CommandApplied, LatchCleared, Payload
 from bot.domain.money import Size
 from bot.loop.observation import Observation
 from bot.loop.world import Inbox
 from bot.ports import Clock, Command
 from bot.record.commands import Books, CommandOutcome, CommandRefused, carry_out
 from bot.record.store import StateStore
+from bot.risk import stops
 from bot.settings.config import Config
 
 
@@ -35,10 +38,19 @@ class CommandDesk:
         except CommandRefused as error:
             outcome = CommandOutcome((), f"refused: {error}")
         result = outcome.result
-        for payload in outcome.payloads:
+        for payload in self._measured_anew(outcome.payloads):
             self._store.record(payload, cycle_id)
         self._store.record(CommandApplied(command.id, command.verb, command.arguments, result), cycle_id)
         return result
+
+    def _measured_anew(self, payloads: Sequence[Payload]) -> Iterator[Payload]:
+        """A loss stop that an operator resumes starts counting from here: it would trip again in the same cycle."""
+        for payload in payloads:
+            valuation = self._observation.valuation
+            fresh: Sequence[Payload] = ()
+            if isinstance(payload, LatchCleared) and valuation is not None:
+                fresh = stops.rearmed(payload.name, self._store.state, valuation, payload.by)
+            yield from fresh or (payload,)
 
     def _books(self, config: Config) -> Books:
         truth, marks = self._observation.truth, self._observation.marks

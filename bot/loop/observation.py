@@ -10,7 +10,7 @@ from typing import Final
 from bot.domain.event import Payload, QuarantineBegan
 from bot.domain.order import Fill, OrderReport
 from bot.domain.product import Product, ProductId, TradingMode
-from bot.domain.snapshot import Halt, Snapshot
+from bot.domain.snapshot import Halt, Snapshot, Valuation
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import is_ours
 from bot.execution.report import ActReport, combined
@@ -55,6 +55,7 @@ class Observation:
         self._tag = tag
         self.markets: Mapping[ProductId, ProductId] = {}
         self.truth: Truth | None = None
+        self.valuation: Valuation | None = None
         self.key_problems: tuple[str, ...] = ()
         self.needs_opening = False
         self.about: Collection[ProductId] | None = None
@@ -96,12 +97,13 @@ class Observation:
         report = combined((report, engine.resolve_unknown()))
         views = self._observer.views(watched)
         self._open_books(truth, metadata, cycle_id)
-        truth = self._reread_when_unbalanced(truth, engine)
+        truth, late = self._reread_when_unbalanced(truth, engine)
+        report = combined((report, late))
         self.truth = truth
         self._record(foreign_orders(self._store.state, truth.reports, self.is_ours), cycle_id)
         self._record(self._strangers(report), cycle_id)
         now = self._world.clock.now()
-        valuation = self._observer.valuation(truth, metadata)
+        valuation = self.valuation = self._observer.valuation(truth, metadata)
         sweep = self._observer.sweep(truth, metadata, self._store.state, valuation)
         self._record(ledger.check(self._store.state, sweep, self._config.policy.state), cycle_id)
         self._record(self._flags(now), cycle_id)
@@ -125,7 +127,7 @@ class Observation:
         orders = self._store.state.orders
         if report.client_order_id in orders:
             return True
-        ids = {order.order_id for order in orders.values()}
+        ids = {order.order_id for order in orders.values()} - {""}  # what was never accepted has none
         return report.order_id in ids or report.parent_id in ids
 
     def strange_siblings(self) -> tuple[str, ...]:
@@ -205,17 +207,16 @@ class Observation:
         cash = {portfolio.quote_currency, *portfolio.stable_values}
         return {currency: market for currency, market in pairs if market is not None and currency not in cash}
 
-    def _reread_when_unbalanced(self, truth: Truth, engine: ExecutionEngine) -> Truth:
+    def _reread_when_unbalanced(self, truth: Truth, engine: ExecutionEngine) -> tuple[Truth, ActReport]:
         """Books and balances are read one after the other: a second look explains what a fill in between did."""
         state = self._store.state
         differs = ledger.residuals(state, truth.balances)
         known = ledger.pending(state)
         if not state.ledgers or dict(differs) == dict(known):
-            return truth
+            return truth, ActReport()
         self._world.clock.wait_until(self._world.clock.now() + REREAD_AFTER)
         again = self._observer.account(self._store.state)
-        engine.observe_orders(again.reports, again.fills, again.began_at, again.missing)
-        return again
+        return again, engine.observe_orders(again.reports, again.fills, again.began_at, again.missing)
 
     def _flags(self, now: datetime) -> Sequence[Payload]:
         """Bans that flags in universe.yaml or the watched file begin, and bans that are over."""

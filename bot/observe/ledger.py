@@ -93,7 +93,8 @@ def _settled(
 def _classified(currency: str, difference: Decimal, sweep: Sweep) -> Iterator[Payload]:
     value = EXACT.multiply(difference, sweep.rates[currency])
     without = None if sweep.equity is None else EXACT.subtract(sweep.equity, value)
-    yield TransferRecognised(currency, difference, value, without)
-    if (market := sweep.markets.get(currency)) is not None:
+    market = sweep.markets.get(currency)
+    yield TransferRecognised(currency, difference, value, without, market)
+    if market is not None:
         word = "deposit" if difference > 0 else "withdrawal"
         yield QuarantineBegan(market, f"{word} of {abs(difference)} {currency} that no fill explains")

@@ -117,6 +117,7 @@ def position_row(position: Position, view: MarketView | None) -> dict[str, Any]:
         "target": _level(entry.value if entry else None, position.exits.take_profit_pct, 1),
         "rule": position.rule,
         "managed": position.managed,
+        "beside": str(position.whole - position.size),
         "opened_at": time_text(position.opened_at),
     }
 

@@ -11,6 +11,7 @@ from bot.domain.event import (
     ApprovalAnswered,
     BanBegan,
     BanEnded,
+    BreakerChanged,
     LatchCleared,
     Payload,
     PositionAdopted,
@@ -19,7 +20,7 @@ from bot.domain.event import (
 from bot.domain.money import EXACT, Price, Size, parse_decimal
 from bot.domain.position import Lot, Origin, Position
 from bot.domain.product import ProductId
-from bot.domain.state import Ban, State
+from bot.domain.state import Ban, BreakerState, State
 from bot.errors import BotError, UnitError
 from bot.ports import Command
 from bot.settings.universe import Exclusions
@@ -109,37 +110,42 @@ def _adopt(command: Command, books: Books) -> CommandOutcome:
     if mark is None:
         raise CommandRefused(f"{market} has no price now; try again when it has one")
     position = books.state.positions.get(market) or Position(market, (), books.now)
-    extra = EXACT.subtract(held.value, position.size.value)
-    lots = position.lots
+    extra = EXACT.subtract(held.value, position.whole.value)
+    lots = (*position.lots, *position.others)
     if extra > 0:
         lots = (*lots, Lot(Size(extra), EXACT.multiply(extra, mark.value), books.now, Origin.ADOPTED))
-    adopted = replace(position, lots=lots, managed=True)
-    events = (PositionAdopted(adopted), *_released(market, books, command, ignored=False))
+    adopted = replace(position, lots=lots, managed=True, others=())
+    events = (PositionAdopted(adopted), *_released(market, books, command))
     return CommandOutcome(events, f"{held} {market.base} is managed by the bot from now on")
 
 
 def _ignore(command: Command, books: Books) -> CommandOutcome:
     """What a person did stays a person's: never sold by the bot, always counted."""
     market = _product(command)
-    if market not in books.state.quarantined:
-        raise CommandRefused(f"{market} is not quarantined")
-    return CommandOutcome(
-        _released(market, books, command, ignored=True), f"{market} trades again; the rest is not ours"
-    )
+    held = books.state.positions.get(market)
+    unmanaged = held is not None and not held.managed
+    if market not in books.state.quarantined and not unmanaged:
+        raise CommandRefused(f"{market} is not quarantined, and no coins of others are held alone")
+    ended = QuarantineEnded(market, ignored=True, by=command.by)
+    return CommandOutcome((ended,), f"{market} trades again; the coins of others are not ours")
 
 
 def _resume_latch(command: Command, books: Books) -> CommandOutcome:
     name = _argument(command, 0, "the latch")
-    if name not in books.state.latches:
-        set_now = ", ".join(sorted(books.state.latches)) or "none"
+    if name in books.state.latches:
+        return CommandOutcome((LatchCleared(name, command.by),), f"latch {name} is cleared")
+    latched = {breaker.name for breaker in books.state.breakers.values() if breaker.open and breaker.until is None}
+    if name not in latched:
+        set_now = ", ".join(sorted({*books.state.latches, *latched})) or "none"
         raise CommandRefused(f"no latch {name!r} is set; set: {set_now}")
-    return CommandOutcome((LatchCleared(name, command.by),), f"latch {name} is cleared")
+    closed = BreakerState(name, open=False, detail=f"reset by {command.by}")
+    return CommandOutcome((BreakerChanged(closed),), f"breaker {name} is reset")
 
 
-def _released(market: ProductId, books: Books, command: Command, *, ignored: bool) -> tuple[Payload, ...]:
-    if market not in books.state.quarantined:
+def _released(market: ProductId, books: Books, command: Command) -> tuple[Payload, ...]:
+    if market not in books.state.quarantined and market not in books.state.ignored:
         return ()
-    return (QuarantineEnded(market, ignored, command.by),)
+    return (QuarantineEnded(market, ignored=False, by=command.by),)
 
 
 def _argument(command: Command, index: int, what: str) -> str:

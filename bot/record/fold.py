@@ -77,13 +77,10 @@ def _quarantine_began(state: State, event: ev.QuarantineBegan, _: Envelope) -> S
 
 
 def _quarantine_ended(state: State, event: ev.QuarantineEnded, _: Envelope) -> State:
-    """An ignored holding stays on the books, since it counts towards the caps, and is never sold."""
+    """What others hold stays on the books, since it counts towards the caps, and is never sold; ours stays ours."""
     kept = {p: why for p, why in state.quarantined.items() if p != event.product}
     others = tuple(p for p in state.ignored if p != event.product)
     ignored = (*others, event.product) if event.ignored else others
-    held = state.positions.get(event.product)
-    if held is not None and event.ignored:
-        state = replace(state, positions={**state.positions, event.product: replace(held, managed=False)})
     return replace(state, quarantined=kept, ignored=ignored)
 
 

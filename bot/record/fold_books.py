@@ -20,8 +20,8 @@ from bot.domain.event import (
     PositionMarked,
     TransferRecognised,
 )
-from bot.domain.money import EXACT, ZERO, Size, quantised
-from bot.domain.position import COST_PLACES, Exits, Lot, Origin, Position, bought, sold
+from bot.domain.money import EXACT, ZERO, Price, Size
+from bot.domain.position import Exits, Lot, Origin, Position, Sale, bought, given_away, left_to_others, sale, share
 from bot.domain.product import ProductId, Side
 from bot.domain.state import FillCursor, Ledger, Oversold, Period, State, day_id, week_id
 from bot.record.fold_orders import fill_counted, pruned
@@ -86,6 +86,7 @@ def ledger_pending(state: State, event: LedgerPending, envelope: Envelope) -> St
 
 def transfer_recognised(state: State, event: TransferRecognised, envelope: Envelope) -> State:
     """Money that came or went moves equity and every yardstick with it, and no profit or loss."""
+    state = _coins_moved(state, event, envelope.ts)
     return replace(
         state,
         ledgers=_moved(state.ledgers, event.currency, event.amount, envelope.ts, settled=True),
@@ -96,12 +97,55 @@ def transfer_recognised(state: State, event: TransferRecognised, envelope: Envel
     )
 
 
+def _coins_moved(state: State, event: TransferRecognised, at: datetime) -> State:
+    """Coins that came are nobody's to trade, at the mark they came at; coins that went leave at what they had cost."""
+    if event.market is None or event.amount == 0:
+        return state
+    if event.amount > 0:
+        return _deposited(state, event.market, Size(event.amount), event.value, at)
+    return _withdrawn(state, event.market, Size(-event.amount), -event.value)
+
+
+def _deposited(state: State, market: ProductId, size: Size, value: Decimal, at: datetime) -> State:
+    state, rest = _made_up(state, market, size, value, at, "", foreign=True)
+    if rest.is_zero:
+        return state
+    lot = Lot(rest, share(value, rest, size), at, Origin.DEPOSITED)
+    mark = Price(EXACT.divide(value, size.value))
+    return _holding(state, _joined(state.positions.get(market), market, lot, ZERO, mark))
+
+
+def _withdrawn(state: State, market: ProductId, size: Size, value: Decimal) -> State:
+    """A profit not realised that leaves with its coins is none of this period: the opening figure moves with it."""
+    held = state.positions.get(market)
+    if held is None:
+        return state
+    gone = min(held.whole, size)
+    after, cost = given_away(held, gone, state.cost_method)
+    profit = EXACT.subtract(share(value, gone, size), cost)
+    left, rest = (left_to_others(after) if after.size.is_zero else after), _without(state.positions, market)
+    return replace(
+        state,
+        positions=rest if left is None else {**rest, market: left},
+        day=_reopened(state.day, profit),
+        week=_reopened(state.week, profit),
+    )
+
+
+def _reopened(period: Period | None, profit: Decimal) -> Period | None:
+    """The period with an opening figure that has lost `profit`, so that its result stays what it was."""
+    if period is None:
+        return None
+    return replace(period, start_unrealised=EXACT.subtract(period.start_unrealised, profit))
+
+
 def position_adopted(state: State, event: PositionAdopted, _: Envelope) -> State:
     """The holding as it stands replaces what the books said of it."""
     market = event.position.product
     positions = {**_without(state.positions, market), market: event.position}
     kept = positions if not event.position.size.is_zero else _without(positions, market)
-    return replace(state, positions=kept, oversold=_without(state.oversold, market))
+    owed, owed_by_others = _without(state.oversold, market), _without(state.oversold_by_others, market)
+    return replace(state, positions=kept, oversold=owed, oversold_by_others=owed_by_others)
 
 
 def position_marked(state: State, event: PositionMarked, _: Envelope) -> State:
@@ -117,58 +161,95 @@ def period_began(state: State, event: PeriodBegan, _: Envelope) -> State:
 
 def _purchase(state: State, fill: FillBooked) -> State:
     market, cost = _market(fill), EXACT.add(fill.value, fill.fee)
-    owed = state.oversold.get(market)
-    covered = min(owed.size, fill.size) if owed is not None else Size.zero()
-    cost_covered, fee_covered = _share(cost, covered, fill.size), _share(fill.fee, covered, fill.size)
-    if owed is not None:
-        proceeds = _share(owed.proceeds, covered, owed.size)
-        left = Oversold(owed.size - covered, EXACT.subtract(owed.proceeds, proceeds))
-        state = _owing(state, market, left)
-        state = _realised(state, EXACT.subtract(proceeds, cost_covered), _rule(state, fill), fill.at)
-    rest = fill.size - covered
+    state, rest = _made_up(state, market, fill.size, cost, fill.at, _rule(state, fill), foreign=fill.foreign)
     if rest.is_zero:
         return state
+    left, fee = share(cost, rest, fill.size), share(fill.fee, rest, fill.size)
     origin = Origin.ADOPTED if fill.foreign else Origin.BOUGHT
-    lot = Lot(rest, EXACT.subtract(cost, cost_covered), fill.at, origin, fill.order_id)
-    held = state.positions.get(market) or _opened(state, fill)
-    return _holding(state, bought(held, lot, EXACT.subtract(fill.fee, fee_covered)))
+    lot = Lot(rest, left, fill.at, origin, fill.order_id)
+    held = state.positions.get(market)
+    if fill.foreign:
+        return _holding(state, _joined(held, market, lot, fee, fill.price))
+    if held is None or not held.managed:
+        held = replace(_opened(state, fill), others=() if held is None else held.lots)
+    return _holding(state, bought(held, lot, fee))
+
+
+def _made_up(
+    state: State, market: ProductId, size: Size, cost: Decimal, at: datetime, rule: str, *, foreign: bool
+) -> tuple[State, Size]:
+    """What came goes first to sales that were booked before it; the state after that, and what is left of it."""
+    owed = _owed(state, market, foreign=foreign)
+    covered = min(owed.size, size)
+    if covered.is_zero:
+        return state, size
+    proceeds = share(owed.proceeds, covered, owed.size)
+    paid = EXACT.subtract(cost, share(cost, size - covered, size))
+    left = Oversold(owed.size - covered, EXACT.subtract(owed.proceeds, proceeds))
+    state = _owing(state, market, left, foreign=foreign)
+    return _realised(state, EXACT.subtract(proceeds, paid), rule, at), size - covered
+
+
+def _joined(held: Position | None, market: ProductId, lot: Lot, fee: Decimal, mark: Price) -> Position:
+    """Coins that are not the bot's beside what is held; alone they are a holding nobody manages."""
+    if held is None:
+        held = Position(market, (), lot.at, managed=False, high_mark=mark)
+    return replace(held, others=(*held.others, lot)) if held.managed else bought(held, lot, fee)
 
 
 def _sale(state: State, fill: FillBooked) -> State:
     market, proceeds = _market(fill), EXACT.subtract(fill.value, fill.fee)
     position = state.positions.get(market)
-    covered = min(position.size, fill.size) if position is not None else Size.zero()
-    earned = _share(proceeds, covered, fill.size)
-    if position is not None and not covered.is_zero:
-        after, profit = sold(position, covered, earned, state.cost_method)
-        state = _realised(state, profit, position.rule, fill.at)
-        state = _closed(state, after) if after.size.is_zero else _holding(state, after)
-    owed = state.oversold.get(market, Oversold(Size.zero(), ZERO))
-    rest = fill.size - covered
-    if rest.is_zero:
+    done = sale(
+        position, fill.size, proceeds, state.cost_method,
+        foreign=fill.foreign, unexplained=state.unexplained(market.base),
+    )  # fmt: skip
+    if position is not None and done.after is not None:
+        state = _realised(state, done.profit, position.rule, fill.at)
+        state = _closed(state, done.after) if done.after.size.is_zero else _holding(state, done.after)
+    if not done.arrived.is_zero:
+        state = _brought_in(state, market.base, done)
+    if done.short.is_zero:
         return state
-    more = Oversold(owed.size + rest, EXACT.add(owed.proceeds, EXACT.subtract(proceeds, earned)))
-    return _owing(state, market, more)
+    owed = _owed(state, market, foreign=fill.foreign)
+    more = Oversold(owed.size + done.short, EXACT.add(owed.proceeds, done.short_value))
+    return _owing(state, market, more, foreign=fill.foreign)
+
+
+def _brought_in(state: State, base: str, done: Sale) -> State:
+    """Coins from outside were sold before they were classified: their worth is a transfer, not a profit."""
+    peak, value, ledger = state.peak_equity, done.arrived_value, state.ledgers[base]
+    explained = replace(
+        ledger,
+        flows=EXACT.add(ledger.flows, done.arrived.value),
+        pending=EXACT.subtract(ledger.pending, done.arrived.value),
+    )
+    return replace(
+        state,
+        ledgers={**state.ledgers, base: explained},
+        day=_transferred(state.day, value),
+        week=_transferred(state.week, value),
+        peak_equity=None if peak is None else EXACT.add(peak, value),
+        transfers_total=EXACT.add(state.transfers_total, value),
+    )
+
+
+def _owed(state: State, market: ProductId, *, foreign: bool) -> Oversold:
+    kept = state.oversold_by_others if foreign else state.oversold
+    return kept.get(market, Oversold(Size.zero(), ZERO))
 
 
 def _market(fill: FillBooked) -> ProductId:
     return fill.market or fill.product
 
 
-def _share(amount: Decimal, part: Size, whole: Size) -> Decimal:
-    """`part / whole` of an amount; all of it, to the last digit, for the whole."""
-    if part == whole:
-        return amount
-    return quantised(EXACT.divide(EXACT.multiply(amount, part.value), whole.value), COST_PLACES)
-
-
 def _opened(state: State, fill: FillBooked) -> Position:
-    """A position begun by this fill: managed unless a person opened it."""
+    """A position begun by a fill of ours, with what its intent asked for."""
     order = state.orders.get(fill.client_order_id)
     intent = state.intents.get(order.intent) if order is not None else None
     exits = intent.exits if intent is not None else Exits()
     return Position(
-        product=_market(fill), lots=(), opened_at=fill.at, managed=not fill.foreign,
+        product=_market(fill), lots=(), opened_at=fill.at, managed=True,
         rule=_rule(state, fill), exits=exits, high_mark=fill.price,
     )  # fmt: skip
 
@@ -180,18 +261,26 @@ def _rule(state: State, fill: FillBooked) -> str:
 
 
 def _closed(state: State, position: Position) -> State:
-    """A position that closed at a loss lengthens the streak; one that closed at a profit ends it."""
-    streak = state.loss_streak + 1 if position.realised < 0 else 0 if position.realised > 0 else state.loss_streak
-    return replace(state, positions=_without(state.positions, position.product), loss_streak=streak)
+    """A position of the bot that closed at a loss lengthens the streak; one that closed at a profit ends it.
+
+    Coins of others that lay beside it stay on the books.
+    """
+    streak = state.loss_streak
+    if position.managed and position.realised != 0:
+        streak = streak + 1 if position.realised < 0 else 0
+    others, left = _without(state.positions, position.product), left_to_others(position)
+    kept = others if left is None else {**others, position.product: left}
+    return replace(state, positions=kept, loss_streak=streak)
 
 
 def _holding(state: State, position: Position) -> State:
     return replace(state, positions={**state.positions, position.product: position})
 
 
-def _owing(state: State, market: ProductId, owed: Oversold) -> State:
-    others = _without(state.oversold, market)
-    return replace(state, oversold=others if owed.size.is_zero else {**others, market: owed})
+def _owing(state: State, market: ProductId, owed: Oversold, *, foreign: bool) -> State:
+    others = _without(state.oversold_by_others if foreign else state.oversold, market)
+    now = others if owed.size.is_zero else {**others, market: owed}
+    return replace(state, oversold_by_others=now) if foreign else replace(state, oversold=now)
 
 
 def _realised(state: State, profit: Decimal, rule: str, at: datetime) -> State:
@@ -213,8 +302,11 @@ def _in_period(period: Period | None, profit: Decimal, at: datetime, id_of: Call
     """
     if period is None:
         return None
-    if id_of(at) < period.id:
-        return replace(period, start_unrealised=EXACT.subtract(period.start_unrealised, profit))
+    id_ = id_of(at)
+    if id_ < period.id:
+        return _reopened(period, profit)
+    if id_ > period.id:
+        return replace(period, later={**period.later, id_: EXACT.add(period.later.get(id_, ZERO), profit)})
     return replace(period, realised=EXACT.add(period.realised, profit))
 
 

@@ -195,7 +195,7 @@ def _booked(state: State) -> Mapping[str, Decimal]:
     """Base by the books: positions, and bought base that the venue reported but no fill has booked yet."""
     result: dict[str, Decimal] = {}
     for position in state.positions.values():
-        result = _plus(result, position.product.base, position.size.value)
+        result = _plus(result, position.product.base, position.whole.value)
     for order in state.orders.values():
         ahead = EXACT.subtract(order.filled.value, order.booked.value)
         if order.side is Side.BUY and ahead > 0:

@@ -15,7 +15,7 @@ from typing import Final
 
 from bot.domain.event import LatchCleared, Payload, PeakMoved, PeriodBegan
 from bot.domain.holdings import marks_of
-from bot.domain.money import EXACT, HUNDRED, Percent, decimal_text, quantised, total
+from bot.domain.money import EXACT, HUNDRED, ZERO, Percent, decimal_text, quantised, total
 from bot.domain.snapshot import Performance, Valuation
 from bot.domain.state import HaltCause, Latch, Period, State
 from bot.risk.halts import latch_active
@@ -58,8 +58,8 @@ def unrealised(state: State, valuation: Valuation) -> Decimal | None:
         mark, rate = marks.get(position.product.base), _quote_rate(valuation, position.product.quote)
         if mark is None or rate is None:
             return None
-        worth = EXACT.multiply(mark, position.size.value)
-        parts.append(EXACT.subtract(worth, EXACT.multiply(position.cost, rate)))
+        worth = EXACT.multiply(mark, position.whole.value)
+        parts.append(EXACT.subtract(worth, EXACT.multiply(position.whole_cost, rate)))
     return None if valuation.nlv is None else total(parts)
 
 
@@ -99,8 +99,14 @@ def rolled(state: State, valuation: Valuation, now: datetime) -> tuple[PeriodBeg
     begun = []
     for kind, current, fresh in (("day", state.day, day_id(now)), ("week", state.week, week_id(now))):
         if current is None or current.id < fresh:
-            begun.append(PeriodBegan(kind, Period(fresh, equity, open_profit)))
+            begun.append(PeriodBegan(kind, _opening(current, fresh, equity, open_profit)))
     return tuple(begun)
+
+
+def _opening(before: Period | None, fresh: str, equity: Decimal, open_profit: Decimal) -> Period:
+    """The new period, with the profit of its fills that are booked already: equity holds it, so it began without."""
+    made = ZERO if before is None else before.later.get(fresh, ZERO)
+    return Period(fresh, EXACT.subtract(equity, made), open_profit, realised=made)
 
 
 def peak(state: State, valuation: Valuation) -> PeakMoved | None:

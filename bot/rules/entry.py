@@ -161,14 +161,22 @@ class _Desk:
         return self._taken(proposal) or self._too_soon(rule, proposal)
 
     def _taken(self, proposal: TradeProposal) -> Evaluated | None:
-        """One position and one working entry per coin, under whatever listing."""
+        """One position and one working entry per coin, under whatever listing.
+
+        Coins that nobody manages keep the bot out as well, until an operator ignored or adopted them.
+        """
         base = proposal.product.base
         if (order := working_entry(self.snap.state.orders.values(), base)) is not None:
             unresolved = order.state is OrderState.UNKNOWN
             reason = Reason.ORDER_UNRESOLVED if unresolved else Reason.ALREADY_WORKING
             detail = f"entry {order.client_order_id} of {order.product} is {order.state.value}"
             return _given_up(proposal, "one_position", Reject(reason, detail))
-        held = (p for p in self.snap.state.positions.values() if p.product.base == base)
+        state = self.snap.state
+        held = (
+            p
+            for market, p in state.positions.items()
+            if p.product.base == base and (p.managed or market not in state.ignored)
+        )
         if (position := next((p for p in held if not is_dust(self.snap, p)), None)) is not None:
             detail = f"{position.size} {base} is held already"
             return _given_up(proposal, "one_position", Reject(Reason.ALREADY_HELD, detail))

@@ -262,7 +262,7 @@ class Stage:
         """The venue's own ledger against everything: no invariant broken, and the books are the venue's."""
         assert self.oracle.broken == []
         for name, position in self.state.positions.items():
-            assert position.size.value == self.held(name.split("-")[0]), name
+            assert position.whole.value == self.held(name.split("-")[0]), name
         assert not any(self.loop.guard.snapshot.residuals.values()) if self.loop.guard.snapshot else True
 
     def rows(self) -> list[Mapping[str, Any]]:

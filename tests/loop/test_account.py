@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.order import OrderState
 from bot.domain.position import Origin
-from bot.domain.product import Side
+from bot.domain.product import Side, TradingMode
 from bot.venue.orders import LimitGtc, MarketIoc, OrderRequest
 from tests.loop.markets import RISE, calm, then
 from tests.loop.stage import BTC, ETH, Stage, config_of, steady
@@ -131,6 +131,20 @@ def test_a_persons_order_is_counted_and_never_touched():
     stage.throw_the_switch()
     stage.run_for(60)
     assert [order.client_order_id for order in stage.working()] == ["by-hand"], "not even by the kill switch"
+
+
+def test_foreign_orders_are_counted_after_an_order_of_ours_was_refused():
+    """A refused order has no id at the venue, and neither has the parent of most others: that makes no kinship."""
+    stage = Stage([*RISE, *steady(62, 900, "65500", 20)])
+    stage.idle(62)
+    stage.wire.before_place = lambda _o: stage.world.set_mode(BTC, TradingMode.CANCEL_ONLY)
+    stage.cycle()
+    assert stage.orders(OrderState.REJECTED)
+    stage.world.set_mode(BTC, TradingMode.NORMAL)
+    stage.wire.before_place = lambda _o: None
+    bid(stage, "by-hand")
+    stage.cycle()
+    assert len(stage.state.foreign_orders) == 1
 
 
 def test_an_order_of_another_instance_halts_until_an_operator_says_otherwise():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from bot.domain.product import TradingMode
 from bot.settings.config import Config
 from simulator.markets.script import Step
 from simulator.server import START
@@ -82,3 +83,30 @@ def test_a_loss_stop_still_lets_a_position_be_sold():
     stage.run_until(lambda: not stage.state.positions, 500)
     assert stage.held("BTC") == 0
     stage.check()
+
+
+def test_a_loss_stop_that_was_resumed_does_not_trip_again_on_the_same_loss():
+    stops = {"daily_stop_pct": "0.02", "weekly_stop_pct": "0.03", "max_drawdown_pct": "0.05"}
+    stage = stopped_out(config_of(RULE, risk={**TIGHT, **stops}))
+    assert set(stage.state.latches) == {"daily_stop", "weekly_stop", "drawdown_stop"}
+    for name in stage.state.latches:
+        stage.inbox.drop("resume-latch", name)
+    stage.run_for(130)
+    assert stage.state.latches == {}
+    assert stage.last.outcome == "NO_TRADE"
+
+
+def test_a_breaker_that_latched_is_reset_by_an_operators_word():
+    config = config_of(risk={"breakers": {"rejections": {"threshold": 1, "reset": "latch"}}})
+    stage = Stage([*RISE, *steady(62, 900, "65500", 20)], config)
+    stage.idle(62)
+    stage.wire.before_place = lambda _o: stage.world.set_mode(BTC, TradingMode.CANCEL_ONLY)
+    stage.cycle()
+    stage.idle(7200)
+    assert stage.cycle().outcome == "EXIT_ONLY"
+    assert stage.state.breakers["rejections"].open
+    answer = stage.inbox.drop("resume-latch", "rejections")
+    stage.cycle()
+    assert "reset" in stage.inbox.answers[answer]
+    assert not stage.state.breakers["rejections"].open
+    assert stage.last.outcome == "NO_TRADE"

@@ -96,7 +96,7 @@ def test_opposite_differences_look_like_an_unseen_trade_and_stay_pending():
 def test_a_base_deposit_is_valued_at_the_mark_and_quarantines_its_product():
     state = books(USD=ledger("100"), BTC=ledger("1", "0.5", sweeps=5))
     transfer, quarantine = list(check(state, sweep(200, USD="100", BTC="1.5"), POLICY))
-    assert transfer == TransferRecognised("BTC", Decimal("0.5"), Decimal(25_000))
+    assert transfer == TransferRecognised("BTC", Decimal("0.5"), Decimal(25_000), market=ProductId("BTC-USD"))
     assert isinstance(quarantine, QuarantineBegan)
     assert quarantine.product == BTC
 

@@ -150,12 +150,15 @@ def test_cooldowns_and_bans_that_ended_are_forgotten_when_the_next_begins() -> N
     assert set(state.bans) == {SOL}
 
 
-def test_an_ignored_holding_is_counted_and_never_sold() -> None:
-    adopted = ev.PositionAdopted(holding(managed=True))
-    state = fold([adopted, ev.QuarantineBegan(BTC, "deposit"), ev.QuarantineEnded(BTC, True, "operator")])
+def test_an_ignored_deposit_is_counted_and_never_sold_and_ours_stays_ours() -> None:
+    ours = ev.PositionAdopted(holding(managed=True))
+    deposit = ev.TransferRecognised("BTC", Decimal(1), Decimal(110), Decimal(900), BTC)
+    state = fold([ours, deposit, ev.QuarantineBegan(BTC, "deposit"), ev.QuarantineEnded(BTC, True, "operator")])
     assert state.ignored == (BTC,)
     assert state.quarantined == {}
-    assert state.positions[BTC].managed is False
+    position = state.positions[BTC]
+    assert position.managed
+    assert (position.size, position.whole) == (Size(Decimal(2)), Size(Decimal(3)))
     back = fold([ev.QuarantineEnded(BTC, False, "operator")], state)
     assert back.ignored == ()
 

@@ -1,0 +1,102 @@
+"""An account that is shown late and piece by piece: fills after balances, balances after fills, a bot that was away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from bot.domain.order import Fill
+from bot.domain.product import Side
+from bot.domain.snapshot import Balance
+from bot.settings.config import Config
+from bot.venue.orders import MarketIoc, OrderRequest
+from simulator.markets.script import Step
+from simulator.server import START
+from tests.loop.markets import RISE, calm, slide, then
+from tests.loop.seams import Wire
+from tests.loop.stage import BTC, Stage, config_of, down
+from tests.loop.test_latches import MIDNIGHT
+
+
+class Lagging(Wire):
+    """hide_fills: so many next reads of fills show none. old: what every read of the wallets shows."""
+
+    hide_fills = 0
+    old: Sequence[Balance] | None = None
+
+    def fills_since(self, since: datetime) -> Sequence[Fill]:
+        if self.hide_fills:
+            self.hide_fills -= 1
+            return ()
+        return super().fills_since(since)
+
+    def balances(self) -> Sequence[Balance]:
+        return self.old if self.old is not None else super().balances()
+
+
+def lagging(steps: Sequence[Step], config: Config | None = None) -> tuple[Stage, Lagging]:
+    stage = Stage(steps, config)
+    stage.wire = wire = Lagging(stage.world, stage.clock)
+    stage.boot()
+    return stage, wire
+
+
+def test_a_foreign_fill_seen_by_the_second_look_quarantines():
+    stage, wire = lagging([*calm(10, 900)])
+    stage.cycle()
+    stage.world.place(OrderRequest("by-hand", BTC, Side.BUY, MarketIoc(Decimal("0.004")), owner="owner"))
+    wire.hide_fills = 1
+    stage.cycle()
+    assert stage.state.positions[BTC]
+    assert BTC in stage.state.quarantined
+
+
+def test_a_stop_out_seen_by_the_second_look_pauses_the_product():
+    stage, wire = lagging(then(*calm(90, 600), *slide(600, ["62000"], 300)))
+    stage.run_until(lambda: stage.working(Side.SELL), 200)
+    while stage.held("BTC"):
+        stage.idle(1)
+    wire.hide_fills = 1
+    stage.cycle()
+    assert not stage.state.positions
+    assert "after_stop" in {pause.reason for pause in stage.state.cooldowns}
+
+
+def test_a_wallet_that_is_shown_late_does_not_leave_a_position_naked_for_a_minute():
+    stage, wire = lagging(then(*calm(90, 900)))
+    stage.run_until(lambda: stage.working(Side.BUY), 120)
+    wire.old = list(wire.balances())
+    stage.run_until(lambda: stage.state.positions, 60)
+    stage.run_for(3)
+    wire.old = None
+    stage.run_for(5)
+    assert stage.working(Side.SELL)
+
+
+def test_a_wallet_that_reads_old_does_not_take_the_stop_away():
+    stage, wire = lagging(then(*calm(90, 900)))
+    stage.run_until(lambda: stage.working(Side.BUY), 120)
+    old = list(wire.balances())
+    stage.run_until(lambda: stage.working(Side.SELL), 60)
+    wire.old = old
+    stage.run_for(70)
+    assert stage.working(Side.SELL)
+    assert len(stage.wire.placed) == 2
+
+
+def test_fills_of_today_count_today_though_the_bot_was_down_at_midnight():
+    tight = {"daily_stop_pct": "0.05", "cooldown_minutes": 1, "cooldown_after_stop_minutes": 1}
+    near = int((MIDNIGHT - START).total_seconds())
+    fall = [*slide(near + 600, ["62000"], 600), *calm(near + 1200, near + 4000, "62000")]
+    steps = [*RISE, down(80, "65300"), *calm(90, near + 600, "65300"), *fall]
+    stage = Stage(steps, config_of({"cooldown_minutes": 1}, risk=tight))
+    stage.run_until(lambda: stage.working(Side.SELL), 200)
+    stage.idle(near + 1500)
+    assert stage.held("BTC") == 0
+    stage.boot()
+    stage.cycle()
+    assert stage.state.day is not None
+    assert stage.state.day.id == "2026-11-03"
+    assert stage.state.day.realised < 0
+    assert "daily_stop" in stage.state.latches
