@@ -13,7 +13,7 @@ from backtest.run import Stage, build
 from bot.domain.decision import Outcome
 from bot.domain.event import PeakMoved
 from bot.domain.product import ProductId
-from bot.loop.report import Finished
+from bot.loop.finished import Finished
 from bot.settings.config import Config
 
 Tick = Callable[[int], None]

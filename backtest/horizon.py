@@ -33,7 +33,7 @@ from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView
 from bot.domain.state import Period, State
-from bot.loop.report import Finished
+from bot.loop.finished import Finished
 from bot.risk import stops
 from bot.risk.breakers import breaker_policy, cooloff
 from bot.risk.cooldowns import blocking

@@ -15,7 +15,7 @@ from bot.domain.order import OrderKind
 from bot.domain.product import Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import State
-from bot.loop.report import Finished
+from bot.loop.finished import Finished
 from bot.loop.words import decision_made
 from bot.risk.cooldowns import blocking
 

@@ -13,7 +13,7 @@ from bot.adapters.memory import MemoryStorage
 from bot.adapters.venue_exchange import PORTFOLIO, Surroundings, VenueExchange, operational
 from bot.domain.snapshot import Environment, Mode
 from bot.loop import Identity, Operator, TradingLoop, World
-from bot.loop.report import Finished
+from bot.loop.finished import Finished
 from bot.ops.log import null_log
 from bot.ops.metrics import Metrics
 from bot.ports import Command

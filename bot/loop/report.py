@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from bot.domain.codec import canonical
-from bot.domain.decision import Decision, Outcome, Reason
+from bot.domain.decision import Outcome, Reason
 from bot.domain.event import AlertRaised, FillBooked
 from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text
 from bot.domain.order import OrderState
-from bot.domain.snapshot import Halt, Snapshot
+from bot.domain.snapshot import Snapshot
 from bot.domain.state import HaltCause, State
 from bot.errors import StateCorrupt, StorageFailed
 from bot.execution.report import ActReport, Refusal
+from bot.loop.finished import Finished
 from bot.loop.standing import standing
 from bot.loop.upkeep import stopped_out
 from bot.loop.world import Identity, Operator, World
 from bot.ops.alerts import AlertService, Severity
-from bot.ops.status import CycleRecord, RunFacts, status_report
+from bot.ops.status import RunFacts, status_report
 from bot.record.cycles import inputs_of, keep
 from bot.record.store import StateStore
 from bot.risk.scopes import exposure_by_scope
@@ -29,21 +29,6 @@ from bot.settings.config import Config
 
 HEARTBEAT: Final = "heartbeat.json"
 STATUS: Final = "status.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """One finished cycle, with everything that is worth telling."""
-
-    record: CycleRecord
-    decision: Decision | None
-    snapshot: Snapshot | None
-    halts: tuple[Halt, ...]
-    report: ActReport
-    complete: bool
-    detail: str
-    stage_s: Mapping[str, float]
-    bad_ticks: Mapping[str, int]
 
 
 class Reporter:

@@ -40,9 +40,10 @@ from bot.execution.identity import account_tag
 from bot.execution.report import ActReport, combined
 from bot.loop import strays, upkeep
 from bot.loop.desk import CommandDesk
+from bot.loop.finished import Finished
 from bot.loop.guard import KILL_RECHECK, Guard
 from bot.loop.observation import Observation, Observed
-from bot.loop.report import Finished, Reporter
+from bot.loop.report import Reporter
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
 from bot.loop.words import decision_made
 from bot.loop.world import Identity, Operator, World

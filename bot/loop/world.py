@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from bot.domain.snapshot import Environment, Mode
+from bot.loop.finished import Finished
 from bot.ops.log import Log
 from bot.ops.metrics import Metrics
 from bot.ops.redact import without_secrets
 from bot.ports import Clock, Command, Exchange, MarketData, Rng, Storage
 from bot.record.store import StateStore
-
-if TYPE_CHECKING:
-    from bot.loop.report import Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,26 @@
+"""What a cycle leaves behind for those who tell of it, follow it or go on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.domain.decision import Decision
+from bot.domain.snapshot import Halt, Snapshot
+from bot.execution.report import ActReport
+from bot.ops.status import CycleRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One finished cycle, with everything that is worth telling."""
+
+    record: CycleRecord
+    decision: Decision | None
+    snapshot: Snapshot | None
+    halts: tuple[Halt, ...]
+    report: ActReport
+    complete: bool
+    detail: str
+    stage_s: Mapping[str, float]
+    bad_ticks: Mapping[str, int]
