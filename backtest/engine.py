@@ -18,6 +18,7 @@ from backtest.summary import Run
 from backtest.trades import Ledger, trades
 from bot.domain.bars import Granularity
 from bot.errors import ConfigError
+from bot.settings.barfit import fitted
 from bot.settings.config import Config
 from bot.triggers import regime
 from bot.triggers.check import needed_bars, problems
@@ -32,8 +33,8 @@ def adapted(config: Config, length: Granularity | None) -> Config:
     Nothing happens inside a bar that the loop could see: an order that would be looked at sooner has until the next
     close, and the venue's own expiry leaves it that long. Raises ConfigError when a window fits no whole bars.
     """
-    policy = config.policy
-    bar = length or policy.data.bar_granularity
+    bar = length or config.policy.data.bar_granularity
+    policy = fitted(config.policy, bar)
     found = problems(policy, bar)
     if found:
         raise ConfigError([f"policy.yaml: {problem}" for problem in found])

@@ -15,7 +15,7 @@ from bot.settings.reload import loosened
 def reloaded(app: App, settings: Settings, running: Config) -> Config | None:
     """The configuration to go on with; None keeps the running one, and the operator is told why."""
     try:
-        config = load_config(settings.config_dir)
+        config = load_config(settings.config_dir, settled=False)
     except ConfigError as error:
         app.loop.tell(
             "config.invalid", Severity.CRITICAL, "the new configuration was not taken", "; ".join(error.problems)

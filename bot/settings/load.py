@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from bot.domain.decision import TriggerKind
 from bot.errors import ConfigError
 from bot.settings import sanity, strict_yaml
+from bot.settings.barfit import fitted
 from bot.settings.config import Config
 from bot.settings.policy import Policy
 from bot.settings.rules import CONDITION_TAG, TRIGGER_TAG, Condition, TriggerHolds
@@ -42,13 +43,16 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
-def load_config(config_dir: Path) -> Config:
+def load_config(config_dir: Path, *, settled: bool = True) -> Config:
     """The configuration in a folder.
+
+    settled: nobody writes the files just now, as before a start; a last line without an end is then no sign of half a
+    file.
 
     Raises: ConfigError with one line for every problem of both files: first their form, then, once both are well
     formed, what does not fit together.
     """
-    documents = [_document(config_dir / name) for name in (POLICY_FILE, UNIVERSE_FILE)]
+    documents = [_document(config_dir / name, settled) for name in (POLICY_FILE, UNIVERSE_FILE)]
     return build(*documents)
 
 
@@ -64,14 +68,14 @@ def build(policy_document: Document, universe_document: Document) -> Config:
     problems = [*policy_document.problems, *universe_document.problems]
     if problems or policy is None or universe is None:
         raise ConfigError(_lines(problems))
-    config = Config(policy, universe)
+    config = Config(fitted(policy, policy.data.bar_granularity), universe)
     documents = {POLICY_FILE: policy_document, UNIVERSE_FILE: universe_document}
     if conflicts := sanity.conflicts(config):
         raise ConfigError(_lines([_placed(documents[item.file], item) for item in conflicts]))
     return config
 
 
-def _document(path: Path) -> Document:
+def _document(path: Path, settled: bool) -> Document:
     """The file, read whole; anything but a regular, readable file of sensible size is a problem, not an exception."""
     missing = Document(path.name)
     try:
@@ -79,7 +83,8 @@ def _document(path: Path) -> Document:
             missing.refuse(0, (), f"is not a regular file in {path.parent}")
             return missing
         with path.open("rb") as file:
-            return strict_yaml.read(path.name, file.read(strict_yaml.SIZE_LIMIT + 1))
+            content = file.read(strict_yaml.SIZE_LIMIT + 1)
+            return strict_yaml.read(path.name, content + b"\n" if settled else content)
     except OSError as error:
         missing.refuse(0, (), f"cannot be read in {path.parent}: {error.strerror}")
         return missing
@@ -124,7 +129,10 @@ def _file_path(value: Any, loc: Sequence[str | int]) -> KeyPath:
         if part in {TRIGGER_TAG, CONDITION_TAG, "[key]"}:
             continue
         name: str | int = part
-        if isinstance(value, Mapping) and part in {"overrides", "direction"} and part not in value and len(value) == 1:
+        written = part in value if isinstance(value, Mapping) else True
+        if part == "overrides" and not written and {"trigger", "kind"} & value.keys():
+            continue
+        if not written and part in {"overrides", "direction"} and len(value) == 1:
             name = next(iter(value))
             if part == "direction":
                 path.append(name)
@@ -171,7 +179,9 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 def _known_keys(model: type[BaseModel], document: Document, loc: Sequence[str | int], path: KeyPath) -> list[str]:
     """The keys that may stand beside the one at `loc`."""
     if "overrides" in loc:
-        return sorted({*SECTIONS[_trigger_of(document.value, path)].model_fields, "direction"} - {"by_regime"})
+        kind = _trigger_of(document.value, path)
+        parameters = set(SECTIONS[kind].model_fields) if kind is not None else set()
+        return sorted({*parameters, "direction"} - {"by_regime"})
     around = loc[: loc.index("by_regime")] if "by_regime" in loc else loc[:-1]
     kinds: list[Any] = [model]
     for part in around:
@@ -180,13 +190,14 @@ def _known_keys(model: type[BaseModel], document: Document, loc: Sequence[str | 
     return sorted(names - {"by_regime"} if "by_regime" in loc else names)
 
 
-def _trigger_of(value: Any, path: KeyPath) -> TriggerKind:
-    """Which trigger's parameters stand at `path`, in either way of writing them."""
-    if path[-2] in TriggerKind._value2member_map_:
-        return TriggerKind(path[-2])
-    for part in path[:-2]:
+def _trigger_of(value: Any, path: KeyPath) -> TriggerKind | None:
+    """Which trigger's parameters stand at `path`, in any way of writing them; None when nothing there names one."""
+    found = None
+    for part in path:
+        for name in (part, _child(value, "trigger"), _child(value, "kind")):
+            found = TriggerKind(name) if name in TriggerKind._value2member_map_ else found
         value = _child(value, part)
-    return TriggerKind(value["trigger"])
+    return found
 
 
 def _step(kind: Any, part: str | int) -> Iterator[Any]:

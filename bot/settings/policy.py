@@ -7,13 +7,14 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from bot.domain.bars import Granularity
 from bot.domain.decision import Regime
 from bot.domain.money import Percent
 from bot.domain.position import CostMethod
 from bot.domain.product import ProductId
+from bot.settings import spellings
 from bot.settings.rules import Rule
 from bot.settings.triggers import TriggersPolicy
 from bot.settings.types import AtLeastOne, Count, Flag, Fraction, NotNegative, Number, Pct, Positive, Section, Symbol
@@ -22,6 +23,7 @@ from bot.settings.types import AtLeastOne, Count, Flag, Fraction, NotNegative, N
 def _granularity(value: object) -> Granularity:
     if isinstance(value, Granularity):
         return value
+    value = spellings.granularity(value)
     if isinstance(value, str) and value in Granularity.__members__:
         return Granularity[value]
     raise ValueError(f"must be one of {', '.join(Granularity.__members__)}, was {value!r}")
@@ -214,7 +216,7 @@ class ExecutionPolicy(Section):
     default_order_type: Literal["limit_post_only", "limit_ioc"] = "limit_post_only"
     post_only_ttl_seconds: Positive = Decimal(45)
     maker_max_reprices: Count = 2
-    taker_fallback: Flag = False
+    taker_fallback: Annotated[Flag, BeforeValidator(spellings.taker_fallback)] = False
     max_slippage_bps: Positive = Decimal(25)
     depth_within_bps: Positive = Decimal(20)
     max_depth_share_pct: Pct = Percent(Decimal(25))

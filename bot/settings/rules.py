@@ -16,8 +16,9 @@ from pydantic import (
 )
 
 from bot.domain.decision import Regime, TriggerKind
+from bot.settings import spellings
 from bot.settings.triggers import SECTIONS
-from bot.settings.types import AtLeastOne, Flag, NotNegative, Pct, Positive, Section
+from bot.settings.types import AtLeastOne, Flag, NotNegative, Pct, Positive, Section, TierNumber
 
 TRIGGER_TAG: Final = "(trigger)"
 CONDITION_TAG: Final = "(condition)"
@@ -40,9 +41,9 @@ class TriggerHolds(Section):
 class Condition(Section):
     """`all`, `any` and `none` over triggers or nested conditions; several keys in one mapping must all hold."""
 
-    all: tuple[Node, ...] = ()
-    any: tuple[Node, ...] = ()
-    none: tuple[Node, ...] = ()
+    all: Nodes = ()
+    any: Nodes = ()
+    none: Nodes = ()
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -60,27 +61,6 @@ class Condition(Section):
         return isinstance(node, Condition) and node.holds_for_nothing()
 
 
-def _node(value: object) -> object:
-    """Accept `breakout`, `{breakout: {lookback_minutes: 60}}`, or a nested `{all: [...]}`."""
-    if isinstance(value, str):
-        return {"trigger": value}
-    if isinstance(value, Mapping) and len(value) == 1:
-        name, overrides = next(iter(value.items()))
-        if name in TriggerKind._value2member_map_:
-            return _leaf(str(name), overrides)
-    return value
-
-
-def _leaf(name: str, overrides: object) -> object:
-    if overrides is None:
-        return {"trigger": name}
-    if not isinstance(overrides, Mapping):
-        raise ValueError(f"{name} takes a mapping of its parameters, was {overrides!r}")
-    given = dict(overrides)
-    direction = {"direction": given.pop("direction")} if "direction" in given else {}
-    return {"trigger": name, "overrides": given, **direction}
-
-
 def _tag(value: object) -> str:
     leaf = isinstance(value, TriggerHolds) or (isinstance(value, Mapping) and "trigger" in value)
     return TRIGGER_TAG if leaf else CONDITION_TAG
@@ -89,8 +69,9 @@ def _tag(value: object) -> str:
 Node = Annotated[
     Annotated[TriggerHolds, Tag(TRIGGER_TAG)] | Annotated[Condition, Tag(CONDITION_TAG)],
     Discriminator(_tag),
-    BeforeValidator(_node),
+    BeforeValidator(spellings.node),
 ]
+Nodes = Annotated[tuple[Node, ...], BeforeValidator(spellings.nodes)]
 Condition.model_rebuild()
 
 
@@ -109,24 +90,16 @@ class RuleSize(Section):
         return self
 
 
-def _size(value: object) -> object:
-    if isinstance(value, str):
-        if value in {"tier", "tier_base"}:
-            return {"tier_base": True}
-        raise ValueError(f"must be `tier`, `{{pct_of_nlv: 2}}` or `{{usd: 100}}`, was {value!r}")
-    return value
-
-
 class Rule(Section):
     """One entry rule. tiers, regimes empty: all of them. None: that exit is off."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_ .-]{0,59}$")
     enabled: Flag = True
     about: str = ""
-    when: Condition
-    tiers: tuple[AtLeastOne, ...] = ()
-    regimes: tuple[Regime, ...] = ()
-    size: Annotated[RuleSize, BeforeValidator(_size)] = Field(default_factory=lambda: RuleSize(tier_base=True))
+    when: Annotated[Condition, BeforeValidator(spellings.condition)]
+    tiers: Annotated[tuple[TierNumber, ...], BeforeValidator(spellings.listed)] = ()
+    regimes: Annotated[tuple[Regime, ...], BeforeValidator(spellings.listed)] = ()
+    size: Annotated[RuleSize, BeforeValidator(spellings.size)] = Field(default_factory=lambda: RuleSize(tier_base=True))
     scale_by_volatility: Flag = True
     stop_loss_pct: Pct | None = None
     take_profit_pct: Pct | None = None

@@ -10,6 +10,7 @@ from typing import Final
 
 from bot.domain.money import EXACT, Percent, decimal_text
 from bot.domain.product import ProductId
+from bot.settings.barfit import unseen
 from bot.settings.config import Config
 from bot.settings.policy import Policy
 from bot.settings.rules import Rule
@@ -20,8 +21,10 @@ from bot.settings.windows import leading_windows, leaves, longest_lookback_minut
 POLICY: Final = "policy.yaml"
 UNIVERSE: Final = "universe.yaml"
 
-ENTRY_BARS_MAX: Final = 10
+ENTRY_BARS_LONG: Final = 10
 """An entry still being re-quoted after so many bars (or cycles, when those are longer) chases a signal that is gone."""
+ENTRY_BARS_MAX: Final = 60
+"""After so many it has nothing to do with the signal any more."""
 SWEEP_CALLS: Final = 3
 """Accounts, orders and fills: one page each when little happens."""
 CALLS_PER_ENTRY: Final = 4
@@ -58,6 +61,9 @@ def warnings(config: Config) -> list[str]:
     for rule in policy.rules:
         if rule.enabled:
             found += [f"policy.yaml: rule {rule.name}: {text}" for text in _doubts(rule, policy, universe)]
+    if (slow := _too_long(policy, ENTRY_BARS_LONG)) is not None:
+        found.append(f"policy.yaml: execution.post_only_ttl_seconds: {slow}")
+    found += [f"policy.yaml: {text}" for text in unseen(policy)]
     quotes = universe.quote_currencies
     wrong = [product for tier in universe.tiers.values() for product in tier.products if product.quote not in quotes]
     if wrong:
@@ -151,13 +157,19 @@ def _exits_pay(policy: Policy, universe: Universe) -> Iterator[Conflict]:
 
 
 def _requotes_fit(policy: Policy, _: Universe) -> Iterator[Conflict]:
+    if (text := _too_long(policy, ENTRY_BARS_MAX)) is not None:
+        yield Conflict(POLICY, ("execution", "post_only_ttl_seconds"), text)
+
+
+def _too_long(policy: Policy, bars: int) -> str | None:
+    """How long an entry may be quoted, when that is more than so many bars or cycles."""
     execution = policy.execution
     seconds = execution.post_only_ttl_seconds * (execution.maker_max_reprices + 1)
-    limit = ENTRY_BARS_MAX * max(Decimal(policy.data.bar_granularity.value), policy.loop.interval_seconds)
-    if execution.default_order_type == "limit_post_only" and seconds > limit:
-        text = f"{decimal_text(execution.post_only_ttl_seconds)} s x {execution.maker_max_reprices + 1} quotes is "
-        text += f"{decimal_text(seconds)} s, more than {ENTRY_BARS_MAX} bars or cycles ({decimal_text(limit)} s)"
-        yield Conflict(POLICY, ("execution", "post_only_ttl_seconds"), text)
+    limit = bars * max(Decimal(policy.data.bar_granularity.value), policy.loop.interval_seconds)
+    if execution.default_order_type != "limit_post_only" or seconds <= limit:
+        return None
+    text = f"{decimal_text(execution.post_only_ttl_seconds)} s x {execution.maker_max_reprices + 1} quotes is "
+    return f"{text}{decimal_text(seconds)} s, more than {bars} bars or cycles ({decimal_text(limit)} s)"
 
 
 def _quotes_are_fresh(policy: Policy, _: Universe) -> Iterator[Conflict]:

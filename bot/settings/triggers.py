@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, WithJsonSchema, field_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from bot.domain.decision import Regime, TriggerKind
@@ -99,7 +99,9 @@ class Reversal(TriggerSection):
 
     lookback_minutes: AtLeastOne = 1440
     bounce_pct: Positive = Decimal(3)
-    min_confirmations: Annotated[AtLeastOne, Field(le=3)] = 2
+    min_confirmations: Annotated[
+        AtLeastOne, Field(le=3), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 3})
+    ] = 2
     min_drop_pct: Positive = Decimal(4)
     rsi_bars: AtLeastOne = 14
     rsi_step_minutes: AtLeastOne = 15

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from bot.domain.money import Percent, decimal_text, parse_decimal
 from bot.domain.product import ProductId
 from bot.errors import UnitError
+from bot.settings import spellings
 
 
 class Section(BaseModel):
@@ -46,11 +47,6 @@ def _product(value: object) -> ProductId:
     return ProductId.parse(value)
 
 
-def _tier(value: object) -> object:
-    """JSON has only texts as keys, so `"1"` is 1; anything else is left to the type."""
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 4 else value
-
-
 Pct = Annotated[
     Percent,
     PlainValidator(_percent),
@@ -71,9 +67,15 @@ Positive = Annotated[Number, Field(gt=0), WithJsonSchema({"type": "number", "exc
 Negative = Annotated[Number, Field(lt=0), WithJsonSchema({"type": "number", "exclusiveMaximum": 0})]
 NotNegative = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})]
 Fraction = Annotated[Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
-Count = Annotated[int, Field(ge=0, strict=True)]
-AtLeastOne = Annotated[int, Field(ge=1, strict=True)]
-TierNumber = Annotated[int, BeforeValidator(_tier), Field(ge=1, strict=True)]
+Count = Annotated[
+    int, BeforeValidator(spellings.whole), Field(ge=0, strict=True), WithJsonSchema({"type": "integer", "minimum": 0})
+]
+AtLeastOne = Annotated[
+    int, BeforeValidator(spellings.whole), Field(ge=1, strict=True), WithJsonSchema({"type": "integer", "minimum": 1})
+]
+TierNumber = Annotated[
+    int, BeforeValidator(spellings.tier), Field(ge=1, strict=True), WithJsonSchema({"type": "integer", "minimum": 1})
+]
 Flag = Annotated[bool, Field(strict=True)]
 """true or false and nothing that merely resembles them."""
 

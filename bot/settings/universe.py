@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from bot.domain.money import Percent
 from bot.domain.product import ProductId
+from bot.settings import spellings
 from bot.settings.types import AtLeastOne, Flag, NotNegative, Pct, Positive, Section, Symbol, TierNumber
 
 
@@ -64,10 +66,10 @@ class Universe(Section):
     """The whole of universe.yaml. tiers: keyed 1, 2, 3 (best first)."""
 
     quote_currencies: tuple[str, ...] = ("USD",)
-    tiers: Mapping[TierNumber, Tier] = Field(default={})
-    themes: Mapping[str, tuple[Symbol, ...]] = Field(default={})
-    exclusions: Exclusions = Field(default_factory=Exclusions)
-    discovery: Discovery = Field(default_factory=Discovery)
+    tiers: Annotated[Mapping[TierNumber, Tier], BeforeValidator(spellings.tiers)] = Field(default={})
+    themes: Mapping[str, Annotated[tuple[Symbol, ...], BeforeValidator(spellings.members)]] = Field(default={})
+    exclusions: Annotated[Exclusions, BeforeValidator(spellings.exclusions)] = Field(default_factory=Exclusions)
+    discovery: Annotated[Discovery, BeforeValidator(spellings.switched)] = Field(default_factory=Discovery)
     hysteresis: Hysteresis = Field(default_factory=Hysteresis)
     min_eligible_assets: AtLeastOne = 1
 

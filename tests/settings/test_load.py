@@ -52,7 +52,7 @@ def test_numbers_keep_every_digit_of_their_text() -> None:
         ("kill_switch: {on_halt: flaten}", "was 'flaten'; did you mean `flatten`?"),
         ("exits: {resting_on_exchange: 1}", "exits.resting_on_exchange: must be true or false, was 1"),
         ("exits: {resting_on_exchange: 'true'}", "exits.resting_on_exchange: must be true or false, was 'true'"),
-        ("data: {bar_granularity: 1m}", "data.bar_granularity: must be one of ONE_MINUTE, FIVE_MINUTE"),
+        ("data: {bar_granularity: 7m}", "data.bar_granularity: must be one of ONE_MINUTE, FIVE_MINUTE"),
         ("regime: {product: bitcoin}", "regime.product: product id must look like BTC-USD, was 'bitcoin'"),
         ("regime: {size_multipliers: {crsh: 0}}", "did you mean `crash`?"),
         ("risk: {breakers: {volatility: {treshold: 3}}}", "risk.breakers.volatility.treshold: is not a key"),

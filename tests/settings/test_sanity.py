@@ -76,9 +76,9 @@ CONTRADICTIONS = [
         "rules[0].stop_loss_pct: rule buy: 1.9 % does not exceed a round trip of 1.9 %",
     ),
     (
-        "execution: {post_only_ttl_seconds: 200.5}",
+        "execution: {post_only_ttl_seconds: 1200.5}",
         "",
-        "execution.post_only_ttl_seconds: 200.5 s x 3 quotes is 601.5 s, more than 10 bars or cycles (600 s)",
+        "execution.post_only_ttl_seconds: 1200.5 s x 3 quotes is 3601.5 s, more than 60 bars or cycles (3600 s)",
     ),
     (
         "loop: {interval_seconds: 5}",
@@ -156,9 +156,9 @@ CONTRADICTIONS = [
         "triggers.breakout.lookback_minutes: 100 minutes is not a whole number of FIFTEEN_MINUTE bars",
     ),
     (
-        "data: {bar_granularity: ONE_HOUR}",
+        "data: {bar_granularity: TWO_HOUR}",
         "",
-        "triggers.price_move.pct_15m: 15 minutes is not a whole number of ONE_HOUR bars: write null to turn",
+        "triggers.price_move: 60 minutes is not a whole number of TWO_HOUR bars",
     ),
 ]
 
@@ -180,9 +180,9 @@ FITTING = [
     (rule("take_profit_pct: 2, enabled: false"), ""),
     (rule("take_profit_pct: 2.3, tiers: [1]"), ""),
     ("execution: {taker_fallback: true}\n" + rule("take_profit_pct: 2.91"), ""),
-    ("execution: {post_only_ttl_seconds: 200}", ""),
-    ("execution: {post_only_ttl_seconds: 900, default_order_type: limit_ioc}", ""),
-    ("loop: {interval_seconds: 300}\nexecution: {post_only_ttl_seconds: 1000}", ""),
+    ("execution: {post_only_ttl_seconds: 1200}", ""),
+    ("execution: {post_only_ttl_seconds: 9000, default_order_type: limit_ioc}", ""),
+    ("loop: {interval_seconds: 300}\nexecution: {post_only_ttl_seconds: 6000}", ""),
     ("loop: {interval_seconds: 5.01}", ""),
     ("clock: {warn_ms: 1000}", ""),
     ("sizing: {min_scale: 1.5}", ""),
@@ -256,6 +256,16 @@ def test_contradictions_of_both_files_are_said_together() -> None:
             "triggers: {momentum: {enabled: false}}\n" + rule("enabled: true"),
             "",
             "policy.yaml: rule buy: names the trigger momentum, which is disabled and so never fires",
+        ),
+        (
+            "execution: {post_only_ttl_seconds: 200.5}",
+            "",
+            "policy.yaml: execution.post_only_ttl_seconds: 200.5 s x 3 quotes is 601.5 s, more than 10 bars",
+        ),
+        (
+            "data: {bar_granularity: ONE_HOUR}",
+            "",
+            "policy.yaml: bars of ONE_HOUR show no move over 15 minutes: pct_15m is off everywhere",
         ),
         (
             "rules: []",
