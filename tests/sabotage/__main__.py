@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         console.print(_listed(chosen.values()))
         return 0
     with tempfile.TemporaryDirectory(prefix="sabotage-") as folder:
-        trees = [copy_to(Path(folder) / str(number)) for number in range(WORKERS)]
+        trees = [copy_to(Path(folder) / str(number), committed=options.committed) for number in range(WORKERS)]
         if not _sound(trees[0], chosen, console):
             return 1
         results = _tried(trees, list(chosen.values()), console)
@@ -129,6 +129,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make sabotage", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this mistake; repeatable")
     parser.add_argument("--control", help="the mistakes of one control of docs/CONTROLS.md")
+    parser.add_argument("--committed", action="store_true", help="break the last commit, not the files as they stand")
     parser.add_argument("--list", action="store_true", help="names and stories, nothing is run")
     return parser.parse_args(arguments)
 

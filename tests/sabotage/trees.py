@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from tests.sabotage.mistakes import ROOT, Mistake
+from tests.sabotage.mistakes import ROOT, Mistake, StaleMistake
 
 DEADLINE_S: Final = 900
 NARROW: Final = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0")
@@ -77,8 +79,16 @@ class Tree:
         return {**os.environ, "PYTHONPATH": str(self.root), "BULWARK_DATA": str((ROOT / data).resolve())}
 
 
-def copy_to(folder: Path) -> Tree:
-    """A fresh copy of every tracked file. Raises CalledProcessError outside of a git checkout."""
+def copy_to(folder: Path, *, committed: bool = False) -> Tree:
+    """A fresh copy of every tracked file. Raises CalledProcessError outside of a git checkout.
+
+    committed: as in the last commit instead of as they stand in the checkout, where work may be under way.
+    """
+    if committed:
+        packed = subprocess.run(("git", "archive", "HEAD"), cwd=ROOT, capture_output=True, check=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+        return Tree(folder)
     listed = subprocess.run(("git", "ls-files", "-z"), cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
@@ -95,11 +105,13 @@ def full(command: tuple[str, ...]) -> tuple[str, ...]:
 
 def attempt(tree: Tree, mistake: Mistake) -> Verdict:
     """Make the mistake, run its command, take it back."""
-    with tree.broken_by(mistake):
-        try:
+    try:
+        with tree.broken_by(mistake):
             done = tree.run(full(mistake.command))
-        except subprocess.TimeoutExpired:
-            return Verdict(Outcome.BROKEN, f"no answer within {DEADLINE_S} s")
+    except StaleMistake as error:
+        return Verdict(Outcome.BROKEN, str(error))
+    except subprocess.TimeoutExpired:
+        return Verdict(Outcome.BROKEN, f"no answer within {DEADLINE_S} s")
     return judged(done.returncode, done.stdout, tests=bool(mistake.selections))
 
 
