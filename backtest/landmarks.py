@@ -8,6 +8,7 @@ their tier asks. Each is a superset: a bar named here for nothing only costs a c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -15,8 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backtest.dataset import Dataset, Segment, Track
-from bot.domain.bars import Ints
+from backtest.dataset import WORKERS, Dataset, Segment, Track
+from bot.domain.bars import BarSeries, Ints
 from bot.domain.product import ProductId
 from bot.observe.observer import metadata_slot
 from bot.risk.breakers import breaker_name, breaker_policy
@@ -29,6 +30,8 @@ DAY_S: Final = 86_400
 WARY: Final = 0.9
 """Share of a limit from which on a bar is run: exact judgement is the loop's."""
 FIRST_BARS: Final = 3
+BLOCK: Final = 1024
+"""Bars whose range is taken at once, to find out where it is worth a closer look."""
 
 
 def landmarks(data: Dataset, config: Config) -> Ints:
@@ -41,13 +44,20 @@ def landmarks(data: Dataset, config: Config) -> Ints:
     for product in {product for listed in data.listings.products for product in listed.values()}:
         if product.listed_at is not None:
             _mark_listing(found, data, config, product.listed_at)
-    for market, track in data.tracks.items():
-        for segment in track.segments:
-            _mark(found, segment.first - 1, segment.first + FIRST_BARS)
-            _mark(found, segment.stop - 1, segment.stop + FIRST_BARS)
-            _add(found, segment, _jumps(segment, config) | _ranges(segment, market, config))
-        for flips in _flips(data, config, market, track):
-            found[flips] = True
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for bars in pool.map(lambda item: _of_market(data, config, *item), data.tracks.items()):
+            found[bars] = True
+    return np.flatnonzero(found)
+
+
+def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -> Ints:
+    found = np.zeros(data.count, np.bool_)
+    for segment in track.segments:
+        _mark(found, segment.first - 1, segment.first + FIRST_BARS)
+        _mark(found, segment.stop - 1, segment.stop + FIRST_BARS)
+        _add(found, segment, _jumps(segment, config) | _ranges(segment, market, config))
+    for flips in _flips(data, config, market, track):
+        found[flips] = True
     return np.flatnonzero(found)
 
 
@@ -80,9 +90,11 @@ def _add(found: Mask, segment: Segment, bars: Mask) -> None:
 def _jumps(segment: Segment, config: Config) -> Mask:
     """Bars that moved nearly as far from the close before as makes a tick doubtful, and one bar before each."""
     series, limit = segment.columns.series, float(config.policy.data.max_price_deviation_pct.value) / 100 * WARY
+    found = np.zeros(len(series), np.bool_)
+    if not len(series) or not any(_wild(series, BLOCK, limit)):
+        return found
     before = series.close[:-1]
     far = (series.high[1:] > before * (1 + limit)) | (series.low[1:] < before * (1 - limit))
-    found = np.zeros(len(series), np.bool_)
     found[1:] = far
     found[:-1] |= far
     return found
@@ -99,11 +111,21 @@ def _ranges(segment: Segment, market: ProductId, config: Config) -> Mask:
     if not policy.enabled or count > len(series):
         return found
     limit = float(policy.threshold) / 100 * WARY
-    if float(np.max(series.high)) / float(np.min(series.low)) - 1 < limit:
-        return found
-    high, low = rolled(series.high, count, np.maximum), rolled(series.low, count, np.minimum)
-    found[count - 1 :] = high - low >= low * limit
+    for first, stop in _wild(series, max(BLOCK, count), limit):
+        begin = max(0, first - count + 1)
+        high = rolled(series.high[begin:stop], count, np.maximum)
+        low = rolled(series.low[begin:stop], count, np.minimum)
+        found[begin + count - 1 : stop] |= high - low >= low * limit
     return found
+
+
+def _wild(series: BarSeries, size: int, limit: float) -> Iterator[tuple[int, int]]:
+    """Stretches of `size` bars, of which the range, together with the stretch before each, reaches the limit."""
+    heads = np.arange(0, len(series), size)
+    high, low = np.maximum.reduceat(series.high, heads), np.minimum.reduceat(series.low, heads)
+    high[1:], low[1:] = np.maximum(high[1:], high[:-1]), np.minimum(low[1:], low[:-1])
+    for index in np.flatnonzero(high - low >= low * limit).tolist():
+        yield index * size, min(len(series), (index + 1) * size)
 
 
 def _flips(data: Dataset, config: Config, market: ProductId, track: Track) -> Iterator[Ints]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from backtest.dataset import Dataset, Segment, Track
+from backtest.dataset import WORKERS, Dataset, Segment, Track
 from bot.domain.bars import Ints
 from bot.domain.decision import Regime
 from bot.domain.product import ProductId
@@ -18,7 +18,7 @@ from bot.settings.rules import Condition, Rule, TriggerHolds
 from bot.settings.triggers import PriceMove, TriggerSection
 from bot.triggers.columns import SeriesColumns
 from bot.triggers.engine import in_force
-from bot.triggers.prospects import prospects
+from bot.triggers.prospects import narrowed
 
 Mask = npt.NDArray[np.bool_]
 
@@ -29,7 +29,9 @@ def signals(data: Dataset, config: Config) -> Mapping[ProductId, Ints]:
     Whatever regime or tier a market might be in counts, and what a rule asks not to have fired is not looked at: both
     can only add bars.
     """
-    return {market: _of_market(data, config, market, track) for market, track in data.tracks.items()}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        found = pool.map(lambda item: _of_market(data, config, *item), data.tracks.items())
+        return dict(zip(data.tracks, found, strict=True))
 
 
 def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -> Ints:
@@ -55,11 +57,16 @@ def _may_enter(rule: Rule, market: ProductId, data: Dataset, config: Config) -> 
 
 
 def _mask(columns: SeriesColumns, config: Config, rules: Iterable[Rule]) -> Mask:
-    masks = _Masks(columns, config)
-    found = np.zeros(len(columns.series), np.bool_)
+    found, everywhere = np.zeros(len(columns.series), np.bool_), np.ones(len(columns.series), np.bool_)
     for rule in rules:
-        for regime in _regimes(rule, config):
-            found |= masks.of(rule.when, regime)
+        # Most rules ask the same in every regime: that is looked at once.
+        asked = {
+            repr(conditions): conditions
+            for conditions in (_asked(rule.when, config, r) for r in _regimes(rule, config))
+        }
+        for conditions in asked.values():
+            found |= conditions.of(columns, everywhere)
+    columns.forget()
     return found
 
 
@@ -68,37 +75,41 @@ def _regimes(rule: Rule, config: Config) -> Iterator[Regime]:
     return (regime for regime in possible if not rule.regimes or regime in rule.regimes)
 
 
-@dataclass(slots=True)
-class _Masks:
-    """The masks of one market, each set of trigger parameters looked at once."""
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One trigger with its parameters of one regime."""
 
-    columns: SeriesColumns
-    config: Config
-    known: dict[tuple[type[TriggerSection], str], Mask] = field(default_factory=dict)
+    params: TriggerSection
 
-    def of(self, node: Condition | TriggerHolds, regime: Regime) -> Mask:
-        if isinstance(node, TriggerHolds):
-            return self._leaf(node, regime)
-        found = np.ones(len(self.columns.series), np.bool_)
-        for child in node.all:
-            found &= self.of(child, regime)
-        if node.any:
-            some = np.zeros(len(found), np.bool_)
-            for child in node.any:
-                some |= self.of(child, regime)
-            found &= some
-        return found
-
-    def _leaf(self, leaf: TriggerHolds, regime: Regime) -> Mask:
-        params = in_force(self.config.policy.triggers, leaf.trigger, regime, leaf.overrides)
-        if leaf.direction != "any" and isinstance(params, PriceMove) and params.direction == "any":
-            params = params.model_copy(update={"direction": leaf.direction})
-        key = (type(params), _spelled(params))
-        if key not in self.known:
-            self.known[key] = prospects(self.columns, params)
-        return self.known[key]
+    def of(self, columns: SeriesColumns, found: Mask) -> Mask:
+        """The bars of `found` at which it may fire."""
+        return narrowed(columns, self.params, found)
 
 
-def _spelled(params: TriggerSection) -> str:
-    plain: dict[str, Any] = params.model_dump(mode="json", exclude={"by_regime"})
-    return repr(sorted(plain.items()))
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """Conditions of which all, and where there are any of those one, must hold."""
+
+    every: tuple[_Leaf | _Node, ...]
+    some: tuple[_Leaf | _Node, ...]
+
+    def of(self, columns: SeriesColumns, found: Mask) -> Mask:
+        """The bars of `found` at which they may hold."""
+        for child in self.every:
+            found = child.of(columns, found)
+        if not self.some:
+            return found
+        either = np.zeros(len(found), np.bool_)
+        for child in self.some:
+            either |= child.of(columns, found)
+        return either
+
+
+def _asked(node: Condition | TriggerHolds, config: Config, regime: Regime) -> _Leaf | _Node:
+    if isinstance(node, TriggerHolds):
+        params = in_force(config.policy.triggers, node.trigger, regime, node.overrides)
+        if node.direction != "any" and isinstance(params, PriceMove) and params.direction == "any":
+            params = params.model_copy(update={"direction": node.direction})
+        return _Leaf(params.model_copy(update={"by_regime": {}}))
+    every, some = (tuple(_asked(child, config, regime) for child in part) for part in (node.all, node.any))
+    return _Node(every, some)

@@ -19,12 +19,14 @@ from bot.triggers.rolling import Prefix, packed_lows, rolled
 
 _WRAP: Final = 2**64 - 1
 _HALF: Final = 2**63
+_BARS_A_READ: Final = 100
 
 
 class SeriesColumns:
     """The columns of one series, each built when first asked for and then kept.
 
-    Columns are memoryviews of int64, because reading one value of those gives a Python int at once.
+    Columns are memoryviews of int64, because reading one value of those gives a Python int at once. One that nobody has
+    made is worth making for readers who read many bars: `pays` tells when.
     """
 
     def __init__(self, series: BarSeries) -> None:
@@ -37,6 +39,14 @@ class SeriesColumns:
         self._highest: dict[int, memoryview] = {}
         self._lowest: dict[int, memoryview | None] = {}
         self._unsteady: dict[Decimal, list[int]] = {}
+        self._reads: dict[tuple[str, int], int] = {}
+
+    def pays(self, name: str, count: int) -> bool:
+        """Whether to make the column `name` for one more reading, or to compute that from its bars: making one costs
+        about as much as reading one bar in a hundred without it."""
+        key = (name, count)
+        reads = self._reads[key] = self._reads.get(key, 0) + 1
+        return reads * _BARS_A_READ > len(self.series)
 
     def sums(self, name: str, count: int, step: int) -> memoryview | None:
         """Prefix sums of the quantity `name` along every `step`-th bar; shape (n + step,), the first `step` zero.
@@ -73,6 +83,11 @@ class SeriesColumns:
             packed = packed_lows(self.series.low)
             self._lowest[count] = None if packed is None else rolled(packed, count, np.minimum).data
         return self._lowest[count]
+
+    def forget(self) -> None:
+        """Drop every column: what is still asked for is made anew."""
+        for made in (self._prefixes, self._windows, self._highest, self._lowest):
+            made.clear()
 
     def unsteady(self, percent: Decimal) -> list[int]:
         """Bars that moved more than `percent` off the close before, ascending."""
@@ -135,6 +150,8 @@ class ColumnWindows:
     def highest_before(self, count: int) -> int | None:
         if count > self._t:
             return None
+        if not self._columns.pays("highest", count):
+            return int(self._columns.series.high[self._t - count : self._t].max())
         return int(self._columns.highest(count)[self._t - count])
 
     def steady_before(self, count: int, percent: Decimal) -> bool | None:
@@ -146,6 +163,8 @@ class ColumnWindows:
     def lowest(self, count: int) -> int | None:
         if count > self._t + 1:
             return None
+        if not self._columns.pays("lowest", count):
+            return int(self._columns.series.low[self._t + 1 - count : self._t + 1].min())
         column = self._columns.lowest(count)
         if column is None:
             return self._live().lowest(count)
@@ -206,7 +225,7 @@ class ColumnWindows:
         """By parts: the weight 2k - count + 1 of bar i is (count - 1) - 2 (t // step) + 2 (i // step)."""
         if (count - 1) * step > self._t:
             return None
-        prefixes = self._columns.slopes(count, step)
+        prefixes = self._columns.slopes(count, step) if self._columns.pays("slopes", count) else None
         if prefixes is None:
             return self._live().slope_sum(count, step)
         last, first = self._t + step, self._t + step - count * step
@@ -215,7 +234,7 @@ class ColumnWindows:
         return ((slope + _HALF) & _WRAP) - _HALF
 
     def _sum(self, name: str, count: int, step: int) -> int | None:
-        prefix = self._columns.sums(name, count, step)
+        prefix = self._columns.sums(name, count, step) if self._columns.pays(name, count) else None
         if prefix is None:
             return None
         last = self._t + step

@@ -23,11 +23,16 @@ from bot.settings.triggers import (
     VolumeSpike,
 )
 from bot.triggers.columns import SeriesColumns
+from bot.triggers.rolling import rolled
 
 Mask = npt.NDArray[np.bool_]
 
 _MARGIN: Final = 1e-9
 """Relative; the comparisons below are off by less than ten roundings of 2^-53 each."""
+_BLOCK: Final = 64
+"""Bars of which the highest high is taken once."""
+_FEW: Final = 20
+"""A trigger is looked at bar by bar when at most one bar in so many is left."""
 _CANCELLATION: Final = 2.0**-48
 """Bounds what n S2 - S1^2 can lose in float64, relative to n S2."""
 
@@ -43,6 +48,17 @@ def prospects(columns: SeriesColumns, params: TriggerSection) -> Mask:
     return _FINDERS[type(params)](columns, params)
 
 
+def narrowed(columns: SeriesColumns, params: TriggerSection, found: Mask) -> Mask:
+    """The bars of `found` at which the trigger may fire as well; shape (n,). Where they are few, no others are read."""
+    finder = _AT.get(type(params)) if params.enabled else None
+    bars = np.flatnonzero(found) if finder is not None else np.empty(0, np.int64)
+    if finder is None or len(bars) * _FEW > len(found):
+        return found & prospects(columns, params)
+    left = np.zeros(len(found), np.bool_)
+    left[finder(columns, params, bars)] = True
+    return left
+
+
 def _price_move(columns: SeriesColumns, params: PriceMove) -> Mask:
     found = np.zeros(len(columns.series), np.bool_)
     for minutes, limit in ((15, params.pct_15m), (60, params.pct_60m)):
@@ -56,9 +72,11 @@ def _moved(columns: SeriesColumns, minutes: int, limit: float, direction: str) -
     closes, back = columns.series.close, columns.series.granularity.bars_in(minutes)
     found = np.zeros(len(closes), np.bool_)
     if len(closes) > back:
-        change, start = closes[back:] - closes[:-back], closes[:-back]
-        size = np.abs(change) if direction == "any" else change if direction == "up" else -change
-        found[back:] = size * 100.0 >= start * (limit * (1 - _MARGIN))
+        share, now, start = limit / 100.0 * (1 - _MARGIN), closes[back:], closes[:-back]
+        if direction != "down":
+            found[back:] |= now >= start * (1 + share - _MARGIN)
+        if direction != "up":
+            found[back:] |= now <= start * (1 - share + _MARGIN)
     return found
 
 
@@ -69,6 +87,32 @@ def _volume_spike(columns: SeriesColumns, params: VolumeSpike) -> Mask:
         return _anywhere(columns, bars(1440))
     enough = hour[-len(day) :] * 24.0 >= day * (float(params.ratio_1h_vs_24h) * (1 - _MARGIN))
     return _from_the_end(columns, enough & (day > 0))
+
+
+def _spiked(columns: SeriesColumns, params: VolumeSpike, bars: Ints) -> Ints:
+    """Those of `bars` with that much volume."""
+    per_hour, per_day = (columns.series.granularity.bars_in(minutes) for minutes in (60, 1440))
+    bars = bars[bars >= per_day - 1]
+    sums = [columns.sums("volume", count, 1) for count in (per_hour, per_day)]
+    if sums[0] is None or sums[1] is None:
+        return bars
+    running: Ints = np.asarray(sums[0])
+    now = running[bars + 1]
+    hour, day = now - running[bars + 1 - per_hour], now - running[bars + 1 - per_day]
+    return bars[(hour * 24.0 >= day * (float(params.ratio_1h_vs_24h) * (1 - _MARGIN))) & (day > 0)]
+
+
+def _broken_out(columns: SeriesColumns, params: Breakout, bars: Ints) -> Ints:
+    """Those of `bars` that closed at the highest high before them: whole blocks are compared first, then the rest."""
+    closes, highs = columns.series.close, columns.series.high
+    back = columns.series.granularity.bars_in(params.lookback_minutes)
+    bars = bars[bars >= back]
+    blocks = (back - _BLOCK + 1) // _BLOCK
+    if blocks > 0 and len(bars):
+        tops = rolled(np.maximum.reduceat(highs, np.arange(0, len(highs), _BLOCK)), blocks, np.maximum)
+        bars = bars[closes[bars] >= tops[-(-(bars - back) // _BLOCK)]]
+    exact = [bar for bar in bars.tolist() if closes[bar] >= np.maximum.reduce(highs[bar - back : bar])]
+    return np.array(exact, np.int64)
 
 
 def _breakout(columns: SeriesColumns, params: Breakout) -> Mask:
@@ -128,6 +172,11 @@ def _from_the_end(columns: SeriesColumns, last: Mask) -> Mask:
     found[len(found) - len(last) :] = last
     return found
 
+
+_AT: Final[Mapping[type[TriggerSection], Callable[[SeriesColumns, Any, Ints], Ints]]] = {
+    VolumeSpike: _spiked,
+    Breakout: _broken_out,
+}
 
 _FINDERS: Final[Mapping[type[TriggerSection], Callable[[SeriesColumns, Any], Mask]]] = {
     PriceMove: _price_move,

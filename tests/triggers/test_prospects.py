@@ -14,7 +14,7 @@ from bot.domain.decision import Regime, TriggerKind
 from bot.settings.triggers import Breakout, MeanReversion, PriceMove, TriggersPolicy, VolumeSpike
 from bot.triggers.columns import ColumnWindows, SeriesColumns
 from bot.triggers.engine import fires, in_force
-from bot.triggers.prospects import prospects
+from bot.triggers.prospects import narrowed, prospects
 from tests.triggers.markets import series, walk
 
 HOUR = Granularity.ONE_HOUR
@@ -111,3 +111,22 @@ def test_all_of_three_conditions_is_the_meeting_of_their_masks() -> None:
     ]
     assert both.nonzero()[0].tolist() == signals
     assert len(signals) > 5
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32), size=st.integers(1, 900), swing=st.sampled_from([3, 25, 60]),
+    lookback=st.sampled_from([15, 60, 63, 64, 127, 128, 200, 240]), share=st.integers(1, 200),
+)  # fmt: skip
+def test_narrowing_a_few_bars_keeps_those_that_the_whole_mask_names(
+    seed: int, size: int, swing: int, lookback: int, share: int
+) -> None:
+    columns = SeriesColumns(walk(size, seed, swing=swing))
+    few = np.arange(size) * 2_654_435_761 % share == 0
+    for section in (
+        Breakout(lookback_minutes=lookback),
+        VolumeSpike.model_validate({"ratio_1h_vs_24h": "1.05"}),
+        PriceMove.model_validate({"pct_15m": None, "pct_60m": "0.1"}),
+        Breakout(enabled=False, lookback_minutes=lookback),
+    ):
+        assert narrowed(columns, section, few).tolist() == (few & prospects(columns, section)).tolist()
