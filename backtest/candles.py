@@ -10,6 +10,7 @@ import gzip
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,12 +122,13 @@ def _from_parquet(path: Path) -> dict[str, Any]:
     from pyarrow import parquet  # noqa: PLC0415 - a tenth of a second that CSV readers need not pay
 
     try:
-        names = parquet.read_schema(path).names
+        file = parquet.ParquetFile(path)
+        names = file.schema_arrow.names
         start = "start" if "start" in names else "ts"
         missing = [name for name in (start, *COLUMNS[1:]) if name not in names]
         if missing:
             raise CandlesCorrupt(str(path), 0, f"has no column {', '.join(missing)} (`ts` may stand for `start`)")
-        table = parquet.read_table(path, columns=[start, *COLUMNS[1:]], memory_map=True)
+        table = file.read(columns=[start, *COLUMNS[1:]], use_threads=False)
         if table.num_rows == 0:
             raise CandlesCorrupt(str(path), 0, "holds no rows")
         return {"start": _seconds(path, table.column(start))} | {
@@ -169,7 +171,7 @@ def _spacing(path: Path, start: Ints) -> Granularity:
     wrong = np.flatnonzero(steps <= 0)
     if len(wrong):
         raise CandlesCorrupt(str(path), int(wrong[0]) + 2, "start does not follow the row before")
-    common = int(np.gcd.reduce(np.append(steps, start[0]))) if len(start) else 0
+    common = gcd(int(start[0]), *np.unique(steps).tolist()) if len(start) else 0
     fitting = [length for length in Granularity if common % length.value == 0]
     if not fitting:
         odd = int(np.flatnonzero(start % 60)[0]) if np.any(start % 60) else 0

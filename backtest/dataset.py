@@ -158,34 +158,80 @@ class Wish:
     half_spread_bps: Decimal = Decimal(0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file in exact integers, before the run's grid is known. made: its listing, where products.json has none."""
+
+    path: Path
+    rows: int
+    first: int
+    last: int
+    scale: Scale
+    quoting: Quoting
+    series: tuple[BarSeries, ...]
+    gaps: tuple[tuple[int, int], ...]
+    made: tuple[Product, ...]
+
+
 def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None) -> Dataset:
-    """Read every file the wish is about. note: called after each. Raises ConfigError, CandlesCorrupt."""
+    """Read every file the wish is about, two at a time. note: called after each. Raises ConfigError, CandlesCorrupt."""
     paths = files.files(wish.folder, wish.length)
     missing = [product for product in wish.products if product not in paths]
     if missing:
         raise ConfigError([f"--products {product}: no file of it in {wish.folder}" for product in missing])
     chosen = {product: path for product, path in paths.items() if not wish.products or product in wish.products}
-    listings = listing.read(wish.folder)
+    listings, parts = listing.read(wish.folder), {}
     with ThreadPoolExecutor(WORKERS) as pool:
-        raw = list(pool.map(lambda path: _cut(wish, files.read(path)), chosen.values()))
-    present = [item for item in raw if len(item.start)]
-    if not present:
+        for product, part in zip(
+            chosen, pool.map(lambda path: _part(wish, path, listings), chosen.values()), strict=True
+        ):
+            if part is not None:
+                parts[product] = part
+            note(product)
+    if not parts:
         raise ConfigError([f"--data {wish.folder}: no candle of any product between --from and --to"])
-    start, stop = _span(wish, present)
-    described = listings.with_others(_made(present, listings))
-    tracks, quiet, gaps = {}, {}, []
-    for item in present:
-        track, holes = _track(item, wish, described, start)
-        tracks[item.product] = track
-        quiet[item.product] = sum(int(np.count_nonzero(s.columns.series.quiet)) for s in track.segments)
-        gaps += [(item.product, first, after) for first, after in holes]
-        note(item.product)
-    rows = {item.product: len(item.start) for item in present}
-    count = (stop - start) // wish.length.value
+    start, stop = _span(wish, list(parts.values()))
+    gaps = tuple((product, *gap) for product, part in parts.items() for gap in part.gaps)
+    quiet = {product: sum(int(np.count_nonzero(s.quiet)) for s in part.series) for product, part in parts.items()}
     return Dataset(
-        wish.length, start, count, tracks, described, Integrity(rows, quiet, tuple(gaps)),
-        {item.product: item.path for item in present},
+        wish.length, start, (stop - start) // wish.length.value,
+        {product: _track(product, part, start) for product, part in parts.items()},
+        listings.with_others(made for part in parts.values() for made in part.made),
+        Integrity({product: part.rows for product, part in parts.items()}, quiet, gaps),
+        {product: part.path for product, part in parts.items()},
     )  # fmt: skip
+
+
+def _part(wish: Wish, path: Path, listings: listing.Listings) -> _Part | None:
+    """One file, its floats already given back; None when it has no row in the period."""
+    item, step = _cut(wish, files.read(path)), wish.length.value
+    if not len(item.start):
+        return None
+    made = () if listings.steps(item.product) else (_made(item),)
+    described = listings.with_others(made)
+    steps, size_step = described.steps(item.product), max(described.size_steps(item.product))
+    tick, prices = _exact_prices(item, steps)
+    scale = _scale(item, tick, size_step, wish)
+    volume = _in_lots(item.volume, scale.lot)
+    holes = _holes(item.start, step)
+    bounds = [0, *(index for index, _ in holes), len(item.start)]
+    columns = (*prices, volume)
+    series = tuple(
+        _series(item.product, wish.length, scale, item.start[first:stop], [column[first:stop] for column in columns])
+        for first, stop in pairwise(bounds)
+    )
+    up, down = EXACT.divide(wish.half_spread_bps, BASIS_POINTS).as_integer_ratio()
+    quoting = Quoting(int(EXACT.divide(max(steps), tick)), up, down)
+    gaps = tuple((int(item.start[i - 1]) + step, int(item.start[i])) for i, _ in holes)
+    first, last = int(item.start[0]), int(item.start[-1])
+    return _Part(path, len(item.start), first, last, scale, quoting, series, gaps, made)
+
+
+def _track(product: ProductId, part: _Part, start: int) -> Track:
+    segments = tuple(
+        Segment((series.start - start) // series.granularity.value, SeriesColumns(series)) for series in part.series
+    )
+    return Track(product, part.scale, part.quoting, segments)
 
 
 # ---------------------------------------------------------------------------------------------------------- the grid
@@ -226,10 +272,10 @@ def _joined(item: Candles, length: Granularity) -> Candles:
     )  # fmt: skip
 
 
-def _span(wish: Wish, items: Sequence[Candles]) -> tuple[int, int]:
+def _span(wish: Wish, parts: Sequence[_Part]) -> tuple[int, int]:
     step = wish.length.value
-    first = min(int(item.start[0]) for item in items)
-    last = max(int(item.start[-1]) for item in items) + step
+    first = min(part.first for part in parts)
+    last = max(part.last for part in parts) + step
     start = first if wish.since is None else -(-int(wish.since.timestamp()) // step) * step
     stop = last if wish.until is None else min(last, int(wish.until.timestamp()) // step * step)
     start = max(start, first)
@@ -242,15 +288,11 @@ def _span(wish: Wish, items: Sequence[Candles]) -> tuple[int, int]:
 # ------------------------------------------------------------------------------------------------------- exact numbers
 
 
-def _made(items: Sequence[Candles], listings: listing.Listings) -> list[Product]:
-    """Listings for the products that products.json does not name."""
-    made = []
-    for item in items:
-        if not listings.steps(item.product):
-            price = Decimal(1).scaleb(-max(_places(item.path, getattr(item, name)) for name in files.PRICES))
-            size = Decimal(1).scaleb(-min(8, _places(item.path, item.volume, "volume")))
-            made.append(listing.made_from(item.product, price, size, datetime.fromtimestamp(int(item.start[0]), UTC)))
-    return made
+def _made(item: Candles) -> Product:
+    """A listing for a product that products.json does not name."""
+    price = Decimal(1).scaleb(-max(_places(item.path, getattr(item, name)) for name in files.PRICES))
+    size = Decimal(1).scaleb(-min(8, _places(item.path, item.volume, "volume")))
+    return listing.made_from(item.product, price, size, datetime.fromtimestamp(int(item.start[0]), UTC))
 
 
 def _places(path: Path, values: Floats, what: str = "prices") -> int:
@@ -267,30 +309,32 @@ def _places(path: Path, values: Floats, what: str = "prices") -> int:
     raise CandlesCorrupt(str(path), 0, f"{what} have more than {PLACES_MAX} decimals")
 
 
-def _tick(item: Candles, steps: Sequence[Decimal]) -> Decimal:
-    """The coarsest decimal tick of which every increment and every recorded price is a whole multiple."""
+def _exact_prices(item: Candles, steps: Sequence[Decimal]) -> tuple[Decimal, list[Ints]]:
+    """The coarsest decimal tick of which every increment and every recorded price is a whole multiple, and the open,
+    high, low and close in it."""
     tick = min(steps)
     for _ in range(PLACES_MAX):
-        if all(is_multiple(step, tick) for step in steps) and all(
-            _fits(getattr(item, name), tick) for name in files.PRICES
-        ):
-            return tick
+        if all(is_multiple(step, tick) for step in steps):
+            found = [_in_ticks(getattr(item, name), tick) for name in files.PRICES]
+            prices = [column for column in found if column is not None]
+            if len(prices) == len(found):
+                return tick, prices
         tick = EXACT.divide(tick, Decimal(10))
     raise CandlesCorrupt(str(item.path), 0, f"prices fit no tick near {min(steps)}")
 
 
-def _fits(prices: Floats, tick: Decimal) -> bool:
-    up, down = tick.as_integer_ratio()
-    return bool(np.array_equal(np.rint(prices * down / up) * up / down, prices))
-
-
-def _in_ticks(prices: Floats, tick: Decimal) -> Ints:
+def _in_ticks(prices: Floats, tick: Decimal) -> Ints | None:
+    """Whole ticks; None when a price is not a whole multiple."""
     up, down = tick.as_integer_ratio()
     ticks = prices * down
     if up != 1:
         ticks /= up
     np.rint(ticks, out=ticks)
-    return ticks.astype(np.int64)
+    exact = ticks.astype(np.int64)
+    if up != 1:
+        ticks *= up
+    ticks /= down
+    return exact if np.array_equal(ticks, prices) else None
 
 
 def _in_lots(volume: Floats, lot: Decimal) -> Ints:
@@ -300,23 +344,10 @@ def _in_lots(volume: Floats, lot: Decimal) -> Ints:
     if up != 1:
         lots /= up
     near = np.rint(lots)
-    close = np.abs(lots - near) <= near * 2.0**-50
-    return np.where(close, near, np.floor(lots)).astype(np.int64)
-
-
-def _track(item: Candles, wish: Wish, listings: listing.Listings, start: int) -> tuple[Track, list[tuple[int, int]]]:
-    step = wish.length.value
-    steps = listings.steps(item.product)
-    tick = _tick(item, steps)
-    scale = _scale(item, tick, max(listings.size_steps(item.product)), wish)
-    holes = _holes(item.start, step)
-    bounds = [0, *(index for index, _ in holes), len(item.start)]
-    made = [_series(_rows(item, slice(first, stop)), scale, wish.length) for first, stop in pairwise(bounds)]
-    up, down = EXACT.divide(wish.half_spread_bps, BASIS_POINTS).as_integer_ratio()
-    quoting = Quoting(int(EXACT.divide(max(steps), tick)), up, down)
-    segments = tuple(Segment((series.start - start) // step, SeriesColumns(series)) for series in made)
-    gaps = [(int(item.start[i - 1]) + step, int(item.start[i])) for i, _ in holes]
-    return Track(item.product, scale, quoting, segments), gaps
+    exact = near.astype(np.int64)
+    # Rounded up by more than the error of the multiplication: there is a part of a lot, which does not count.
+    exact -= near - lots > near * 2.0**-50
+    return exact
 
 
 def _scale(item: Candles, tick: Decimal, size_step: Decimal, wish: Wish) -> Scale:
@@ -335,16 +366,15 @@ def _holes(start: Ints, step: int) -> list[tuple[int, int]]:
     return [(int(index) + 1, int(away[index]) - step) for index in np.flatnonzero(away > limit)]
 
 
-def _series(item: Candles, scale: Scale, length: Granularity) -> BarSeries:
+def _series(product: ProductId, length: Granularity, scale: Scale, start: Ints, columns: Sequence[Ints]) -> BarSeries:
     """Bars on an unbroken grid; where none was recorded nothing traded: close carried, no volume."""
-    step, begin = length.value, int(item.start[0])
-    first, high, low, close = (_in_ticks(getattr(item, name), scale.tick) for name in files.PRICES)
-    volume = _in_lots(item.volume, scale.lot)
-    count = (int(item.start[-1]) - begin) // step + 1
+    step, begin = length.value, int(start[0])
+    first, high, low, close, volume = columns
+    count = (int(start[-1]) - begin) // step + 1
     if count == len(volume):
         quiet = np.zeros(count, np.bool_)
-        return BarSeries(item.product, length, scale, begin, first, high, low, close, volume, quiet)
-    at = (item.start - begin) // step
+        return BarSeries(product, length, scale, begin, first, high, low, close, volume, quiet)
+    at = (start - begin) // step
     last = np.zeros(count, np.int64)
     last[at] = np.arange(len(at))
     np.maximum.accumulate(last, out=last)
@@ -353,4 +383,4 @@ def _series(item: Candles, scale: Scale, length: Granularity) -> BarSeries:
     carried = close[last]
     first, high, low = (np.where(quiet, carried, column[last]) for column in (first, high, low))
     volume = np.where(quiet, 0, volume[last])
-    return BarSeries(item.product, length, scale, begin, first, high, low, carried, volume, quiet)
+    return BarSeries(product, length, scale, begin, first, high, low, carried, volume, quiet)
