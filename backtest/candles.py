@@ -143,20 +143,34 @@ def _seconds(path: Path, column: pa.ChunkedArray) -> Ints:
     if not pa.types.is_timestamp(column.type):
         if not pa.types.is_integer(column.type):
             raise CandlesCorrupt(str(path), 0, f"start must be whole seconds or timestamps, was {column.type}")
-        return np.asarray(column.cast(pa.int64()).to_numpy())
+        return _values(column, pa.int64())
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
-    ticks = np.asarray(column.cast(pa.int64()).to_numpy())
-    odd = np.flatnonzero(ticks % per_second)
+    ticks: Ints = _values(column, pa.int64())
+    whole: Ints = ticks // per_second
+    odd = np.flatnonzero(whole * per_second != ticks)
     if len(odd):
         raise CandlesCorrupt(str(path), int(odd[0]) + 1, "ts is not on a whole second")
-    return ticks // per_second
+    return whole
 
 
 def _numbers(path: Path, name: str, column: pa.ChunkedArray) -> Floats:
     _refuse_nulls(path, name, column)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type)):
         raise CandlesCorrupt(str(path), 0, f"{name} must be a number, was {column.type}")
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
+    return _values(column, pa.float64())
+
+
+def _values(column: pa.ChunkedArray, kind: pa.DataType) -> npt.NDArray[Any]:
+    """The values of a column without nulls. Usual types are read as they lie: arrow's own way loads pandas first."""
+    stored = pa.types.is_timestamp(column.type) and kind == pa.int64()
+    if column.type != kind and not stored:
+        return np.asarray(column.cast(kind, safe=False).to_numpy())
+    parts = [
+        np.frombuffer(part.buffers()[1], "<i8" if stored or kind == pa.int64() else "<f8", len(part), part.offset * 8)
+        for part in column.chunks
+        if len(part)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _refuse_nulls(path: Path, name: str, column: pa.ChunkedArray) -> None:
@@ -171,7 +185,8 @@ def _spacing(path: Path, start: Ints) -> Granularity:
     wrong = np.flatnonzero(steps <= 0)
     if len(wrong):
         raise CandlesCorrupt(str(path), int(wrong[0]) + 2, "start does not follow the row before")
-    common = gcd(int(start[0]), *np.unique(steps).tolist()) if len(start) else 0
+    usual = int(steps.min()) if len(steps) else 0
+    common = gcd(int(start[0]), usual, *set(steps[steps != usual].tolist()))
     fitting = [length for length in Granularity if common % length.value == 0]
     if not fitting:
         odd = int(np.flatnonzero(start % 60)[0]) if np.any(start % 60) else 0
