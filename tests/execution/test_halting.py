@@ -10,15 +10,17 @@ from itertools import pairwise
 import pytest
 
 from bot.domain.decision import Reason
-from bot.domain.order import OrderKind, OrderState, VenueStatus
+from bot.domain.money import Price, Size
+from bot.domain.order import OrderKind, OrderState, OrderType, PlannedOrder, VenueStatus
 from bot.domain.position import Exits
 from bot.domain.product import Side
 from bot.errors import AuthRefused, CriticalDataUnavailable, StorageFailed, Transient
 from bot.execution.controls import Permits
 from bot.execution.engine import OURS
+from bot.execution.identity import generate_client_order_id
 from bot.ports import KillProbe, KillState, WakeReason
 from tests.builders import NOW, d, fee_tier
-from tests.execution.world import BTC, World, buy, sell
+from tests.execution.world import BTC, TAG, World, buy, sell
 
 KILLED = KillState(KillProbe.PRESENT, "stop")
 
@@ -68,6 +70,21 @@ def test_a_kill_cancels_entries_until_two_sweeps_are_clean_and_leaves_the_stop()
     done = world.engine.cancel_all(OURS, world.clock.now() + timedelta(seconds=10), "kill")
     assert done.left == ()
     assert [record.plan.kind for record in world.exchange.working()] == [OrderKind.PROTECTIVE]
+
+
+def test_an_order_of_ours_that_shows_only_after_a_clean_sweep_is_taken_back_too():
+    """The journal does not know it, and the list is half a second late: one clean look is not enough."""
+    world = World()
+    world.cycle()
+    cid = generate_client_order_id(TAG, "a lost journal", 1, 1)
+    world.exchange.faults.lag_s = 0.5
+    world.exchange.place(
+        PlannedOrder(cid, BTC, Side.BUY, OrderKind.ENTRY, OrderType.LIMIT_GTC, Size(Decimal(1)), Price(Decimal(50)))
+    )
+    killed(world)
+    done = world.engine.cancel_all(OURS, world.clock.now() + timedelta(seconds=10), "kill")
+    assert done.left == ()
+    assert world.exchange.working() == []
 
 
 def test_cancels_are_repeated_every_second_while_nobody_hears_them():

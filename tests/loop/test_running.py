@@ -300,3 +300,12 @@ def test_exposure_is_told_by_asset_and_theme_and_forgotten_when_it_is_gone():
     held = stage.metric("bot_exposure_pct", scope="asset:BTC")
     assert held > 0
     assert stage.metric("bot_exposure_pct", scope="total") == held
+
+
+def test_every_stage_of_a_cycle_is_timed():
+    stage = Stage([*calm(10, 900)])
+    stage.cycle()
+    timed = {name for name in ("commands", "observe", "decide", "act", "settle", "record")
+             if stage.metric("bot_cycle_seconds_count", stage=name) == 1}  # fmt: skip
+    assert timed == {"commands", "observe", "decide", "act", "settle", "record"}
+    assert set(stage.logged("cycle.completed")[-1]["stage_ms"]) == timed

@@ -105,6 +105,23 @@ def test_a_full_outbox_drops_the_oldest_and_counts_it():
     assert desk.service.unwritten == 2
 
 
+def test_a_full_outbox_keeps_what_is_critical_however_old_it_is():
+    desk = Desk(outbox_limit=3)
+    desk.service.fire("disk", Severity.CRITICAL, "t", "")
+    for number in range(5):
+        desk.later(1)
+        desk.service.fire(f"f{number}", Severity.WARNING, "t", "")
+    assert [body["fingerprint"] for body in desk.said()] == ["disk", "f3", "f4"]
+
+
+def test_an_outbox_full_of_critical_alerts_grows_rather_than_lose_one():
+    desk = Desk(outbox_limit=2)
+    for number in range(4):
+        desk.service.fire(f"f{number}", Severity.CRITICAL, "t", "")
+    assert len(desk.said()) == 4
+    assert desk.service.unwritten == 0
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_ids_are_unique_and_sort_by_time(count):
     desk = Desk()

@@ -26,6 +26,7 @@ def test_known_secrets_disappear_in_every_listed_form():
     redactor = Redactor([SECRET])
     assert SECRET not in redactor.text(f"before {SECRET} after")
     assert redactor.text(f"a {SECRET} b") == f"a {HIDDEN} b"
+    assert redactor.text(f"{SECRET}, {SECRET}{SECRET}") == f"{HIDDEN}, {HIDDEN}{HIDDEN}"
 
 
 def test_keys_tokens_and_headers_are_recognised_by_their_shape():

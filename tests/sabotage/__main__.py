@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.sabotage.mistakes import PYTEST, Mistake, catalogue
-from tests.sabotage.trees import NARROW, Outcome, Tree, Verdict, attempt, copy_to
+from tests.sabotage.trees import QUIET, Outcome, Red, Tree, Verdict, attempt, copy_to, failed
 
 WORKERS: Final = 2
 WIDTH: Final = 160
@@ -47,28 +47,29 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="sabotage-") as folder:
         trees = [copy_to(Path(folder) / str(number), committed=options.committed) for number in range(WORKERS)]
-        if not _sound(trees[0], chosen, console):
-            return 1
-        results = _tried(trees, list(chosen.values()), console)
+        red = _red_already(trees[0], chosen)
+        for name in (*red.tests, *map(" ".join, sorted(red.commands))):
+            console.print(f"[bold yellow]red without any mistake, and left out:[/] {name}", highlight=False)
+        results = _tried(trees, list(chosen.values()), red, console)
     console.print(_table(results))
     return _summed_up(results, console)
 
 
-def _sound(tree: Tree, chosen: Mapping[str, Mistake], console: Console) -> bool:
-    """A test that is red anyway notices nothing: first everything has to be green."""
+def _red_already(tree: Tree, chosen: Mapping[str, Mistake]) -> Red:
+    """What is red without any mistake, and so notices nothing. Raises SystemExit when the tests cannot be collected."""
     selections = sorted({s for mistake in chosen.values() for s in mistake.selections})
     others = sorted({mistake.command for mistake in chosen.values() if not mistake.selections})
-    commands = [(*PYTEST, *selections, *NARROW, "-n", str(WORKERS))] if selections else []
-    for command in (*commands, *others):
-        done = tree.run(command)
-        if done.returncode != 0:
-            console.print("[bold red]red without any mistake:[/]")
-            console.print(done.stdout, markup=False, highlight=False)
-            return False
-    return True
+    tests: tuple[str, ...] = ()
+    if selections:
+        done = tree.run((*PYTEST, *selections, *QUIET, "-n", str(WORKERS)))
+        tests = failed(done.stdout)
+        if done.returncode != (1 if tests else 0):
+            sys.exit(f"the tests do not run even without a mistake:\n{done.stdout}")
+    commands = frozenset(command for command in others if tree.run(command).returncode != 0)
+    return Red(tests, commands)
 
 
-def _tried(trees: Sequence[Tree], mistakes: Sequence[Mistake], console: Console) -> list[Result]:
+def _tried(trees: Sequence[Tree], mistakes: Sequence[Mistake], red: Red, console: Console) -> list[Result]:
     free: SimpleQueue[Tree] = SimpleQueue()
     for tree in trees:
         free.put(tree)
@@ -76,7 +77,7 @@ def _tried(trees: Sequence[Tree], mistakes: Sequence[Mistake], console: Console)
     def one(mistake: Mistake) -> Result:
         tree, began = free.get(), monotonic()
         try:
-            result = Result(mistake, attempt(tree, mistake), monotonic() - began)
+            result = Result(mistake, attempt(tree, mistake, red), monotonic() - began)
         finally:
             free.put(tree)
         console.print(f"{result.verdict.outcome.value:9} {mistake.name}", style=COLOURS[result.verdict.outcome])

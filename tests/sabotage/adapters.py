@@ -231,7 +231,7 @@ MISTAKES: Final = (
         "bot/adapters/coinbase/client.py",
         "            self._on_call(endpoint.name, status, time.monotonic() - began)\n",
         "            self._on_call(endpoint.name, status, 0.0)\n",
-        pytest("tests/adapters/coinbase/test_exchange.py"),
+        pytest("tests/adapters/coinbase/test_calls.py"),
     ),
     Mistake(
         "heartbeat-on-a-torn-book-counts",
@@ -249,7 +249,7 @@ MISTAKES: Final = (
         "bot/adapters/paper.py",
         "    if kept is not None:\n        venue = restore(kept, rules)",
         "    if kept is not None and not kept:\n        venue = restore(kept, rules)",
-        pytest("tests/cli/test_reading.py"),
+        pytest("tests/adapters/test_paper.py"),
     ),
     Mistake(
         "shadow-opens-with-play-money",
@@ -258,7 +258,7 @@ MISTAKES: Final = (
         "bot/adapters/paper.py",
         "    if not shadow:\n        return starting",
         "    if shadow:\n        return starting",
-        pytest("tests/contract/test_exchange_contract.py"),
+        pytest("tests/adapters/test_paper.py"),
     ),
     Mistake(
         "redirected-webhook",

@@ -41,7 +41,7 @@ MISTAKES: Final = (
         "bot/observe/markets.py",
         "age, limit = facts.quote.age_s(now), float(policy.max_quote_staleness_seconds)",
         "age, limit = facts.quote.age_s(now) / 60, float(policy.max_quote_staleness_seconds)",
-        pytest("tests/loop/test_refusals.py"),
+        pytest("tests/observe/test_markets.py"),
     ),
     Mistake(
         "bars-of-an-hour-ago",
@@ -50,7 +50,7 @@ MISTAKES: Final = (
         "bot/observe/markets.py",
         '    if age > limit:\n        return Problem(Reason.BARS_STALE, f"newest bar closed',
         '    if age > limit * 1000:\n        return Problem(Reason.BARS_STALE, f"newest bar closed',
-        pytest("tests/loop/test_refusals.py"),
+        pytest("tests/observe/test_markets.py"),
     ),
     Mistake(
         "gap-is-filled",

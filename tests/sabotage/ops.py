@@ -59,7 +59,7 @@ MISTAKES: Final = (
         "bot/loop/trading.py",
         "            if item.slippage_bps > policy.execution.max_slippage_bps:",
         "            if item.slippage_bps > policy.execution.max_slippage_bps * 1000:",
-        pytest("tests/loop/test_failures.py", "tests/loop/test_trades.py", "tests/loop/test_refusals.py"),
+        pytest("tests/loop/test_breakers_fed.py"),
     ),
     Mistake(
         "fee-above-assumed-feeds-no-breaker",
@@ -68,7 +68,7 @@ MISTAKES: Final = (
         "bot/loop/trading.py",
         "            if item.actual_fee > item.expected_fee + FEE_UNIT:",
         "            if item.actual_fee > item.expected_fee * 1000 + FEE_UNIT:",
-        pytest("tests/loop/test_failures.py", "tests/loop/test_trades.py", "tests/loop/test_refusals.py"),
+        pytest("tests/loop/test_breakers_fed.py"),
     ),
     Mistake(
         "mismatch-feeds-no-breaker",
@@ -77,7 +77,7 @@ MISTAKES: Final = (
         "bot/loop/trading.py",
         '        hits += [("reconcile_mismatch", item.what) for item in report.mismatches]\n',
         "",
-        pytest("tests/loop/test_failures.py", "tests/loop/test_trades.py", "tests/loop/test_account.py"),
+        pytest("tests/loop/test_breakers_fed.py"),
     ),
     Mistake(
         "rejections-feed-no-breaker",
@@ -86,7 +86,7 @@ MISTAKES: Final = (
         "bot/loop/trading.py",
         '        hits += [("rejections", f"{item.product} {item.reason}") for item in report.rejections]\n',
         "",
-        pytest("tests/loop/test_failures.py", "tests/loop/test_trades.py", "tests/loop/test_refusals.py"),
+        pytest("tests/loop/test_breakers_fed.py"),
     ),
     Mistake(
         "throttling-feeds-no-breaker",
@@ -95,7 +95,7 @@ MISTAKES: Final = (
         "bot/loop/trading.py",
         '        hits += [("rate_limited", "429")] * report.rate_limited\n',
         "",
-        pytest("tests/loop/test_failures.py", "tests/loop/test_trades.py", "tests/loop/test_refusals.py"),
+        pytest("tests/loop/test_breakers_fed.py"),
     ),
     Mistake(
         "a-refused-key-trades-on",
@@ -314,13 +314,13 @@ MISTAKES: Final = (
         pytest("tests/cli/test_reading.py"),
     ),
     Mistake(
-        "watchdog-fed-by-a-loop-that-does-nothing",
-        "the loop hangs inside a cycle while something else feeds the watchdog",
+        "stages-are-not-timed",
+        "cycles take longer every week, and no figure says which part of them does",
         "latency accounting",
         "bot/loop/trading.py",
         "            self._stage_s[name] = self._world.clock.stopwatch() - before\n",
         "",
-        pytest("tests/loop/test_running.py", "tests/loop/test_trades.py"),
+        pytest("tests/loop/test_running.py"),
     ),
     Mistake(
         "clock-in-the-decision",

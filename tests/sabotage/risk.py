@@ -21,8 +21,8 @@ MISTAKES: Final = (
         "five signals in one cycle each see the same free cap, and together take five times of it",
         "pending exposure caps",
         "bot/risk/engine.py",
-        "        evaluated, book = judge(candidate(proposal, snap), book, ctx)",
-        "        evaluated, _ = judge(candidate(proposal, snap), book, ctx)",
+        "            done.append(evaluated)\n        return tuple(done)",
+        "            done.append(evaluated)\n            book = exposure(snap, ctx.rate)\n        return tuple(done)",
         pytest("tests/risk/test_engine.py"),
     ),
     Mistake(

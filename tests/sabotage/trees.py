@@ -20,8 +20,8 @@ from typing import Final
 from tests.sabotage.mistakes import ROOT, Mistake, StaleMistake
 
 DEADLINE_S: Final = 900
-NARROW: Final = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0")
-"""Stop at the first failure, the same examples every time."""
+QUIET: Final = ("-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0")
+"""The same examples every time."""
 
 _FAILED: Final = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 _RED_OF_A_GATE: Final = frozenset({1, 3})
@@ -98,16 +98,28 @@ def copy_to(folder: Path, *, committed: bool = False) -> Tree:
     return Tree(folder)
 
 
-def full(command: tuple[str, ...]) -> tuple[str, ...]:
-    """A command of the catalogue as it is run."""
-    return (*command, *NARROW) if command[:2] == ("-m", "pytest") else command
+@dataclass(frozen=True, slots=True)
+class Red:
+    """What fails in the tree as it is: tests, which are left out, and other commands, which then prove nothing."""
+
+    tests: tuple[str, ...] = ()
+    commands: frozenset[tuple[str, ...]] = frozenset()
 
 
-def attempt(tree: Tree, mistake: Mistake) -> Verdict:
+def full(mistake: Mistake, red: Red) -> tuple[str, ...]:
+    """The command of a mistake as it is run: its tests up to the first that fails."""
+    if not mistake.selections:
+        return mistake.command
+    return (*mistake.command, "-x", *QUIET, *(f"--deselect={test}" for test in red.tests))
+
+
+def attempt(tree: Tree, mistake: Mistake, red: Red) -> Verdict:
     """Make the mistake, run its command, take it back."""
+    if mistake.command in red.commands:
+        return Verdict(Outcome.BROKEN, "its command is red without any mistake")
     try:
         with tree.broken_by(mistake):
-            done = tree.run(full(mistake.command))
+            done = tree.run(full(mistake, red))
     except StaleMistake as error:
         return Verdict(Outcome.BROKEN, str(error))
     except subprocess.TimeoutExpired:
@@ -115,12 +127,17 @@ def attempt(tree: Tree, mistake: Mistake) -> Verdict:
     return judged(done.returncode, done.stdout, tests=bool(mistake.selections))
 
 
+def failed(output: str) -> tuple[str, ...]:
+    """The tests that pytest's summary names as failed."""
+    return tuple(_FAILED.findall(output))
+
+
 def judged(code: int, output: str, *, tests: bool) -> Verdict:
     """Red means failed tests, or a gate that says no: an error of import or collection proves nothing."""
     if code == 0:
         return Verdict(Outcome.SURVIVED, "nothing turned red")
-    if tests and code == 1 and (found := _FAILED.search(output)) is not None:
-        return Verdict(Outcome.KILLED, found[1])
+    if tests and code == 1 and (found := failed(output)):
+        return Verdict(Outcome.KILLED, found[0])
     if not tests and code in _RED_OF_A_GATE and "Traceback" not in output:
         return Verdict(Outcome.KILLED, _first_complaint(output))
     return Verdict(Outcome.BROKEN, f"exit code {code} without a failed test:\n{_tail(output)}")
