@@ -25,6 +25,7 @@ from bot.cli.rehearsal import Rehearsed, rehearsed
 from bot.domain.codec import parse_time
 from bot.domain.snapshot import Environment, Mode
 from bot.errors import BotError, UnitError
+from bot.settings.controls import CONTROLS_DIGEST
 from bot.settings.secrets import read_secrets
 
 if TYPE_CHECKING:
@@ -98,9 +99,12 @@ def _parsed(content: bytes) -> ET.Element:
 
 
 def _controls(path: Path) -> Proof:
+    """The very table that the code carries the digest of."""
     content = _content(path)
     if content is None:
         return Proof("control table", False, f"{path} is missing")
+    if sha256(content).hexdigest() != CONTROLS_DIGEST:
+        return Proof("control table", False, f"{path} is not the table of this code, which has {CONTROLS_DIGEST[:12]}")
     return Proof("control table", True, _hash(content))
 
 

@@ -14,12 +14,13 @@ from pydantic import ValidationError
 from bot.domain.codec import canonical, decode, encode
 from bot.errors import UnitError
 from bot.settings.config import Config
+from bot.settings.controls import CONTROLS_DIGEST
 from bot.settings.policy import Policy
 from bot.settings.reload import loosened
 from bot.settings.universe import Universe
 
 FILE: Final = "launch.json"
-VERSION: Final = 1
+VERSION: Final = 2
 AGAIN: Final = "run `bot certify`"
 
 
@@ -36,7 +37,8 @@ class Item:
 class Certificate:
     """Binds a configuration, a code version and a portfolio to what was proven of them.
 
-    policy, universe: the certified configuration itself, so that one which only tightens it stays certified.
+    controls: digest of the control table (docs/CONTROLS.md) that was in force. policy, universe: the certified
+    configuration itself, so that one which only tightens it stays certified.
     """
 
     config_hash: str
@@ -48,6 +50,7 @@ class Certificate:
     items: tuple[Item, ...]
     policy: Mapping[str, Any]
     universe: Mapping[str, Any]
+    controls: str = CONTROLS_DIGEST
     version: int = VERSION
 
     def config(self) -> Config:
@@ -89,7 +92,7 @@ def load(content: bytes) -> Certificate:
     plain = decode(_Plain, data)
     return Certificate(
         plain.config_hash, plain.code_version, plain.portfolio, plain.venue, plain.issued_at, plain.expires_at,
-        plain.items, policy, universe, plain.version,
+        plain.items, policy, universe, plain.controls, plain.version,
     )  # fmt: skip
 
 
@@ -123,6 +126,7 @@ class _Plain:
     issued_at: datetime
     expires_at: datetime
     items: tuple[Item, ...]
+    controls: str
     version: int
 
 
@@ -130,7 +134,8 @@ def _plain(certificate: Certificate) -> dict[str, Any]:
     found: Any = encode(
         _Plain(
             certificate.config_hash, certificate.code_version, certificate.portfolio, certificate.venue,
-            certificate.issued_at, certificate.expires_at, certificate.items, certificate.version,
+            certificate.issued_at, certificate.expires_at, certificate.items, certificate.controls,
+            certificate.version,
         )
     )  # fmt: skip
     return dict(found)
@@ -154,6 +159,8 @@ def _bound(found: Certificate, config: Config, code_version: str, where: tuple[s
         reasons.append(f"the launch certificate is for {found.venue}, this is {venue}: {AGAIN}")
     if found.code_version != code_version:
         reasons.append(f"the launch certificate is for code {found.code_version}, this is {code_version}: {AGAIN}")
+    if found.controls != CONTROLS_DIGEST:
+        reasons.append(f"the launch certificate is for another table of controls ({found.controls[:12]}): {AGAIN}")
     if portfolio is not None and found.portfolio != portfolio:
         reasons.append(f"the launch certificate is for portfolio {found.portfolio}, the key sees {portfolio}: {AGAIN}")
     if found.config_hash != config.config_hash:

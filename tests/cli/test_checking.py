@@ -18,6 +18,8 @@ from simulator.keys import Scope
 from tests.cli.desk import EAGER, UNIVERSE, Desk, bot_of, desk_at, running
 from tests.configs import write_config
 
+CONTROLS = Path(__file__).parents[2] / "docs" / "CONTROLS.md"
+
 
 def failures(desk: Desk, *arguments: str) -> dict[str, str]:
     code = desk.run("check", "--json", *arguments)
@@ -142,9 +144,7 @@ def test_a_complete_set_of_proofs_certifies_and_production_starts_until_a_limit_
     (tmp_path / "gate.json").write_text(
         json.dumps({"passed": True, "config_hash": config_hash, "code_version": code_version()})
     )
-    (tmp_path / "controls.md").write_text("# controls\n")
-    files = [f"--{name}={tmp_path / file}" for name, file in
-             (("tests", "tests.xml"), ("gate", "gate.json"), ("controls", "controls.md"))]  # fmt: skip
+    files = [f"--tests={tmp_path / 'tests.xml'}", f"--gate={tmp_path / 'gate.json'}", f"--controls={CONTROLS}"]
     assert desk.run("certify", *files) == 0, desk.out
     with bot_of(desk) as app:
         assert app.loop.run_cycle().outcome == "TRADED"
@@ -153,6 +153,15 @@ def test_a_complete_set_of_proofs_certifies_and_production_starts_until_a_limit_
     with bot_of(desk) as app:
         assert "risk.max_total_pct: 25 -> 30" in app.loop.guard.flags.exit_only[0]
         assert app.loop.run_cycle().outcome == "EXIT_ONLY", "what is held is not left unattended, nothing is entered"
+
+
+def test_another_table_of_controls_certifies_nothing(tmp_path, sim):
+    desk = production(tmp_path, sim)
+    (tmp_path / "controls.md").write_bytes(CONTROLS.read_bytes().replace(b"kill switch", b"wishes", 1))
+    desk.run("certify", f"--controls={tmp_path / 'controls.md'}", "--json")
+    [row] = [row for row in json.loads(desk.out) if row["item"] == "control table"]
+    assert not row["met"]
+    assert "is not the table of this code" in row["detail"]
 
 
 def test_hours_rehearsed_with_another_configuration_count_for_nothing(tmp_path, sim):

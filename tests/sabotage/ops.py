@@ -278,6 +278,15 @@ MISTAKES: Final = (
         pytest("tests/settings/test_certificate.py"),
     ),
     Mistake(
+        "certificate-of-other-controls",
+        "a control is taken out of the table, and what was proven with it opens live trading without it",
+        "configuration ratchet and launch certificate",
+        "bot/settings/certificate.py",
+        "    if found.controls != CONTROLS_DIGEST:",
+        "    if not found.controls:",
+        pytest("tests/settings/test_certificate.py"),
+    ),
+    Mistake(
         "certificate-never-expires",
         "a rehearsal of last year opens live trading today",
         "configuration ratchet and launch certificate",

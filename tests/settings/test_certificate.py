@@ -58,6 +58,13 @@ def test_a_tighter_configuration_stays_certified_and_a_looser_one_does_not():
     assert "risk.max_total_pct: 25 -> 30" in found[1]
 
 
+def test_a_certificate_is_good_for_the_table_of_controls_it_was_issued_under():
+    other = dump(replace(GOOD, controls="0" * 64))
+    assert reasons(other) == [
+        "the launch certificate is for another table of controls (000000000000): run `bot certify`"
+    ]
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -91,5 +98,5 @@ def test_a_changed_or_torn_certificate_is_none(content):
 
 
 def test_a_certificate_of_a_later_kind_is_not_guessed_at():
-    (found,) = reasons(dump(replace(GOOD, version=2)))
-    assert "has version 2, this code reads 1" in found
+    (found,) = reasons(dump(replace(GOOD, version=3)))
+    assert "has version 3, this code reads 2" in found
