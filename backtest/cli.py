@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,23 +98,42 @@ def _products(text: str) -> tuple[Any, ...]:
 
 
 def _run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    from backtest import engine
+    from backtest import prepare
     from backtest.candles import LENGTHS
-    from backtest.drive import Drive
     from bot.settings.load import load_config
 
     began = time.monotonic()
     given = load_config(args.config_dir)
-    config = engine.adapted(given, LENGTHS[args.bar] if args.bar else None)
-    wanted = engine.wish(config, args.data, products=args.products, since=args.since, until=args.until)
-    data = engine.read(wanted)
-    code = engine.code_hash(Path(engine.__file__).parent.parent)
-    drive = Drive(config, data, code[:12], every=args.every_cycle)
-    with _progress(err, data.count, args.quiet) as tick:
-        drive.run(tick)
-    figures = engine.write(engine.finish(drive, given.config_hash, code, _command(args)), args.data, args.out)
+    config = prepare.adapted(given, LENGTHS[args.bar] if args.bar else None)
+    wanted = prepare.wish(config, args.data, products=args.products, since=args.since, until=args.until)
+    with ThreadPoolExecutor(1) as aside:
+        # Files are read, and later hashed, outside Python's own lock: the loop's modules are loaded meanwhile.
+        reading = aside.submit(prepare.read, wanted)
+        from backtest import engine
+        from backtest.drive import Drive
+
+        code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
+        hashing = aside.submit(engine.data_hashes, args.data, data)
+        drive = Drive(config, data, code[:12], every=args.every_cycle)
+        with _progress(err, data.count, args.quiet) as tick, _uncollected():
+            drive.run(tick)
+        run = engine.finish(drive, given.config_hash, code, _command(args))
+        figures = engine.write(run, args.data, args.out, hashing.result())
     _tell(figures, drive.cycles, time.monotonic() - began, args.out, out)
     return ERROR if drive.recorder.failures else FINE
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A run makes no garbage in cycles worth looking for: what it drops is freed at once, by its count."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def _command(args: argparse.Namespace) -> str:

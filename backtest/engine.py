@@ -3,59 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from decimal import Decimal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from backtest import artifacts, dataset
+from backtest import artifacts
 from backtest.curve import curve
-from backtest.dataset import Dataset, Wish
+from backtest.dataset import Dataset
 from backtest.drive import Drive
 from backtest.listing import FILE as LISTINGS
+from backtest.prepare import adapted, read, wish
 from backtest.summary import Run
 from backtest.trades import Ledger, trades
-from bot.domain.bars import Granularity
-from bot.errors import ConfigError
-from bot.settings.barfit import fitted
-from bot.settings.config import Config
-from bot.triggers import regime
-from bot.triggers.check import needed_bars, problems
+
+__all__ = ["adapted", "code_hash", "data_hashes", "finish", "read", "wish", "write"]
 
 PACKAGES: Final = ("bot", "backtest")
-DAY: Final = timedelta(days=1)
-
-
-def adapted(config: Config, length: Granularity | None) -> Config:
-    """The configuration for bars of this length (None: the policy's own).
-
-    Nothing happens inside a bar that the loop could see: an order that would be looked at sooner has until the next
-    close, and the venue's own expiry leaves it that long. Raises ConfigError when a window fits no whole bars.
-    """
-    bar = length or config.policy.data.bar_granularity
-    policy = fitted(config.policy, bar)
-    found = problems(policy, bar)
-    if found:
-        raise ConfigError([f"policy.yaml: {problem}" for problem in found])
-    least, execution = Decimal(bar.value), policy.execution
-    changes = {
-        "post_only_ttl_seconds": max(execution.post_only_ttl_seconds, least),
-        "gtd_margin_seconds": max(execution.gtd_margin_seconds, least),
-    }
-    data = policy.data.model_copy(update={"bar_granularity": bar})
-    update = {"data": data, "execution": execution.model_copy(update=changes)}
-    return Config(policy.model_copy(update=update), config.universe)
-
-
-def wish(config: Config, folder: Path, **wanted: Any) -> Wish:
-    """What this configuration needs of a data folder."""
-    policy, length = config.policy, config.policy.data.bar_granularity
-    history = max(
-        needed_bars(policy, length), regime.needed_bars(policy.regime, length),
-        policy.data.warmup_minutes // length.minutes, DAY // timedelta(seconds=length.value),
-    )  # fmt: skip
-    return Wish(folder, length, history=history, half_spread_bps=policy.backtest.half_spread_bps, **wanted)
 
 
 def finish(drive: Drive, config_hash: str, code: str, command: str) -> Run:
@@ -91,14 +54,10 @@ def data_hashes(folder: Path, data: Dataset) -> dict[str, str]:
     return {path.name: _hash(path) for path in sorted(paths)}
 
 
-def write(run: Run, folder: Path, out: Path) -> Mapping[str, Any]:
-    """Every artifact of a run on `folder` into `out`; answers the summary. Raises OSError."""
-    return artifacts.write(run, out, data_hashes(folder, run.data))
-
-
-def read(wanted: Wish, note: Callable[[str], None] = lambda _: None) -> Dataset:
-    """The data a run trades on. Raises ConfigError, CandlesCorrupt."""
-    return dataset.load(wanted, note)
+def write(run: Run, folder: Path, out: Path, hashes: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+    """Every artifact of a run on `folder` into `out`; answers the summary. hashes: `data_hashes`, where they are known
+    already. Raises OSError."""
+    return artifacts.write(run, out, hashes if hashes is not None else data_hashes(folder, run.data))
 
 
 def _hash(path: Path) -> str:

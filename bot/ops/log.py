@@ -7,8 +7,6 @@ from collections.abc import Callable, MutableMapping
 from datetime import datetime
 from typing import Any, Protocol, TextIO, cast
 
-import structlog
-
 from bot.domain.codec import time_text
 from bot.ops.redact import Redactor
 
@@ -37,6 +35,7 @@ def make_log(stream: TextIO, redactor: Redactor, now: Callable[[], datetime], *,
 
     now: the clock that stamps the lines, trading time.
     """
+    import structlog  # noqa: PLC0415 - a twentieth of a second that backtests need not pay
 
     def stamp(_: Any, __: str, fields: Fields) -> Fields:
         fields["ts"] = time_text(now())
