@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from backtest.candles import Floats
 from backtest.curve import Curve
 from backtest.dataset import Dataset
 from backtest.metrics import NOT_ENOUGH, rounded
@@ -17,7 +18,7 @@ from backtest.recorder import Recorder
 from backtest.trades import Ledger, Trade
 from bot.domain.money import BASIS_POINTS, EXACT, ZERO, total
 from bot.domain.order import Liquidity, OrderKind, VenueStatus
-from bot.domain.product import ProductId, Side
+from bot.risk.gates import GATES
 from bot.settings.config import Config
 from bot.venue.orders import OrderRecord
 from bot.venue.rules import FillRules
@@ -58,9 +59,12 @@ def execution(ledger: Ledger) -> dict[str, Any]:
         kinds[origin.kind if origin is not None else OrderKind.PROTECTIVE].append(order)
         attempts["requotes"] += int(origin is not None and origin.attempt > 1)
     slips = [float(item.slippage_bps) for item in recorder.measured.values()]
+    every = list(ledger.orders.values())
     return {
-        "orders": len(ledger.orders),
         "fills": len(ledger.fills),
+        **_fate(every, data),
+        "expired": sum(order.status is VenueStatus.EXPIRED for order in every),
+        "rejected": sum(order.status is VenueStatus.FAILED for order in every),
         "requotes": attempts["requotes"],
         "by_kind": {kind.value: _fate(orders, data) for kind, orders in kinds.items()},
         "refused": dict(sorted(recorder.refused.items())),
@@ -71,11 +75,10 @@ def execution(ledger: Ledger) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def exposure(curve: Curve, ledger: Ledger, config: Config) -> dict[str, Any]:
-    """How much of equity was invested, against the caps of the policy."""
+def exposure(curve: Curve, config: Config, themes: Mapping[str, Floats]) -> dict[str, Any]:
+    """How much of equity was invested, against the caps of the policy. themes: as `curve.themes` gives them."""
     risk = config.policy.risk
     share, single = curve.invested / curve.equity * 100, curve.largest / curve.equity * 100
-    themes = _theme_peaks(ledger, config)
     return {
         "time_in_market_pct": rounded(float(np.mean(curve.positions > 0)) * 100),
         "mean_pct": rounded(float(np.mean(share))),
@@ -85,16 +88,19 @@ def exposure(curve: Curve, ledger: Ledger, config: Config) -> dict[str, Any]:
         "asset_cap_pct": rounded(float(risk.max_per_asset_pct.value)),
         "max_positions": int(np.max(curve.positions)),
         "positions_cap": risk.max_open_positions,
-        "theme_positions_max": themes,
+        "max_theme_pct": {name: rounded(float(np.max(line))) for name, line in sorted(themes.items())},
+        "theme_cap_pct": rounded(float(risk.max_per_theme_pct.value)),
     }
 
 
 def coverage(recorder: Recorder) -> dict[str, Any]:
-    """What was exercised: cycles by outcome, rules and triggers behind wishes, and what gates said but a plain yes."""
+    """What was exercised: cycles by outcome, rules and triggers behind wishes, how often each gate was asked, and what
+    gates said but a plain yes."""
     return {
         "cycles": dict(sorted(recorder.outcomes.items())),
         "rules": dict(sorted(recorder.rules.items())),
         "triggers": dict(sorted(recorder.triggers.items())),
+        "asked": {row.name: recorder.asked[row.name] for row in GATES},
         "gates": {gate: dict(reasons) for gate, reasons in recorder.gates_hit.items()},
     }
 
@@ -107,6 +113,7 @@ def integrity(data: Dataset, recorder: Recorder, residuals: Mapping[str, Decimal
         "balanced": all(amount == 0 for amount in residuals.values()),
         "mismatches": recorder.mismatches,
         "failed_cycles": len(recorder.failures),
+        "rejected_ticks": dict(sorted(recorder.bad_ticks.items())),
         "rows": dict(found.rows),
         "quiet_bars": dict(found.quiet),
         "gaps": [{"product": product, "from": _iso(first), "to": _iso(after)} for product, first, after in found.gaps],
@@ -127,19 +134,14 @@ def _fate(orders: Sequence[OrderRecord], data: Dataset) -> dict[str, Any]:
         "by_status": dict(sorted(fate(orders).items())),
         "partial": len(partial),
         "fill_ratio_pct": rounded(len(filled) / len(orders) * 100) if orders else NOT_ENOUGH,
-        "bars_to_fill_median": rounded(median(bars)) if bars else NOT_ENOUGH,
+        "minutes_to_fill": _spread_of([count * data.length.minutes for count in bars]),
     }
 
 
-def _theme_peaks(ledger: Ledger, config: Config) -> dict[str, int]:
-    """Most positions of each theme that were open at once."""
-    held: Counter[ProductId] = Counter()
-    peaks = dict.fromkeys(config.universe.themes, 0)
-    for fill in ledger.fills:
-        held[fill.product] = 1 if fill.side is Side.BUY else 0
-        for name, members in config.universe.themes.items():
-            peaks[name] = max(peaks[name], sum(held[member] for member in members))
-    return peaks
+def _spread_of(minutes: Sequence[int]) -> dict[str, Any] | str:
+    if not minutes:
+        return NOT_ENOUGH
+    return {"mean": rounded(fmean(minutes)), "median": rounded(median(minutes)), "max": max(minutes)}
 
 
 def _iso(at: int) -> str:

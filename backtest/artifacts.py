@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from backtest.candles import Floats
-from backtest.summary import Run, summary
-from backtest.trades import Trade, exit_reason
+from backtest import prices
+from backtest.summary import Lines, Run, lines, summary
+from backtest.trades import Trade, exit_reasons
 from bot.domain.codec import time_text
 from bot.domain.money import decimal_text, quantised
+from bot.domain.product import Side
 from bot.venue.orders import OrderRecord, VenueFill
 
 HOUR_S: Final = 3600
@@ -27,14 +28,16 @@ MANIFEST: Final = "manifest.json"
 def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]:
     """Every artifact into `out`, which is made; answers the summary. Raises OSError."""
     out.mkdir(parents=True, exist_ok=True)
-    figures = summary(run)
+    beside = lines(run)
+    figures = summary(run, beside, data_hashes)
     contents = {
         "summary.json": _json(figures),
         "trades.json": _lines(_trade(trade) for trade in run.trades),
         "orders.json": _lines(_order(run, order) for order in run.venue.orders()),
-        "fills.json": _lines(_fill(run, fill) for fill in run.ledger.fills),
-        "equity.csv": _equity(run),
-        "exposure.csv": _exposure(run),
+        "fills.json": _fills(run),
+        "equity.csv": _equity(run, beside),
+        "exposure.csv": _exposure(run, beside),
+        "prices.csv": prices.csv(run.data, (order.market for order in run.venue.orders())),
         "decisions.jsonl": "".join(f"{_dumped(row)}\n" for row in run.ledger.recorder.rows).encode(),
     }
     manifest = {
@@ -102,9 +105,14 @@ def _order(run: Run, order: OrderRecord) -> dict[str, Any]:
     }
 
 
-def _fill(run: Run, fill: VenueFill) -> dict[str, Any]:
-    origin, order = run.ledger.origin(fill), run.ledger.orders[fill.order_id]
-    sold = fill.side.value == "SELL"
+def _fills(run: Run) -> bytes:
+    reasons = exit_reasons(run.ledger)
+    return _lines(_fill(run, fill, reasons) for fill in run.ledger.fills)
+
+
+def _fill(run: Run, fill: VenueFill, reasons: Mapping[str, str]) -> dict[str, Any]:
+    origin = run.ledger.origin(fill)
+    sold = fill.side is Side.SELL
     return {
         "entry_id": fill.entry_id,
         "trade_id": fill.trade_id,
@@ -112,7 +120,7 @@ def _fill(run: Run, fill: VenueFill) -> dict[str, Any]:
         "product": fill.product,
         "side": fill.side.value,
         "kind": origin.kind.value if origin is not None else "protective",
-        "reason": exit_reason(order, origin) if sold else (origin.rule if origin is not None else ""),
+        "reason": reasons[fill.order_id] if sold else (origin.rule if origin is not None else ""),
         "price": decimal_text(fill.price),
         "size": decimal_text(fill.size),
         "value": _cut(fill.value),
@@ -123,30 +131,33 @@ def _fill(run: Run, fill: VenueFill) -> dict[str, Any]:
     }
 
 
-def _equity(run: Run) -> bytes:
-    """A row an hour, or a bar where bars are longer: equity at its end, its extremes within, the peak and the fall."""
+def _equity(run: Run, beside: Lines) -> bytes:
+    """A row an hour, or a bar where bars are longer: equity at its end, its extremes within, the peak and the fall, and
+    what the opening equity would be worth in each benchmark."""
     heads, ends = _rows(run)
     equity = run.curve.equity
     peaks = np.maximum.accumulate(np.maximum(equity, run.opening))
     falls = (equity / peaks - 1) * 100
     columns = (
         equity[ends], np.minimum.reduceat(equity, heads), np.maximum.reduceat(equity, heads), peaks[ends],
-        np.minimum.reduceat(falls, heads),
+        np.minimum.reduceat(falls, heads), *(line[ends] * run.opening for line in beside.benchmarks.values()),
     )  # fmt: skip
-    return _csv("time,equity,low,high,peak,drawdown_pct", run, ends, columns, "%.6f,%.6f,%.6f,%.6f,%.6f")
+    return _csv(("equity", "low", "high", "peak", "drawdown_pct", *beside.benchmarks), run, ends, columns)
 
 
-def _exposure(run: Run) -> bytes:
-    """A row an hour, as above: cash, invested, percent of it at the end and at most, greatest position, positions."""
+def _exposure(run: Run, beside: Lines) -> bytes:
+    """A row an hour, as above: cash, invested, percent of it at the end and at most, greatest position, how many
+    positions, and the most in each theme."""
     heads, ends = _rows(run)
     share = run.curve.invested / run.curve.equity * 100
     single = run.curve.largest / run.curve.equity * 100
     columns = (
         run.curve.cash[ends], run.curve.invested[ends], share[ends], np.maximum.reduceat(share, heads),
         np.maximum.reduceat(single, heads), np.maximum.reduceat(run.curve.positions, heads),
+        *(np.maximum.reduceat(line, heads) for line in beside.themes.values()),
     )  # fmt: skip
-    head = "time,cash,invested,invested_pct,invested_pct_max,largest_pct_max,positions_max"
-    return _csv(head, run, ends, columns, "%.6f,%.6f,%.6f,%.6f,%.6f,%d")
+    names = ("cash", "invested", "invested_pct", "invested_pct_max", "largest_pct_max", "positions_max")
+    return _csv((*names, *(f"theme_{name}_pct_max" for name in beside.themes)), run, ends, columns)
 
 
 def _rows(run: Run) -> tuple[Any, Any]:
@@ -158,13 +169,14 @@ def _rows(run: Run) -> tuple[Any, Any]:
     return heads, np.append(heads[1:], data.count) - 1
 
 
-def _csv(head: str, run: Run, ends: Any, columns: tuple[Floats, ...], form: str) -> bytes:
+def _csv(names: Sequence[str], run: Run, ends: Any, columns: Sequence[Any]) -> bytes:
     closes = run.data.start + run.data.length.value * (ends + 1)
     times = np.datetime_as_string(closes.astype("datetime64[s]")).tolist()
+    form = ",".join("%d" if column.dtype.kind == "i" else "%.6f" for column in columns)
     # Adding zero turns a negative zero into a plain one.
     values = zip(*((column + 0).tolist() for column in columns), strict=True)
     rows = (f"{time}Z,{form % row}" for time, row in zip(times, values, strict=True))
-    return "\n".join([head, *rows, ""]).encode()
+    return "\n".join([",".join(("time", *names)), *rows, ""]).encode()
 
 
 def _number(value: Any) -> str | None:

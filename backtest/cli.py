@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from backtest.verbs import add_compare, add_gate
 from bot.errors import BotError, CandlesCorrupt, ConfigError
 
 FINE, ERROR, USAGE = 0, 1, 2
@@ -24,7 +25,7 @@ def entrypoint() -> NoReturn:
 
 
 def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
-    """Run one verb; answers the exit code: 0 fine, 1 an error, 2 bad usage, configuration or data."""
+    """Run one verb; answers the exit code: 0 fine, 1 error, 2 bad usage, configuration or data, 3 the gate is red."""
     try:
         args = _parser().parse_args(arguments)
     except SystemExit as done:
@@ -49,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_run(verbs)
+    add_gate(verbs)
+    add_compare(verbs)
     return parser
 
 

@@ -13,6 +13,7 @@ from backtest.dataset import Dataset, Track
 from bot.domain.bars import Ints
 from bot.domain.money import EXACT, ZERO
 from bot.domain.product import ProductId, Side
+from bot.settings.universe import Universe
 from bot.venue.orders import VenueFill
 
 
@@ -60,6 +61,20 @@ def curve(data: Dataset, fills: Sequence[VenueFill], opening: Mapping[str, Decim
         if piece.stop == data.count:
             final = EXACT.add(final, EXACT.multiply(marks.last(piece.market), piece.size))
     return Curve(equity, cash, largest, positions, final)
+
+
+def themes(data: Dataset, fills: Sequence[VenueFill], universe: Universe, equity: Floats) -> dict[str, Floats]:
+    """Percent of equity in each theme at every bar's close; a coin stands in each of its themes, whatever its quote."""
+    bases = {name: {member.base for member in members} for name, members in universe.themes.items()}
+    found = {name: np.zeros(data.count) for name in bases}
+    marks = Marks(data)
+    for piece in stretches(data, fills):
+        worth = None
+        for name, members in bases.items():
+            if piece.market.base in members:
+                worth = marks.bids(piece.market, piece.first, piece.stop) if worth is None else worth
+                found[name][piece.first : piece.stop] += worth * float(piece.size)
+    return {name: line / equity * 100 for name, line in found.items()}
 
 
 def stretches(data: Dataset, fills: Sequence[VenueFill]) -> Iterator[Stretch]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from backtest import account, metrics, tradestats
 from backtest.candles import Floats
-from backtest.curve import Curve
+from backtest.curve import Curve, themes
 from backtest.dataset import Dataset
 from backtest.trades import Ledger, Trade
 from bot.domain.codec import time_text
@@ -34,13 +34,30 @@ class Run:
     identity: Mapping[str, Any]
 
 
-def summary(run: Run) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What is drawn and counted beside equity, one value a bar.
+
+    benchmarks: value of one unit of money, bought and held. themes: percent of equity in each.
+    """
+
+    benchmarks: Mapping[str, Floats]
+    themes: Mapping[str, Floats]
+
+
+def lines(run: Run) -> Lines:
+    """The lines of a run."""
+    held = themes(run.data, run.ledger.fills, run.ledger.config.universe, run.curve.equity)
+    return Lines(benchmarks(run.data), held)
+
+
+def summary(run: Run, beside: Lines, data_hashes: Mapping[str, str]) -> dict[str, Any]:
     """The figures of a run. Percentages are 0-100, amounts are in the equity currency."""
     data, config, recorder = run.data, run.ledger.config, run.ledger.recorder
     closes = data.start + data.length.value * (np.arange(data.count, dtype=np.int64) + 1)
     series = metrics.Series(closes, run.curve.equity, run.opening)
     return {
-        "identity": dict(run.identity),
+        "identity": {**run.identity, "data": dict(data_hashes)},
         "period": {
             "from": time_text(data.opened(0)),
             "to": time_text(data.closed(data.count - 1)),
@@ -57,11 +74,11 @@ def summary(run: Run) -> dict[str, Any]:
         "returns": metrics.returns(series),
         "ratios": metrics.ratios(series),
         "drawdowns": metrics.drawdowns(series),
-        "benchmark": metrics.beside(series, benchmarks(data)),
+        "benchmark": metrics.beside(series, beside.benchmarks),
         "trades": tradestats.statistics(run.trades, data.length.minutes),
         "costs": account.costs(run.ledger, run.venue.rules, run.trades),
         "execution": account.execution(run.ledger),
-        "exposure": account.exposure(run.curve, run.ledger, config),
+        "exposure": account.exposure(run.curve, config, beside.themes),
         "coverage": account.coverage(recorder),
         "integrity": account.integrity(data, recorder, run.venue.residuals()),
     }

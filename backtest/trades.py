@@ -6,14 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from backtest.dataset import Dataset
 from backtest.recorder import Origin, Recorder
-from bot.domain.money import EXACT, HUNDRED, ZERO
+from bot.domain.money import EXACT, HUNDRED, ONE, ZERO
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
 from bot.settings.config import Config
 from bot.venue.orders import OrderRecord, TriggerStatus, VenueFill
+
+_ROUNDED: Final = Decimal("1.0005")
+"""How far above its level a stop may lie by rounding to the tick and by fills that came after it was placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,27 +112,52 @@ class Ledger:
 
 def trades(ledger: Ledger) -> tuple[Trade, ...]:
     """Every round trip in the order in which it ended, open ones last."""
-    markets = {p.id: p.market for listed in ledger.data.listings.products for p in listed.values()}
+    markets = _markets(ledger)
     going: dict[ProductId, _Open] = {}
-    closed = []
+    reasons, closed = exit_reasons(ledger), []
     for fill in ledger.fills:
         market = markets.get(fill.product, fill.product)
         trip = going.setdefault(market, _Open())
         (trip.buys if fill.side is Side.BUY else trip.sells).append(fill)
         if trip.held <= 0:
-            closed.append(_trade(ledger, market, going.pop(market)))
-    still = [_trade(ledger, market, trip) for market, trip in going.items()]
+            closed.append(_trade(ledger, market, going.pop(market), reasons))
+    still = [_trade(ledger, market, trip, reasons) for market, trip in going.items()]
     return (*closed, *still)
 
 
-def exit_reason(order: OrderRecord, origin: Origin | None) -> str:
-    """Why a sale was made; a protective order tells by which of its legs traded."""
+def exit_reasons(ledger: Ledger) -> Mapping[str, str]:
+    """Why each sale was made, by the venue's order id."""
+    bought: dict[ProductId, _Open] = {}
+    markets, reasons = _markets(ledger), {}
+    for fill in ledger.fills:
+        market = markets.get(fill.product, fill.product)
+        trip = bought.setdefault(market, _Open())
+        (trip.buys if fill.side is Side.BUY else trip.sells).append(fill)
+        if fill.side is Side.SELL:
+            reasons[fill.order_id] = _exit_reason(ledger, fill, trip)
+        if trip.held <= 0:
+            del bought[market]
+    return reasons
+
+
+def _exit_reason(ledger: Ledger, sale: VenueFill, trip: _Open) -> str:
+    """A protective order tells by which of its legs traded; a stop above its first place had trailed there."""
+    order, origin = ledger.orders[sale.order_id], ledger.origin(sale)
     if origin is not None and origin.kind is OrderKind.EXIT:
         return origin.why
-    return "stop_loss" if order.trigger is TriggerStatus.TRIGGERED else "take_profit"
+    if order.trigger is not TriggerStatus.TRIGGERED:
+        return "take_profit"
+    rule = ledger.config.policy.rule(origin.rule) if origin is not None else None
+    if rule is None or rule.trailing_stop_pct is None or order.terms.stop_price is None or not trip.buys:
+        return "stop_loss"
+    if rule.stop_loss_pct is None:
+        return "trailing_stop"
+    entry = EXACT.divide(_total(trip.buys, "value"), _total(trip.buys, "size"))
+    level = EXACT.multiply(entry, EXACT.subtract(ONE, rule.stop_loss_pct.fraction))
+    return "trailing_stop" if order.terms.stop_price > EXACT.multiply(level, _ROUNDED) else "stop_loss"
 
 
-def _trade(ledger: Ledger, market: ProductId, trip: _Open) -> Trade:
+def _trade(ledger: Ledger, market: ProductId, trip: _Open, reasons: Mapping[str, str]) -> Trade:
     first, last = trip.buys[0], trip.sells[-1] if trip.sells else None
     origin = ledger.origin(first)
     signal = ledger.recorder.signals.get((origin.cycle_id, first.product)) if origin is not None else None
@@ -138,7 +167,7 @@ def _trade(ledger: Ledger, market: ProductId, trip: _Open) -> Trade:
     begin = ledger.data.newest(first.booked_at)
     end = ledger.data.newest(last.booked_at) if closed and last is not None else ledger.data.count - 1
     lowest, highest = _extremes(ledger.data, market, begin, end)
-    reason = exit_reason(ledger.orders[last.order_id], ledger.origin(last)) if closed and last is not None else "open"
+    reason = reasons[last.order_id] if closed and last is not None else "open"
     return Trade(
         product=first.product, rule=rule, triggers=signal.triggers if signal is not None else (),
         regime=signal.regime if signal is not None else "", tier=ledger.config.universe.tier_of(first.product),
@@ -150,6 +179,10 @@ def _trade(ledger: Ledger, market: ProductId, trip: _Open) -> Trade:
         fees=EXACT.add(_total(trip.buys, "fee"), _total(trip.sells, "fee")), exit_reason=reason,
         risk=_risk(ledger.config, rule, value), lowest=lowest, highest=highest,
     )  # fmt: skip
+
+
+def _markets(ledger: Ledger) -> Mapping[ProductId, ProductId]:
+    return {p.id: p.market for listed in ledger.data.listings.products for p in listed.values()}
 
 
 def _risk(config: Config, name: str, value: Decimal) -> Decimal | None:

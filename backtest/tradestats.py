@@ -47,6 +47,8 @@ def _profits(closed: Sequence[Trade]) -> dict[str, Any]:
         "expectancy": rounded(fmean(gains)),
         "expectancy_bps": rounded(fmean(float(trade.pnl_bps) for trade in closed)),
         "expectancy_r": rounded(fmean(multiples)) if multiples else NOT_ENOUGH,
+        "won": rounded(sum(won)),
+        "lost": rounded(sum(lost)),
         "net": rounded(sum(gains)),
         "best": rounded(max(gains)),
         "worst": rounded(min(gains)),

@@ -1,0 +1,141 @@
+"""Candles and listings of a run, looked up by time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from backtest import candles as files
+from bot.domain.bars import Granularity
+
+BPS: Final = Decimal(10_000)
+SHUT: Final = ("is_disabled", "trading_disabled", "view_only", "cancel_only", "post_only", "auction_mode")
+
+
+def seconds(text: str) -> int:
+    """Unix seconds of a time in an artifact. Times there are whole seconds."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+class Bar(NamedTuple):
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+
+
+class Quote(NamedTuple):
+    bid: Decimal
+    ask: Decimal
+
+    @property
+    def mid(self) -> Decimal:
+        return (self.bid + self.ask) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A product as it was listed from `since` on. shut: an order that could trade is not taken."""
+
+    since: int
+    price_step: Decimal
+    size_step: Decimal
+    least: Decimal
+    shut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """Bars of `length` seconds by product and opening, and listings by product, oldest first."""
+
+    length: int
+    half_spread_bps: Decimal
+    bars: Mapping[str, Mapping[int, Bar]]
+    listings: Mapping[str, Sequence[Listing]]
+
+    def closing_at(self, product: str, at: int) -> Bar | None:
+        """The bar that closed at `at`; None when nothing was recorded of it."""
+        return self.bars[product].get(at - self.length)
+
+    def listing(self, product: str, at: int) -> Listing | None:
+        rows = self.listings.get(product, ())
+        return next((row for row in reversed(rows) if row.since <= at), rows[0] if rows else None)
+
+    def steps(self, product: str) -> frozenset[Decimal]:
+        return frozenset(row.price_step for row in self.listings.get(product, ()))
+
+    def quote(self, product: str, at: int) -> Quote | None:
+        """Bid and ask around the close known at `at`; None without a bar there or a listing."""
+        bar = self.closing_at(product, at)
+        return None if bar is None else self.around(product, bar.close)
+
+    def around(self, product: str, price: Decimal) -> Quote | None:
+        """The made quote: half the spread to either side, rounded away to the largest step the product ever had."""
+        steps = self.steps(product)
+        if not steps:
+            return None
+        step, away = max(steps), price * self.half_spread_bps / BPS
+        bid = max(step, to_step(price - away, step, ROUND_FLOOR))
+        return Quote(bid, max(to_step(price + away, step, ROUND_CEILING), bid + step))
+
+
+def to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    return (value / step).to_integral_value(rounding) * step
+
+
+def read(folder: Path, products: Sequence[str], length: Granularity, half_spread_bps: Decimal) -> Tape:
+    """The tape of the products' files. Raises ConfigError, CandlesCorrupt."""
+    paths = files.files(folder, length)
+    bars = {
+        str(product): dict(_bars(files.read(path), length)) for product, path in paths.items() if product in products
+    }
+    return Tape(length.value, half_spread_bps, bars, _listings(folder / "products.json"))
+
+
+def _bars(item: files.Candles, length: Granularity) -> Iterator[tuple[int, Bar]]:
+    """Bars of the wished length with a trade in them, and quiet ones in between with the close carried."""
+    columns = (item.start, item.open, item.high, item.low, item.close, item.volume)
+    made: dict[int, Bar] = {}
+    for start, first, high, low, close, volume in zip(*(column.tolist() for column in columns), strict=True):
+        at = start // length.value * length.value
+        new = Bar(*(Decimal(str(value)) for value in (first, high, low, close, volume)))
+        old = made.get(at)
+        made[at] = new if old is None else Bar(
+            old.open, max(old.high, new.high), min(old.low, new.low), new.close, old.volume + new.volume
+        )  # fmt: skip
+    yield from _with_quiet(made, length.value)
+
+
+def _with_quiet(made: Mapping[int, Bar], step: int) -> Iterator[tuple[int, Bar]]:
+    """A bar without a trade is quiet; more than an hour and three bars of them is time nobody recorded."""
+    before: int | None = None
+    for at in sorted(made):
+        if before is not None and at - before <= max(3600, 3 * step) + step:
+            last = made[before].close
+            yield from ((quiet, Bar(last, last, last, last, Decimal(0))) for quiet in range(before + step, at, step))
+        yield at, made[at]
+        before = at
+
+
+def _listings(path: Path) -> Mapping[str, Sequence[Listing]]:
+    found: dict[str, list[Listing]] = {}
+    if not path.exists():
+        return found
+    document = json.loads(path.read_bytes(), parse_float=Decimal)
+    for answer in document if isinstance(document, list) else [document]:
+        since = seconds(answer["from"]) if "from" in answer else 0
+        for row in answer["products"]:
+            found.setdefault(row["product_id"], []).append(_listing(since, row))
+    return found
+
+
+def _listing(since: int, row: Mapping[str, Any]) -> Listing:
+    shut = row.get("status") != "online" or any(row[flag] for flag in SHUT)
+    price, size = Decimal(str(row["price_increment"])), Decimal(str(row["base_increment"]))
+    return Listing(since, price, size, Decimal(str(row["quote_min_size"])), shut)

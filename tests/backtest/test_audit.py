@@ -1,0 +1,286 @@
+"""The second opinion of a run finds what was tampered with, and nothing in an honest one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from backtest import engine
+from backtest.audit.report import BOT, VENUE, audit, tape_of
+from backtest.audit.tape import Tape
+from backtest.drill import market
+from backtest.drive import Drive
+from backtest.gate import OWN
+from backtest.summary import Run
+from bot.settings.load import load_config
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Honest:
+    run: Run
+    contents: dict[str, bytes]
+    tape: Tape
+
+    def findings(self, **changed: bytes) -> set[str]:
+        """Names of the checks that object when some artifacts are replaced; `orders` stands for orders.json."""
+        endings = {"decisions": "decisions.jsonl", "equity": "equity.csv"}
+        contents = self.contents | {endings.get(name, f"{name}.json"): content for name, content in changed.items()}
+        found = audit(self.run.ledger.config, self.run.opening, contents, self.tape)
+        return {line.partition(":")[0] for line in found}
+
+    def rows(self, name: str) -> Rows:
+        content: Rows = json.loads(self.contents[name])
+        return content
+
+    def wishes(self) -> Rows:
+        return [json.loads(line) for line in self.contents["decisions.jsonl"].splitlines()]
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory) -> Honest:
+    folder = tmp_path_factory.mktemp("audit")
+    config = engine.adapted(load_config(OWN), None)
+    candles = market.write(folder / "candles", config.universe)
+    data = engine.read(engine.wish(config, candles, since=market.SINCE, until=market.UNTIL))
+    drive = Drive(config, data, "code")
+    drive.run(lambda _: None)
+    run = engine.finish(drive, "config", "code", "backtest run")
+    engine.write(run, candles, folder / "out")
+    return Honest(run, {path.name: path.read_bytes() for path in (folder / "out").iterdir()}, tape_of(run, candles))
+
+
+def packed(rows: Rows) -> bytes:
+    return json.dumps(rows).encode()
+
+
+def lines(rows: Rows) -> bytes:
+    return "\n".join(json.dumps(row) for row in rows).encode()
+
+
+def first(rows: Rows, **wanted: Any) -> dict[str, Any]:
+    return next(row for row in rows if all(row[key] == value for key, value in wanted.items()))
+
+
+def times(value: str, factor: str) -> str:
+    return str(Decimal(value) * Decimal(factor))
+
+
+def approved(rows: Rows, side: str = "BUY") -> Iterator[dict[str, Any]]:
+    return (
+        want for row in rows for want in row.get("proposals", ()) if want["approved"] == "yes" and want["side"] == side
+    )
+
+
+# Each tampers with the artifacts of an honest run and names the check that has to object.
+
+
+def cheaper_entry(run: Honest) -> dict[str, bytes]:
+    fills = run.rows("fills.json")
+    fill = first(fills, side="BUY", liquidity="MAKER")
+    fill["price"] = times(fill["price"], "0.95")
+    return {"fills": packed(fills)}
+
+
+def dearer_sale(run: Honest) -> dict[str, bytes]:
+    fills = run.rows("fills.json")
+    fill = first(fills, side="SELL", liquidity="TAKER")
+    fill["price"] = times(fill["price"], "1.002")
+    return {"fills": packed(fills)}
+
+
+def filled_at_once(run: Honest) -> dict[str, bytes]:
+    fills, orders = run.rows("fills.json"), run.rows("orders.json")
+    fill = first(fills, side="BUY")
+    first(orders, order_id=fill["order_id"])["created_at"] = fill["booked_at"]
+    return {"orders": packed(orders)}
+
+
+def whole_volume(run: Honest) -> dict[str, bytes]:
+    fills = run.rows("fills.json")
+    for key in ("size", "value", "fee"):
+        fills[0][key] = times(fills[0][key], "100000")
+    return {"fills": packed(fills)}
+
+
+def half_a_fee(run: Honest) -> dict[str, bytes]:
+    fills = run.rows("fills.json")
+    fills[0]["fee"] = times(fills[0]["fee"], "0.5")
+    return {"fills": packed(fills)}
+
+
+def odd_size(run: Honest) -> dict[str, bytes]:
+    orders = run.rows("orders.json")
+    orders[0]["size"] = str(Decimal(orders[0]["size"]) + Decimal("0.00003"))
+    return {"orders": packed(orders)}
+
+
+def never_approved(run: Honest) -> dict[str, bytes]:
+    return {"decisions": lines([row for row in run.wishes() if row.get("outcome") != "TRADED"])}
+
+
+def larger_than_approved(run: Honest) -> dict[str, bytes]:
+    rows = run.wishes()
+    want = next(approved(rows))
+    want["size"] = times(want["size"], "0.9")
+    return {"decisions": lines(rows)}
+
+
+def more_than_wanted(run: Honest) -> dict[str, bytes]:
+    rows = run.wishes()
+    want = next(approved(rows))
+    want["size_quote"] = times(want["size_quote"], "0.9")
+    return {"decisions": lines(rows)}
+
+
+def over_the_cap(run: Honest) -> dict[str, bytes]:
+    rows = run.wishes()
+    want = next(approved(rows))
+    want["worst_quote"] = "700"
+    return {"decisions": lines(rows)}
+
+
+def too_many_places(run: Honest) -> dict[str, bytes]:
+    rows = run.wishes()
+    row = next(
+        row for row in rows if any(w["approved"] == "yes" and w["side"] == "BUY" for w in row.get("proposals", ()))
+    )
+    want = next(approved([row]))
+    for name in ("BTC", "ETH", "SOL", "XRP", "ADA", "DOT"):
+        row["proposals"].append(want | {"product": f"{name}-USD", "worst_quote": "1"})
+    return {"decisions": lines(rows)}
+
+
+def during_a_cooldown(run: Honest) -> dict[str, bytes]:
+    fills, rows = run.rows("fills.json"), run.wishes()
+    sale = first(fills, side="SELL")
+    twin = next(
+        row for row in rows if any(w["approved"] == "yes" and w["side"] == "BUY" for w in row.get("proposals", ()))
+    )
+    want = next(approved([twin])) | {"product": sale["product"]}
+    soon = datetime.fromisoformat(sale["booked_at"]) + timedelta(minutes=5)
+    rows.append(twin | {"at": soon.isoformat(), "proposals": [want]})
+    return {"decisions": lines(rows)}
+
+
+def too_many_entries(run: Honest) -> dict[str, bytes]:
+    rows = run.wishes()
+    row = next(
+        row for row in rows if any(w["approved"] == "yes" and w["side"] == "BUY" for w in row.get("proposals", ()))
+    )
+    return {"decisions": lines([*rows[: rows.index(row)], *[row] * 5, *rows[rows.index(row) :]])}
+
+
+def after_a_loss(run: Honest) -> dict[str, bytes]:
+    fills, rows = run.rows("fills.json"), run.wishes()
+    fills[0]["fee"] = "30"
+    return {"fills": packed(fills), "decisions": lines(rows)}
+
+
+def from_tomorrow(run: Honest) -> dict[str, bytes]:
+    rows = run.wishes()
+    want = next(approved(rows))
+    want["reference"] = times(want["reference"], "1.0001")
+    return {"decisions": lines(rows)}
+
+
+def sold_twice(run: Honest) -> dict[str, bytes]:
+    fills = run.rows("fills.json")
+    sale = first(fills, side="SELL")
+    return {"fills": packed([*fills, sale | {"entry_id": "again", "booked_at": fills[-1]["booked_at"]}])}
+
+
+def without_money(run: Honest) -> dict[str, bytes]:
+    fills = run.rows("fills.json")
+    fills[0]["fee"] = "20000"
+    return {"fills": packed(fills)}
+
+
+def held_too_long(run: Honest) -> dict[str, bytes]:
+    trades = run.rows("trades.json")
+    first(trades, exit_reason="max_hold")["opened_at"] = run.run.data.opened(0).isoformat()
+    return {"trades": packed(trades)}
+
+
+def profit_at_a_loss(run: Honest) -> dict[str, bytes]:
+    trades = run.rows("trades.json")
+    trade = first(trades, exit_reason="take_profit")
+    trade["exit"] = trade["entry"]
+    return {"trades": packed(trades)}
+
+
+def stop_not_kept(run: Honest) -> dict[str, bytes]:
+    trades = run.rows("trades.json")
+    trade = first(trades, exit_reason="stop_loss")
+    trade["closed_at"] = run.run.data.closed(run.run.data.count - 1).isoformat()
+    return {"trades": packed(trades)}
+
+
+def stop_above(run: Honest) -> dict[str, bytes]:
+    orders = run.rows("orders.json")
+    order = first(orders, kind="protective", rule="low")
+    order["stop_price"] = order["limit_price"]
+    return {"orders": packed(orders)}
+
+
+def target_below(run: Honest) -> dict[str, bytes]:
+    orders = run.rows("orders.json")
+    order = first(orders, kind="protective", rule="low")
+    order["limit_price"] = order["stop_price"]
+    return {"orders": packed(orders)}
+
+
+def prettier_curve(run: Honest) -> dict[str, bytes]:
+    rows = run.contents["equity.csv"].decode().splitlines()
+    time, equity, *rest = rows[-1].split(",")
+    rows[-1] = ",".join([time, str(Decimal(equity) + 1), *rest])
+    return {"equity": "\n".join(rows).encode()}
+
+
+def unexplained_profit(run: Honest) -> dict[str, bytes]:
+    trades = run.rows("trades.json")
+    trades[0]["proceeds"] = times(trades[0]["proceeds"], "1.01")
+    return {"trades": packed(trades)}
+
+
+def better_figures(run: Honest) -> dict[str, bytes]:
+    told = json.loads(run.contents["summary.json"])
+    told["trades"]["hit_rate_pct"] = 55.0
+    return {"summary": packed(told)}
+
+
+def not_a_number(run: Honest) -> dict[str, bytes]:
+    told = json.loads(run.contents["summary.json"])
+    told["ratios"]["omega"]["value"] = float("nan")
+    return {"summary": packed(told)}
+
+
+TAMPERED: tuple[tuple[Callable[[Honest], dict[str, bytes]], str], ...] = (
+    (cheaper_entry, "fill prices"), (dearer_sale, "fill prices"), (filled_at_once, "latency"), (whole_volume, "volume"),
+    (half_a_fee, "fees"), (odd_size, "steps"), (never_approved, "approvals"), (larger_than_approved, "approvals"),
+    (more_than_wanted, "approvals"), (over_the_cap, "caps"), (too_many_places, "places"), (during_a_cooldown, "pauses"),
+    (too_many_entries, "pacing"), (after_a_loss, "loss stops"), (from_tomorrow, "knowledge"), (sold_twice, "ownership"),
+    (without_money, "ownership"), (held_too_long, "exits"), (profit_at_a_loss, "exits"), (stop_not_kept, "exits"),
+    (stop_above, "brackets"), (target_below, "brackets"), (prettier_curve, "money"), (unexplained_profit, "money"),
+    (better_figures, "figures"), (not_a_number, "figures"),
+)  # fmt: skip
+
+
+def test_an_honest_run_is_beyond_reproach(honest):
+    assert honest.findings() == set()
+
+
+@pytest.mark.parametrize(("tamper", "check"), TAMPERED, ids=[tamper.__name__ for tamper, _ in TAMPERED])
+def test_what_was_tampered_with_is_found(honest, tamper, check):
+    assert check in honest.findings(**tamper(honest))
+
+
+def test_no_check_goes_without_something_it_objects_to():
+    assert {check for _, check in TAMPERED} == VENUE.keys() | BOT.keys()
