@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Final
 
 from bot.domain.money import EXACT, HUNDRED, decimal_text
 from bot.domain.product import Product
@@ -12,6 +13,9 @@ from simulator.markets.path import Trade
 from simulator.markets.rows import Candle
 from simulator.markets.tape import Tape
 from simulator.text import dumps, moment, rfc3339
+
+_NO_TIME: Final = "1970-01-01T00:00:00Z"
+"""`event_time` of every level in a snapshot."""
 
 
 class Renderer:
@@ -54,10 +58,9 @@ class Renderer:
         return f"{text}}}]}}" if batch else f"{text}{self._touch(bids, asks)}}}]}}"
 
     def book_snapshot(self, bids: Side, asks: Side) -> str:
-        """The full book; the recorded snapshots carry the time of their making."""
-        at = rfc3339(moment(self._tape.last.at_us))
+        """The full book. Its levels carry no time of their own."""
         levels = [(side, ticks, lots) for side, rows in (("bid", bids), ("offer", asks)) for ticks, lots in rows]
-        return self._updates("snapshot", levels, at)
+        return self._updates("snapshot", levels, _NO_TIME)
 
     def book_update(self, before: tuple[Side, Side], after: tuple[Side, Side], at_us: int) -> str:
         """Levels that changed; a quantity of 0 takes one away. Empty when nothing changed."""

@@ -63,7 +63,7 @@ class Feed:
         if channel == "user":
             self._user_snapshot(session)
         elif channel == "status":
-            session.send("status", status_event(self._world.products()), self._world.now)
+            self._tell_status(session, self._world.now)
         elif channel != "heartbeats":
             for name in fresh:
                 self._snapshot(session, channel, name)
@@ -122,9 +122,14 @@ class Feed:
         if second % BATCH_S == 0:
             self._batch_updates(now)
         if second % STATUS_S == 0:
-            listeners = [session for session in self._sessions if "status" in session.channels]
-            if listeners:
-                _tell(listeners, "status", status_event(self._world.products()), now)
+            for session in self._sessions:
+                if "status" in session.channels:
+                    self._tell_status(session, now)
+
+    def _tell_status(self, session: Session, now: datetime) -> None:
+        """The listings asked for; all of them for whoever named none."""
+        asked = session.channels["status"]
+        session.send("status", status_event([p for p in self._world.products() if not asked or p.id in asked]), now)
 
     def _candle_updates(self, now: datetime) -> None:
         for name, listeners in self._by_product("candles"):
@@ -200,11 +205,15 @@ class Feed:
         return dumps({"type": kind, "orders": shown, "positions": _NO_POSITIONS}).decode()
 
     def _names(self, channel: str, products: Sequence[str]) -> list[str]:
-        """Product ids as a channel uses them: the market's own id, but the very id on `user`."""
-        if channel in {"heartbeats", "status"}:
+        """Product ids as a channel uses them: the market's own id, but the very id on `user` and `status`."""
+        if channel == "heartbeats":
             return []
         known = [name for name in products if self._world.tape(name) is not None]
-        return known if channel == "user" else list(dict.fromkeys(str(self._world.market_of(n)) for n in known))
+        return (
+            known
+            if channel in {"user", "status"}
+            else list(dict.fromkeys(str(self._world.market_of(n)) for n in known))
+        )
 
     def _listening(self, channel: str, name: str) -> list[Session]:
         return [session for session in self._sessions if session.wants(channel, name)]

@@ -22,6 +22,7 @@ MOST_CANDLES: Final = 350
 MOST_LEVELS: Final = 1000
 MOST_TRADES: Final = 100
 TRADES_BREAK: Final = 1000
+PRODUCT_TYPES: Final = ("UNKNOWN_PRODUCT_TYPE", "SPOT", "FUTURE", "EQUITY", "OPTION_GROUP", "FUTURE_GROUP")
 _PLACEHOLDER_LISTED: Final = "2023-01-01T00:00:00Z"
 
 
@@ -29,6 +30,7 @@ def products(backend: Backend, call: Call) -> Answer:
     """Every spot product, most traded first; with `limit` or `cursor` one page of them."""
     query = call.query
     asked = set(query.many("product_ids"))
+    query.enums("product_type", PRODUCT_TYPES)
     if query.one("product_type", "SPOT") not in {"SPOT", "UNKNOWN_PRODUCT_TYPE"}:
         return ok({"products": [], "num_products": 0, "pagination": None})
     shown = [p for p in _by_volume(backend) if not asked or p.id in asked]

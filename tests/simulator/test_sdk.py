@@ -84,6 +84,9 @@ def test_products_books_and_candles(client: RESTClient, calm: Simulator) -> None
     products = client.get_products(get_tradability_status=True)
     assert {"BTC-USD", "BTC-USDC", "ETH-USD"} <= {product.product_id for product in products.products}
     assert client.get_products(product_ids=["ETH-USD"]).num_products == 1
+    assert client.get_products(product_type="FUTURE").num_products == 0
+    with pytest.raises(HTTPError, match="is not a valid value"):
+        client.get_products(product_type="STONKS")
     assert client.get_product("BTC-USDC").alias == "BTC-USD"
     book = client.get_product_book("BTC-USDC", limit=3).pricebook
     assert (book.product_id, len(book.bids), len(book.asks)) == ("BTC-USDC", 3, 3)

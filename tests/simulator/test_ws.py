@@ -64,6 +64,17 @@ def test_snapshots_come_before_their_acknowledgement_one_a_product(calm: Simulat
         assert subscriptions(client.frame()) == {}
 
 
+def test_the_status_channel_tells_and_names_the_products_asked_for(calm: Simulator) -> None:
+    with feed(calm) as client:
+        client.subscribe("status", "ETH-USD")
+        assert [row["id"] for row in client.frame()["events"][0]["products"]] == ["ETH-USD"]
+        assert subscriptions(client.frame()) == {"status": ["ETH-USD"]}
+        client.subscribe("status", "ETH-USD", kind="unsubscribe")
+        assert subscriptions(client.frame()) == {}
+        client.subscribe("status")
+        assert len(client.frame()["events"][0]["products"]) > 1
+
+
 def test_an_alias_is_told_under_its_dollar_id(calm: Simulator) -> None:
     with feed(calm) as client:
         client.subscribe("market_trades", "BTC-USDC")
@@ -153,6 +164,8 @@ def test_level2_updates_rebuild_the_very_book_rest_serves(calm: Simulator) -> No
         calm.run_for(120)
         book: dict[str, dict[str, str]] = {"bid": {}, "offer": {}}
         for frame in client.rest():
+            timeless = {u["event_time"] == "1970-01-01T00:00:00Z" for u in frame["events"][0].get("updates", ())}
+            assert timeless <= {frame["events"][0].get("type") == "snapshot"}
             for update in frame["events"][0].get("updates", ()):
                 level, quantity = update["price_level"], update["new_quantity"]
                 if quantity == "0":
