@@ -87,8 +87,9 @@ def _newest(storage: FileStorage) -> tuple[str, str]:
     outcome, reason = str(beat.get("outcome")), str(beat.get("reason"))
     change = CHANGES.get(Reason(reason)) if reason in Reason._value2member_map_ else None
     takes = f"; it takes {change}" if change else ""
-    newest = str(beat.get("cycle_id", ""))
-    return newest, f"the newest cycle {newest} ended {outcome} ({reason}) without a decision of its own{takes}"
+    newest, detail = str(beat.get("cycle_id", "")), str(beat.get("detail") or "")
+    why = f": {detail}" if detail else ""
+    return newest, f"the newest cycle {newest} ended {outcome} ({reason}) without a decision of its own{why}{takes}"
 
 
 def decisions(storage: FileStorage) -> list[str]:

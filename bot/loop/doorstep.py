@@ -41,7 +41,7 @@ class Doorstep:
         self._count += 1
         number = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03d}-start{self._count}"
         reason = Reason.DATA_UNAVAILABLE.value
-        record = CycleRecord(number, began, now, Outcome.NO_TRADE.value, reason, self._config_hash)
+        record = CycleRecord(number, began, now, Outcome.NO_TRADE.value, reason, self._config_hash, why)
         self._board.publish({"running": True, "cycle": record.as_json()}, ready=False, why=why)
         if self._count == 1:
             self._alerts.fire(FINGERPRINT, Severity.WARNING, "the exchange cannot be reached", why)

@@ -372,7 +372,7 @@ class TradingLoop:
     ) -> Finished:  # fmt: skip
         record = CycleRecord(
             cycle_id, started, self._world.clock.now(), outcome.value, reason.value if reason is not None else "",
-            self._config.config_hash,
+            self._config.config_hash, detail,
         )  # fmt: skip
         return Finished(
             record, decision, snapshot or self.guard.snapshot, self.guard.halts, report, snapshot is not None, detail,

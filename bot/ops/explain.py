@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal
 from typing import Any, Final
 
 from bot.domain.codec import time_text
@@ -13,10 +14,12 @@ from bot.domain.decision import (
     Clamp,
     Decision,
     Evaluated,
+    Exclusion,
     GateResult,
     Outcome,
     Reason,
     Regime,
+    Reject,
     TradeProposal,
     Trigger,
 )
@@ -87,8 +90,8 @@ CHANGES: Final[Mapping[Reason, str]] = {
     Reason.CLOCK_SKEW: "a clock in step with the exchange",
     Reason.CIRCUIT_BREAKER: "the breaker's cool-off ending",
     Reason.DRAWDOWN_STOP: "`bot resume --latch drawdown_stop`",
-    Reason.DAILY_STOP: "the next UTC day",
-    Reason.WEEKLY_STOP: "the next ISO week",
+    Reason.DAILY_STOP: "the next UTC day, or `bot resume --latch daily_stop`",
+    Reason.WEEKLY_STOP: "the next ISO week, or `bot resume --latch weekly_stop`",
     Reason.TRADE_PACING: "time, or looser pacing limits",
     Reason.COOLDOWN: "the pause's end",
     Reason.QUARANTINED: "`bot adopt` or `bot ignore`",
@@ -108,6 +111,8 @@ CHANGES: Final[Mapping[Reason, str]] = {
     Reason.EXIT_ONLY: "the unmet gate being met",
 }
 """What would turn a reason around. Reasons of the last hop and of execution say it in their own detail."""
+
+GATES_A_LINE: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,7 @@ def _decided(decision: Decision, product: ProductId | None) -> Iterator[str]:
         yield f"eligible: {', '.join(decision.eligible) or 'none'}"
     elif product in decision.eligible:
         yield f"{product} was eligible"
-    yield from _section("excluded", (_excluded(x) for x in decision.excluded if _only(product)(x.product)))
+    yield from _section("excluded", _excluded([x for x in decision.excluded if _only(product)(x.product)]))
     yield from _section("triggers", (_trigger(t) for t in decision.triggers if _only(product)(t.product)))
     judged = [item for item in decision.evaluated if _only(product)(item.proposal.product)]
     yield from _section("proposals", (line for item in judged for line in _evaluated(item)))
@@ -175,47 +180,65 @@ def _decided(decision: Decision, product: ProductId | None) -> Iterator[str]:
 def _sentence(decision: Decision) -> str:
     reason = decision.reason
     why = f" ({reason.value})" if reason is not None else ""
+    return f"{decision.outcome.value}: {_OUTCOMES[decision.outcome]}{why}: {decision.detail}{_takes(reason)}"
+
+
+def _excluded(items: Sequence[Exclusion]) -> Iterator[str]:
+    """One line a cause; products that share it to the last number share its line."""
+    alike: dict[tuple[Reason, str], list[str]] = {}
+    for item in items:
+        alike.setdefault((item.reason, item.detail), []).append(item.product)
+    for (reason, detail), products in alike.items():
+        yield f"  {', '.join(products)}: {reason.value}: {detail}{_takes(reason)}"
+
+
+def _takes(reason: Reason | None) -> str:
+    """What would turn a reason around; empty when its own detail says it."""
     known = CHANGES.get(reason) if reason is not None else None
-    change = f"; it takes {known}" if known else ""
-    return f"{decision.outcome.value}: {_OUTCOMES[decision.outcome]}{why}: {decision.detail}{change}"
+    return f"; it takes {known}" if known else ""
 
 
-def _excluded(item: Any) -> str:
-    change = CHANGES.get(item.reason)
-    return f"  {item.product}: {item.reason.value}: {item.detail}" + (f"; it takes {change}" if change else "")
-
-
-def _trigger(item: Trigger) -> str:
+def _trigger(item: Trigger, margin: str = "  ") -> str:
     features = ", ".join(f"{name} {value}" for name, value in item.features.items())
     scores = f"score {decimal_text(item.score)}, confidence {decimal_text(item.confidence)}"
-    return f"  {item.product}: {item.kind.value} {item.direction.value}: {features} ({scores})"
+    return f"{margin}{item.product}: {item.kind.value} {item.direction.value}: {features} ({scores})"
 
 
 def _evaluated(item: Evaluated) -> Iterator[str]:
+    """The wish, the triggers behind it, every gate that had something to say, and what came of it."""
     yield f"  {_wish(item.proposal)}"
+    yield from (_trigger(trigger, "    on ") for trigger in item.proposal.triggers)
+    silent: list[str] = []
     for result in item.results:
-        yield f"    {result.gate:<18} {_verdict(result)}"
+        if isinstance(result.verdict, Allow):
+            silent.append(result.gate)
+            continue
+        yield from _allowing(silent)
+        yield f"    {result.gate:<18} {_verdict(result.verdict)}"
+        silent = []
+    yield from _allowing(silent)
     yield f"    {'=' * 18} {_end(item)}"
+
+
+def _allowing(gates: Sequence[str]) -> Iterator[str]:
+    """Gates that had nothing to say, as many to a line as one reads at a glance."""
+    for number in range(0, len(gates), GATES_A_LINE):
+        yield f"    {'allows':<18} {', '.join(gates[number : number + GATES_A_LINE])}"
 
 
 def _wish(want: TradeProposal) -> str:
     size = f"{want.size_base} {want.product.base}" if want.size_base is not None else str(want.size_quote)
     cause = want.exit_reason.value if want.exit_reason is not None else f"rule {want.rule}"
     conviction = f", conviction {decimal_text(want.conviction)}" if want.kind is OrderKind.ENTRY else ""
-    fired = ", ".join(trigger.kind.value for trigger in want.triggers)
-    because = f", on {fired}" if fired else ""
-    return f"{want.side.value} {want.product} for {size} at {want.reference}: {cause}{because}{conviction}"
+    return f"{want.side.value} {want.product} for {size} at {want.reference}: {cause}{conviction}"
 
 
-def _verdict(result: GateResult) -> str:
-    verdict = result.verdict
-    if isinstance(verdict, Allow):
-        return "allows"
-    change = CHANGES.get(verdict.reason)
-    tail = f"; it takes {change}" if change else ""
+def _verdict(verdict: Clamp | Reject) -> str:
     if isinstance(verdict, Clamp):
-        return f"allows at most {verdict.size_quote} ({verdict.reason.value}): {verdict.detail}{tail}"
-    return f"REFUSES ({verdict.reason.value}): {verdict.detail}{tail}"
+        what = f"allows at most {verdict.size_quote} ({verdict.reason.value})"
+    else:
+        what = f"REFUSES ({verdict.reason.value})"
+    return f"{what}: {verdict.detail}{_takes(verdict.reason)}"
 
 
 def _end(item: Evaluated) -> str:
@@ -225,7 +248,9 @@ def _end(item: Evaluated) -> str:
 
 
 def _permission(approved: Approved) -> str:
-    return f"{approved.size} at {approved.worst_price} or better, {approved.worst_quote} at worst"
+    worst = approved.worst_quote
+    cents = decimal_text(worst.amount.quantize(Decimal("0.01"), ROUND_UP))
+    return f"{approved.size} at {approved.worst_price} or better, {cents} {worst.currency} at worst"
 
 
 def _placed(events: Iterable[Envelope], product: ProductId | None) -> Iterator[str]:

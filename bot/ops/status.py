@@ -18,7 +18,7 @@ from bot.domain.state import Order, State
 
 @dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """One finished cycle, as heartbeat.json and `status` show it."""
+    """One finished cycle, as heartbeat.json and `status` show it. detail: the reason in words, with its numbers."""
 
     cycle_id: str
     started_at: datetime
@@ -26,6 +26,7 @@ class CycleRecord:
     outcome: str
     reason: str
     config_hash: str
+    detail: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -35,6 +36,7 @@ class CycleRecord:
             "outcome": self.outcome,
             "reason": self.reason,
             "config_hash": self.config_hash,
+            "detail": self.detail,
         }
 
 

@@ -37,6 +37,7 @@ def test_a_read_that_fails_ends_the_cycle_without_a_trade(call, error, reason):
     stage.wire.broken[call] = error
     last = stage.cycle()
     assert (last.outcome, last.reason) == ("NO_TRADE", reason)
+    assert str(error) in last.as_json()["detail"]
     assert stage.wire.placed == []
     assert stage.metric("bot_no_trade_total", reason=reason) == 1
     assert stage.published[1] is False

@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tests.sabotage.mistakes import PYTEST, Mistake, catalogue
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         trees = [copy_to(Path(folder) / str(number), committed=options.committed) for number in range(WORKERS)]
         red = _red_already(trees[0], chosen)
         for name in (*red.tests, *map(" ".join, sorted(red.commands))):
-            console.print(f"[bold yellow]red without any mistake, and left out:[/] {name}", highlight=False)
+            console.print(f"red without any mistake, and left out: {escape(name)}", style="bold yellow")
         results = _tried(trees, list(chosen.values()), red, console)
     console.print(_table(results))
     return _summed_up(results, console)
@@ -94,7 +95,7 @@ def _table(results: Sequence[Result]) -> Table:
         killed = result.verdict.outcome is Outcome.KILLED
         by = result.verdict.by if killed else result.verdict.outcome.value
         style = None if killed else COLOURS[result.verdict.outcome]
-        table.add_row(result.mistake.name, result.mistake.control, by, f"{result.seconds:.1f}", style=style)
+        table.add_row(result.mistake.name, result.mistake.control, escape(by), f"{result.seconds:.1f}", style=style)
     return table
 
 
