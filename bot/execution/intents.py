@@ -36,12 +36,14 @@ class Intents:
         self._trading = trading
         self._selling = selling
         self._policy = policy
+        self._bought_again = False
 
     def serve(self, snapshot: Snapshot | None, terms: Terms | None, tally: Tally) -> None:
         """Halts and timers first, then every open intent's next step. Without a snapshot nothing new is sent.
 
         Raises: StorageFailed.
         """
+        self._bought_again = False
         permits = self._controls.permits()
         self._obey(permits, tally)
         self._timers(tally)
@@ -53,7 +55,10 @@ class Intents:
             self._next(intent, snapshot, terms, permits, tally)
 
     def enter(self, approved: Approved, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
-        """Begin an approved entry. Raises: StorageFailed."""
+        """Begin an approved entry; one that was approved before another was quoted again has to pass risk once more.
+
+        Raises: StorageFailed.
+        """
         proposal = approved.proposal
         view = view_of(snapshot, proposal.product)
         refusal = self._entry_refusal(proposal.product, view)
@@ -69,7 +74,9 @@ class Intents:
         )  # fmt: skip
         target = routing.Target(view.product, view.quote)
         command = routing.next_command(intent, (), target, terms.now, terms.policy)
-        if isinstance(command, routing.Place):
+        if isinstance(command, routing.Place) and self._bought_again:
+            self._requote(intent, command, view, terms, tally)
+        elif isinstance(command, routing.Place):
             self._trading.attempt(intent, command, view, terms, tally)
         elif isinstance(command, routing.Close):
             tally.refuse(view.product.id, Side.BUY, OrderKind.ENTRY, Reject(command.reason, command.why))
@@ -134,6 +141,7 @@ class Intents:
             sent = permits.exits and self._selling.again(intent, command, view, terms, tally)
         else:
             sent = permits.entries and self._requote(intent, command, view, terms, tally)
+            self._bought_again |= sent
         fresh = self._books.state.intents[intent.number]
         if not sent and fresh.attempts == intent.attempts:
             self._books.close(intent, "its next order could not be sent", tally)

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.decision import Reason
+from bot.domain.fees import smallest_legal
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, ZERO, Price, Size, total
 from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
@@ -108,6 +109,14 @@ def next_time(intent: Intent, orders: Sequence[Order], policy: Policy) -> dateti
         return order.changed_at if crowded else working_until(order, policy)
     waiting = _tend_live(intent, orders, live, order.changed_at, policy)
     return waiting.until if isinstance(waiting, Wait) else order.changed_at
+
+
+def smaller_than_legal(left: Size, target: Target) -> bool:
+    """Whether no order could be made of what is left, at whatever price of the present market."""
+    if target.quote is None:
+        return False
+    least = smallest_legal(target.product, target.quote.ask)
+    return least is None or left < least
 
 
 def stale_at(intent: Intent, policy: Policy) -> datetime:
@@ -205,6 +214,8 @@ def _enter(
         return Close(f"{target.product.id} is {target.product.mode.value}: no entries", Reason.PRODUCT_STATUS)
     if target.quote is None:
         return Close("no usable quote", Reason.QUOTE_MISSING)
+    if orders and smaller_than_legal(left, target):
+        return Close(f"{left} left is less than the venue takes", Reason.MIN_NOTIONAL)
     makers = sum(order.type is OrderType.LIMIT_POST_ONLY for order in orders)
     execution = policy.execution
     if execution.default_order_type == "limit_post_only" and makers <= execution.maker_max_reprices:

@@ -40,26 +40,30 @@ class RiskEngine:
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    def evaluate(self, proposals: Sequence[TradeProposal], snap: Snapshot) -> tuple[Evaluated, ...]:
-        """Every proposal with the verdicts it met, in the order given; those none rejected carry an `Approved`."""
+    def evaluate(
+        self, proposals: Sequence[TradeProposal], snap: Snapshot, continues: Intent | None = None
+    ) -> tuple[Evaluated, ...]:
+        """Every proposal with the verdicts it met, in the order given; those none rejected carry an `Approved`.
+
+        continues: the intent whose further attempt this is. It never grows: size, money and worst price stay within
+        what the intent was first approved with.
+        """
+        if not proposals:
+            return ()
         ctx = self.context(snap)
         book = exposure(snap, ctx.rate)
         done = []
         for proposal in proposals:
-            evaluated, book = judge(candidate(proposal, snap), book, ctx)
+            wanted = candidate(proposal, snap, continues)
+            if continues is not None and continues.side is Side.BUY:
+                wanted = _within_intent(wanted, continues, ctx)
+            evaluated, book = judge(wanted, book, ctx)
             done.append(evaluated)
         return tuple(done)
 
     def continuation(self, intent: Intent, snap: Snapshot) -> Evaluated:
-        """Whether another attempt may be made for what is left of an intent: the same gates, on this newer snapshot.
-
-        An entry never grows: size, money and worst price stay within what the intent was first approved with.
-        """
-        ctx = self.context(snap)
-        wanted = candidate(_rest_of(intent, snap), snap, intent)
-        if intent.side is Side.BUY:
-            wanted = _within_intent(wanted, intent, ctx)
-        return judge(wanted, exposure(snap, ctx.rate), ctx)[0]
+        """Whether another attempt may be made for what is left of an intent: the same gates, on this newer snapshot."""
+        return self.evaluate((_rest_of(intent, snap),), snap, intent)[0]
 
     def apply_symbol_cooldown(self, product: ProductId, now: datetime, state: State) -> Verdict:
         """Whether `product` (or everything) pauses at `now`."""

@@ -57,6 +57,17 @@ def test_every_requote_is_approved_by_risk_for_what_is_left():
     assert world.reapprovals == [(1, size("0.7"))]
 
 
+def test_an_entry_approved_before_another_was_quoted_again_passes_risk_once_more():
+    """The decision saw a cancelled order and its room free; the new quote took that room first."""
+    world = World()
+    world.cycle(buy("1"))
+    world.clock.pass_(45.1)
+    world.serve()
+    world.clock.pass_(1.1)
+    world.place_second_product()
+    assert world.reapprovals == [(1, size(1)), (2, size(1))]
+
+
 def test_a_requote_that_risk_refuses_ends_the_intent():
     world = World()
     world.refuse_requotes = True

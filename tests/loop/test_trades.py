@@ -150,6 +150,17 @@ def test_an_unfilled_entry_is_withdrawn_quoted_again_and_given_up():
     stage.check()
 
 
+def test_a_rest_too_small_to_be_an_order_ends_the_entry_and_what_filled_stays_protected():
+    """All but 38 cents of two hundred dollars fill: no order is that small, and the position has its stop."""
+    stage = Stage([*RISE, offered(70, "65450", "0.00304"), offered(90, "65450", "0")])
+    stage.run_until(lambda: stage.state.intents[1].closed, 200)
+    assert [row["why"] for row in stage.events("intent.closed")] == ["0.00000582 left is less than the venue takes"]
+    assert len([order for order in stage.orders() if order.side is Side.BUY]) == 1
+    stage.run_for(300)
+    assert stage.state.positions[BTC].size.value == stage.held("BTC") == sold_by_stop(stage) == Decimal("0.00304")
+    stage.check()
+
+
 @pytest.mark.parametrize(("minutes", "bought_again"), [(240, False), (1, True)])
 def test_no_second_entry_within_the_cooldown_after_a_stop(minutes, bought_again):
     fall = [*calm(90, 300), *slide(300, ["62000"], 60), *calm(360, 1320, "62000")]
