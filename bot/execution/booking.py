@@ -124,8 +124,9 @@ def _unit(value: Decimal) -> Decimal:
 
 
 def _is_foreign(fill: Fill, reports: Mapping[str, OrderReport], state: State) -> bool:
+    """Certainly of no order of ours; a bracket's leg has an id of its own and is known by its parent alone."""
     report = reports.get(fill.order_id)
-    return report is not None and report.client_order_id not in state.orders
+    return report is not None and report.client_order_id not in state.orders and not report.parent_id
 
 
 def _realised(state: State, fill: Fill, size: Size, market: ProductId) -> Decimal | None:

@@ -83,7 +83,7 @@ class Books:
 
     def working(self, base: str, *kinds: OrderKind) -> list[Order]:
         """Our orders of these kinds that the venue may still hold, for one base currency."""
-        found = [o for o in self.state.orders.values() if o.state.is_working and o.product.base == base]
+        found = [order for order in self.state.working if order.product.base == base]
         return [order for order in found if not kinds or order.kind in kinds]
 
     def doubt(self, base: str, *sides: Side) -> Reject | None:
@@ -127,13 +127,17 @@ class Books:
         return order_of(self.state, report.order_id) or self.state.orders.get(report.client_order_id)
 
     def _adopt(self, report: OrderReport, tally: Tally) -> None:
-        """The venue opened the bracket attached to one of our entries: from now on it is one of our orders."""
-        parent = order_of(self.state, report.parent_id)
-        if parent is None or order_of(self.state, report.order_id) is not None:
+        """The venue opened the bracket attached to one of our entries: from now on it is one of our orders.
+
+        It grows with the entry's fills; an order of an old size would leave more on offer than the books know.
+        """
+        parent, known = order_of(self.state, report.parent_id), order_of(self.state, report.order_id)
+        if parent is None or (known is not None and (report.size is None or report.size <= known.size)):
             return
         taken = report.client_order_id in self.state.orders or not report.client_order_id
+        cid = report.order_id if taken else report.client_order_id
         child = ChildAdopted(
-            report.order_id if taken else report.client_order_id, report.order_id, parent.order_id, parent.intent,
+            known.client_order_id if known is not None else cid, report.order_id, parent.order_id, parent.intent,
             parent.product, report.size or parent.size, report.limit_price, report.stop_price, report.type,
         )  # fmt: skip
         self.record((child,), tally)

@@ -83,8 +83,12 @@ def unexplained_fills(
 
 
 def blocked_bases(orders: Collection[Order]) -> frozenset[tuple[str, Side]]:
-    """Base and side of our orders that have no order id yet: a stranger's fill there may be ours."""
-    return frozenset((o.product.base, o.side) for o in orders if o.state.is_working and not o.order_id)
+    """Where a stranger's fill may be ours: base and side of our orders without an order id, and of brackets they carry."""
+    nameless = [order for order in orders if order.state.is_working and not order.order_id]
+    carrying = (order for order in nameless if order.attached is not None)
+    return frozenset(
+        [(o.product.base, o.side) for o in nameless] + [(o.product.base, o.side.opposite) for o in carrying]
+    )
 
 
 def _is(report: OrderReport, order: Order) -> bool:

@@ -29,8 +29,7 @@ KEPT: Final = timedelta(hours=24)
 def intent_recorded(state: State, event: IntentRecorded, envelope: Envelope) -> State:
     """The order counts as SUBMITTED at once: its request leaves right after the fsync, so a crash assumes it did."""
     state = pruned(state, envelope.ts)
-    return replace(
-        state,
+    return state.changed(
         next_intent=max(state.next_intent, event.intent_id + 1),
         intents={**state.intents, event.intent_id: _intent(state, event, envelope)},
         orders={**state.orders, event.client_order_id: _submitted(event, envelope.ts)},
@@ -43,7 +42,7 @@ def intent_closed(state: State, event: IntentClosed, _: Envelope) -> State:
     intent = state.intents.get(event.intent_id)
     if intent is None:
         return state
-    return replace(state, intents={**state.intents, event.intent_id: replace(intent, closed=True)})
+    return state.changed(intents={**state.intents, event.intent_id: replace(intent, closed=True)})
 
 
 def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> State:
@@ -71,10 +70,15 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
 
 
 def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> State:
-    """What the decision assumed of the child is what its own prices say; the fee rate is that of the parent."""
+    """What the decision assumed of the child is what its own prices say; the fee rate is that of the parent.
+
+    Adopted once more, it has grown with its parent's fills.
+    """
+    if (known := state.orders.get(event.client_order_id)) is not None:
+        return with_order(state, replace(known, size=max(known.size, event.size)))
     parent = next((o for o in state.orders.values() if o.order_id == event.parent_order_id), None)
     expected = event.limit_price or event.stop_price or (parent.expected_price if parent is not None else None)
-    if expected is None or event.client_order_id in state.orders:
+    if expected is None:
         return state
     child = Order(
         client_order_id=event.client_order_id, intent=event.intent_id, attempt=0, product=event.product,
@@ -87,11 +91,11 @@ def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> Stat
 
 
 def foreign_order_seen(state: State, event: ForeignOrderSeen, _: Envelope) -> State:
-    return replace(state, foreign_orders={**state.foreign_orders, event.order_id: f"{event.product} {event.detail}"})
+    return state.changed(foreign_orders={**state.foreign_orders, event.order_id: f"{event.product} {event.detail}"})
 
 
 def foreign_order_gone(state: State, event: ForeignOrderGone, _: Envelope) -> State:
-    return replace(state, foreign_orders=_without(state.foreign_orders, event.order_id))
+    return state.changed(foreign_orders=_without(state.foreign_orders, event.order_id))
 
 
 def fill_counted(state: State, fill: FillBooked) -> State:
@@ -107,11 +111,11 @@ def pruned(state: State, now: datetime) -> State:
     intents = {n: i for n, i in state.intents.items() if n in in_use or (not i.closed and now - i.at < KEPT)}
     if len(orders) == len(state.orders) and len(intents) == len(state.intents):
         return state
-    return replace(state, orders=orders, intents=intents)
+    return state.changed(orders=orders, intents=intents)
 
 
 def with_order(state: State, order: Order) -> State:
-    return replace(state, orders={**state.orders, order.client_order_id: order})
+    return state.changed(orders={**state.orders, order.client_order_id: order})
 
 
 def _intent(state: State, event: IntentRecorded, envelope: Envelope) -> Intent:
