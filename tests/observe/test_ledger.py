@@ -101,6 +101,15 @@ def test_a_base_deposit_is_valued_at_the_mark_and_quarantines_its_product():
     assert quarantine.product == BTC
 
 
+@pytest.mark.parametrize(("amount", "balance"), [("50", "150"), ("-40", "60")])
+def test_a_transfer_is_told_with_the_equity_as_it_was_without_it(amount, balance):
+    """Peak and drawdown are measured from there: money that came must not look like profit, nor lost money like it."""
+    state = books(USD=ledger("100", amount, sweeps=5))
+    (transfer,) = check(state, replace(sweep(200, USD=balance), equity=Decimal(balance)), POLICY)
+    assert isinstance(transfer, TransferRecognised)
+    assert (transfer.value, transfer.equity) == (Decimal(amount), Decimal(100))
+
+
 def test_a_transfer_without_a_price_waits_until_it_can_be_valued():
     state = books(DOGE=ledger("0", "5", sweeps=9))
     found = list(check(state, sweep(900, DOGE="5"), POLICY))

@@ -66,6 +66,16 @@ def test_the_order_in_which_fills_arrive_moves_no_coin_and_no_cash(booked, start
     assert not (other.positions.get(BTC) and other.oversold.get(BTC))
 
 
+@given(fills())
+def test_every_wallet_moves_by_what_its_fills_traded_and_cost(booked: list[FillBooked]) -> None:
+    """The ledger equation's middle: the paying wallet by the value and the fee, the coin's by the size."""
+    ledgers = fold([*ANCHORS, *booked]).ledgers
+    cash = total((f.value if f.side is Side.SELL else -f.value) - f.fee for f in booked)
+    coins = total(f.size.value if f.side is Side.BUY else -f.size.value for f in booked)
+    assert {name: ledger.flows for name, ledger in ledgers.items()} == {"USD": cash, "BTC": coins}
+    assert ledgers["USD"].expected == 10_000 + cash
+
+
 @given(fills(), st.data())
 def test_a_fill_seen_again_changes_nothing(booked: list[FillBooked], data: st.DataObject) -> None:
     """Once by its entry id, once as the same trade under another entry id."""

@@ -169,7 +169,7 @@ MISTAKES: Final = (
         "bot/observe/ledger.py",
         "    without = None if sweep.equity is None else EXACT.subtract(sweep.equity, value)",
         "    without = sweep.equity",
-        pytest("tests/observe/test_ledger.py", "tests/loop/test_account.py"),
+        pytest("tests/observe/test_ledger.py"),
     ),
     Mistake(
         "transfer-at-first-sight",
@@ -205,7 +205,7 @@ MISTAKES: Final = (
         "bot/observe/coldstart.py",
         "return position.lots if position.size == held and position.lots else None",
         "return position.lots if position.lots else None",
-        pytest("tests/loop/test_account.py"),
+        pytest("tests/observe/test_coldstart.py"),
     ),
     Mistake(
         "command-applied-twice",
@@ -223,7 +223,7 @@ MISTAKES: Final = (
         "bot/record/commands.py",
         "    if held.is_zero:\n        raise CommandRefused(",
         "    if not held.is_zero and books.now is None:\n        raise CommandRefused(",
-        pytest("tests/cli/test_commands.py"),
+        pytest("tests/record/test_commands.py"),
     ),
     Mistake(
         "ban-for-ever-short",
@@ -232,6 +232,6 @@ MISTAKES: Final = (
         "bot/record/commands.py",
         "until = books.now + timedelta(seconds=int(hours * 3600))",
         "until = books.now + timedelta(seconds=int(hours * 60))",
-        pytest("tests/cli/test_commands.py"),
+        pytest("tests/record/test_commands.py"),
     ),
 )
