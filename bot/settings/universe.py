@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -22,9 +23,9 @@ class Tier(Section):
 
     products: tuple[Symbol, ...] = ()
     base_size_pct: Pct = Percent(Decimal(2))
-    min_volume_24h: NotNegative = Decimal(1_000_000)
+    min_volume_24h: NotNegative = Decimal(250_000)
     max_spread_bps: Positive = Decimal(30)
-    min_depth: NotNegative = Decimal(10_000)
+    min_depth: NotNegative = Decimal(5_000)
     min_listed_days: NotNegative = Decimal(0)
 
 
@@ -73,9 +74,19 @@ class Universe(Section):
     hysteresis: Hysteresis = Field(default_factory=Hysteresis)
     min_eligible_assets: AtLeastOne = 1
 
+    @cached_property
+    def places(self) -> Mapping[ProductId, tuple[int, int]]:
+        """Where products are listed: id -> (tier, position in it), the best tier when listed twice."""
+        found: dict[ProductId, tuple[int, int]] = {}
+        for number in sorted(self.tiers):
+            for position, product in enumerate(self.tiers[number].products):
+                found.setdefault(product, (number, position))
+        return found
+
     def tier_of(self, product: ProductId) -> int | None:
         """The tier a product is listed in, best first; None when in none."""
-        return next((number for number in sorted(self.tiers) if product in self.tiers[number].products), None)
+        place = self.places.get(product)
+        return None if place is None else place[0]
 
     def themes_of(self, product: ProductId) -> tuple[str, ...]:
         return tuple(sorted(name for name, members in self.themes.items() if product in members))

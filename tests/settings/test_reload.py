@@ -69,7 +69,7 @@ MOVES = [
     ("[BTC-USD, ETH-USD]\n    base", "", "[BTC-USD, ETH-USD, ETC-USD]\n    base"),
     ("base_size_pct: 2", "base_size_pct: 1.9", "base_size_pct: 2.1"),
     ("max_spread_bps: 10", "max_spread_bps: 9", "max_spread_bps: 11"),
-    ("min_depth: 50000", "min_depth: 50001", "min_depth: 49999"),
+    ("min_depth: 10000", "min_depth: 10001", "min_depth: 9999"),
     ("majors: [BTC-USD, ETH-USD]", "majors: [BTC-USD, ETH-USD, LTC-USD]", "majors: [BTC-USD]"),
     ("  meme: [DOGE-USD]\n", "  meme: [DOGE-USD]\n  dogs: [DOGE-USD]\n", "\n"),
     ("never_trade: [USDT-USD,", "never_trade: [USDT-USD, EUR-USD,", "never_trade: ["),
