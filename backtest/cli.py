@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from backtest.check.verbs import add_check
 from backtest.verbs import add_compare, add_gate
 from bot.errors import BotError, CandlesCorrupt, ConfigError
 
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     add_gate(verbs)
     add_compare(verbs)
+    add_check(verbs, _add_market)
     return parser
 
 
@@ -65,21 +67,26 @@ def _add_run(verbs: Any) -> None:
             "  backtest run --data candles --from 2026-02-01 --to 2026-03-01 --config-dir config --out out/february"
         ),
     )  # fmt: skip
+    _add_market(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the artifacts go")
+    parser.add_argument("--every-cycle", action="store_true", help="skip nothing: slower, and the same artifacts")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=_run)
+
+
+def _add_market(parser: argparse.ArgumentParser) -> None:
+    """What to trade on, and with which settings."""
     parser.add_argument("--data", type=Path, required=True, metavar="DIR",
                         help="PRODUCT_1m.csv[.gz] or PRODUCT.parquet, and products.json if you have it")  # fmt: skip
     parser.add_argument("--from", dest="since", type=_moment, metavar="TIME", help="first bar, UTC; default: the first")
     parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="first bar left out; default: none")
     parser.add_argument("--config-dir", type=Path, default=Path("config"), metavar="DIR",
                         help="policy.yaml and universe.yaml (default: config)")  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the artifacts go")
     parser.add_argument(
         "--products", type=_products, default=(), metavar="A,B", help="only these; default: all there are"
     )
     parser.add_argument("--bar", choices=("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "1d"),
                         help="bar length; default: data.bar_granularity of the policy")  # fmt: skip
-    parser.add_argument("--every-cycle", action="store_true", help="skip nothing: slower, and the same artifacts")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.set_defaults(run=_run)
 
 
 def _moment(text: str) -> datetime:

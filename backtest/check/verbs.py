@@ -1,0 +1,116 @@
+"""`backtest check lookahead|warmup`: the verb's arguments, its answer and its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+if TYPE_CHECKING:
+    from backtest.check.report import Report
+    from backtest.dataset import Dataset
+    from bot.settings.config import Config
+
+FINE, REFUSED = 0, 3
+USUAL: Final = 1000
+"""Decisions made again unless --all is given, besides those that trade."""
+
+Arguments = Callable[[argparse.ArgumentParser], None]
+
+
+def add_check(verbs: Any, market: Arguments) -> None:
+    """market: adds the options that name data, period, products and configuration, as those of `run`."""
+    text = "whether a backtest may be believed: exit 0 or 3"
+    parser = verbs.add_parser("check", help=text, description=text)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    _add_lookahead(kinds, market)
+    _add_warmup(kinds, market)
+
+
+def _kind(kinds: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = kinds.add_parser(
+        name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"example:\n  {example}",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the findings as JSON")
+    return parser
+
+
+def _add_lookahead(kinds: Any, market: Arguments) -> None:
+    parser = _kind(
+        kinds, "lookahead", "no decision knows a bar that had not closed",
+        "backtest check lookahead --data candles --config-dir config",
+    )  # fmt: skip
+    market(parser)
+    _add_sample(parser)
+    parser.add_argument("--cuts", type=_count, default=3, metavar="N",
+                        help="moments at which whole runs part from the recorded future (default: 3)")  # fmt: skip
+    parser.set_defaults(run=_lookahead)
+
+
+def _add_warmup(kinds: Any, market: Arguments) -> None:
+    parser = _kind(
+        kinds, "warmup", "no decision depends on more history than is asked for",
+        "backtest check warmup --data candles --from 2026-02-01 --config-dir config",
+    )  # fmt: skip
+    market(parser)
+    _add_sample(parser)
+    parser.set_defaults(run=_warmup)
+
+
+def _add_sample(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true",
+                        help=f"every decision again (default: all that trade and about {USUAL} more)")  # fmt: skip
+
+
+def _lookahead(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from backtest.check.bias import lookahead
+
+    config, data, _ = _loaded(args, 1)
+    report = lookahead(data, config, stride=_stride(args, data), cuts=args.cuts, note=_note(err))
+    return _answer(report, args.out, out)
+
+
+def _warmup(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from backtest.check.bias import warmup
+
+    config, data, declared = _loaded(args, 3)
+    report = warmup(data, config, declared=declared, stride=_stride(args, data), note=_note(err))
+    return _answer(report, args.out, out)
+
+
+def _loaded(args: argparse.Namespace, histories: int) -> tuple[Config, Dataset, int]:
+    """Configuration, data with so many times the usual history before --from, and how many bars the usual is."""
+    from backtest import engine
+    from backtest.candles import LENGTHS
+    from bot.settings.load import load_config
+
+    config = engine.adapted(load_config(args.config_dir), LENGTHS[args.bar] if args.bar else None)
+    wish = engine.wish(config, args.data, products=args.products, since=args.since, until=args.until)
+    return config, engine.read(replace(wish, history=histories * wish.history)), wish.history
+
+
+def _stride(args: argparse.Namespace, data: Dataset) -> int:
+    return 1 if args.all else max(1, data.count // USUAL)
+
+
+def _note(err: TextIO) -> Callable[[str], None]:
+    return lambda line: print(line, file=err)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100):
+        raise argparse.ArgumentTypeError(f"must be 1 to 100, was {text[:20]!r}")
+    return int(text)
+
+
+def _answer(report: Report, path: Path | None, out: TextIO) -> int:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report.document(), indent=2) + "\n")
+    for line in report.text():
+        print(line, file=out)
+    return FINE if report.passed else REFUSED

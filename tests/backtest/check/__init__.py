@@ -1,0 +1,1 @@
+"""`backtest check`: what must pass, and what is planted to be found."""
