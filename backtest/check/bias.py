@@ -99,7 +99,7 @@ def warmup(data: Dataset, config: Config, *, declared: int, stride: int, note: N
 
 
 def _telling(whole: list[Line], data: Dataset, cuts: int) -> list[int]:
-    """Bars to part at, spread over the run: those that filled an order, so that a fill that knows the next one shows."""
+    """Bars to part at, spread over the run: those that filled an order, so that a fill that knows the next shows."""
     fills = [line for line in whole if line.what.startswith("fill ")]
     if not fills:
         return sorted({data.count * number // (cuts + 1) for number in range(1, cuts + 1)})
