@@ -109,8 +109,10 @@ class Horizon:
         if self._restless(look):
             return Next(k + 1, self._about(k + 1))
         stop = min(_after(self._landmarks, k, end), self._moments(look), end)
+        covered = {order.product.base for order in look.state.working if order.kind is OrderKind.PROTECTIVE}
         for market, bars in self._signals.items():
-            if not _in_hand(look.state, market):
+            # A rule that holds where an order protects a position asks for nothing new.
+            if market.base not in covered:
                 stop = min(stop, _after(bars, self._paused(look, market.base), end))
         for held in self._held(look):
             stop = min(stop, self._reached(held, k, stop))
@@ -354,14 +356,6 @@ def _ends(state: State, config: Config) -> Iterator[datetime]:
     for position in state.positions.values():
         if position.exits.max_hold_minutes is not None:
             yield position.opened_at + timedelta(minutes=position.exits.max_hold_minutes)
-
-
-def _in_hand(state: State, market: ProductId) -> bool:
-    """Whether an order protects a position in the market's base: a rule that holds there asks for nothing new."""
-    return any(
-        order.kind is OrderKind.PROTECTIVE and order.state.is_working and order.product.base == market.base
-        for order in state.orders.values()
-    )
 
 
 def _of_order(order: OrderRecord, track: Track) -> _Held:

@@ -13,7 +13,7 @@ from bot.domain.snapshot import Balance, ExchangeStatus, StatusLevel
 from bot.domain.state import FeeTier
 from bot.errors import Rejected
 from bot.ports import Clock, KeyPermissions, Preview
-from bot.venue.orders import Refused
+from bot.venue.orders import OrderRecord, Refused
 from bot.venue.reports import fill_of, report_of, request_for
 from bot.venue.venue import Venue
 
@@ -42,6 +42,7 @@ class VenueExchange:
         self._clock = clock
         self._around = around
         self._fills: list[Fill] = []
+        self._reports: dict[str, tuple[OrderRecord, OrderReport]] = {}
 
     def server_time(self) -> datetime:
         return self._clock.now()
@@ -61,7 +62,12 @@ class VenueExchange:
 
     def working_orders(self) -> Sequence[OrderReport]:
         self._around.catch_up()
-        return tuple(report_of(record) for record in self._venue.working())
+        known, self._reports = self._reports, {}
+        for record in self._venue.working():
+            told = known.get(record.order_id)
+            unchanged = told is not None and told[0] is record
+            self._reports[record.order_id] = told if told is not None and unchanged else (record, report_of(record))
+        return tuple(report for _, report in self._reports.values())
 
     def orders_created(self, since: datetime, until: datetime) -> Sequence[OrderReport]:
         self._around.catch_up()

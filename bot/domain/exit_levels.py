@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from bot.domain.money import EXACT, HUNDRED, Price
 from bot.domain.position import Position
@@ -27,6 +28,7 @@ class ExitLevels:
         return max(stops) if stops else None
 
 
+@lru_cache(maxsize=256)
 def exit_levels(position: Position) -> ExitLevels:
     """The levels of one position; all None when its entry price is unknown."""
     entry, asked = position.entry_price, position.exits

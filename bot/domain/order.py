@@ -28,6 +28,8 @@ class OrderState(Enum):
     REJECTED = "REJECTED"
     UNKNOWN = "UNKNOWN"  # no usable answer: full exposure until proven otherwise
 
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
+
     @property
     def is_terminal(self) -> bool:
         return self in _TERMINAL

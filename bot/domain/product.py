@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Self
 
 from bot.domain.money import EXACT, Money, Price, Size, ceil_to, floor_to, is_multiple
@@ -40,16 +41,24 @@ class ProductId(str):
 
     @property
     def base(self) -> str:
-        return self.split("-", 1)[0]
+        return _base(self)
 
     @property
     def quote(self) -> str:
         return self.split("-", 1)[1]
 
 
+@lru_cache(maxsize=4096)
+def _base(product: str) -> str:
+    """Asked for of every order and position many times a cycle."""
+    return product.split("-", 1)[0]
+
+
 class Side(Enum):
     BUY = "BUY"
     SELL = "SELL"
+
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
     @property
     def opposite(self) -> Side:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 from bot.domain.decision import HysteresisCount
 from bot.domain.money import EXACT, ZERO, Price, Size
@@ -249,7 +250,7 @@ class Oversold:
     proceeds: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class State:
     """The whole durable state. Mappings are never mutated: the fold builds new ones.
 
@@ -310,9 +311,28 @@ class State:
         ledger = self.ledgers.get(base)
         return Size.zero() if ledger is None else Size(max(ZERO, ledger.pending))
 
+    @cached_property
+    def working(self) -> tuple[Order, ...]:
+        """Our orders that the venue may still hold or match."""
+        return tuple(order for order in self.orders.values() if order.state.is_working)
+
+    def changed(self, **changes: Any) -> State:
+        """A copy with some fields changed: what `dataclasses.replace` gives, ten times as fast, for the fold that makes
+        several of every event. Raises TypeError for a name that is no field."""
+        if not changes.keys() <= _FIELDS:
+            raise TypeError(f"the state has no field {', '.join(changes.keys() - _FIELDS)}")
+        copy, values = object.__new__(State), self.__dict__.copy()
+        values.pop("working", None)
+        values.update(changes)
+        copy.__dict__.update(values)
+        return copy
+
     def has_fill(self, entry_id: str, order_id: str, trade_id: str, adjustment: str = "") -> bool:
         """Whether this row is booked: its entry id is, or (for a plain fill) its trade is under another entry id."""
         if entry_id in self.fill_ids:
             return True
         plain = not adjustment and trade_id != ""
         return plain and any(known[:2] == (order_id, trade_id) for known in self.fill_ids.values())
+
+
+_FIELDS: Final = frozenset(field.name for field in fields(State))

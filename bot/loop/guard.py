@@ -25,7 +25,7 @@ from bot.observe.killswitch import kill_reason
 from bot.ports import KillState
 from bot.record.store import StateStore
 from bot.risk.engine import RiskEngine
-from bot.risk.halts import Permission, Protective, latch_halts, permission
+from bot.risk.halts import Permission, Protective, halts_in_force, latch_halts, permission
 from bot.settings.config import Config
 
 KILL_CLEAR: Final = "the kill switch is gone; one clean reconcile is awaited"
@@ -135,9 +135,7 @@ class Guard:
         if self.flags.shutdown and not any(halt.cause is HaltCause.SHUTDOWN for halt in observed):
             observed = (*observed, Halt(HaltCause.SHUTDOWN, self.flags.shutdown, now))
         if self.snapshot is not None:
-            found: Sequence[Halt] = self._risk.context(
-                replace(self.snapshot, halts=observed, now=now, state=self._store.state)
-            ).halts
+            found: Sequence[Halt] = halts_in_force(self._store.state, now, observed)
         else:
             found = (*observed, *latch_halts(self._store.state, now))
         return permission(found, self._config.policy)

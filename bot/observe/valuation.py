@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import cast
 
 from bot.domain.money import EXACT, ZERO, Money, Price, total
 from bot.domain.product import Product, ProductId
@@ -51,14 +52,11 @@ def value(
 def market_of(currency: str, products: Mapping[ProductId, Product], portfolio: PortfolioPolicy) -> ProductId | None:
     """The market that prices `currency` in the portfolio's quote currency (or a stable one), if there is any."""
     for quote in (portfolio.quote_currency, *portfolio.stable_values):
-        product = products.get(ProductId(f"{currency}-{quote}")) if _listable(currency, quote) else None
+        # A plain text finds an id, and what is no currency finds nothing.
+        product = products.get(cast("ProductId", f"{currency}-{quote}"))
         if product is not None:
             return product.market
     return None
-
-
-def _listable(currency: str, quote: str) -> bool:
-    return currency != quote and currency.isalnum() and currency.isupper() and len(currency) <= 12
 
 
 def _part(

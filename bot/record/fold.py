@@ -23,15 +23,15 @@ def apply(state: State, envelope: Envelope) -> State:
     Events must come in their order, each once; `bot.record.journal` sees to that.
     """
     folded = TABLE[type(envelope.payload)](state, envelope.payload, envelope)
-    return replace(folded, seq=envelope.seq, head=envelope.hash)
+    return folded.changed(seq=envelope.seq, head=envelope.hash)
 
 
 def _journal_opened(state: State, event: ev.JournalOpened, _: Envelope) -> State:
-    return replace(state, genesis=event.genesis, account=event.account)
+    return state.changed(genesis=event.genesis, account=event.account)
 
 
 def _genesis_renewed(state: State, event: ev.GenesisRenewed, _: Envelope) -> State:
-    return replace(state, genesis=event.genesis)
+    return state.changed(genesis=event.genesis)
 
 
 def _told(state: State, event: Payload, _: Envelope) -> State:
@@ -44,15 +44,15 @@ def _nothing(state: State, _event: Payload, _envelope: Envelope) -> State:
 
 
 def _decision_made(state: State, event: ev.DecisionMade, envelope: Envelope) -> State:
-    return _counted(replace(state, last_cycle=envelope.cycle_id), f"cycles.{event.outcome}")
+    return _counted(state.changed(last_cycle=envelope.cycle_id), f"cycles.{event.outcome}")
 
 
 def _decision_repeated(state: State, event: ev.DecisionRepeated, _: Envelope) -> State:
-    return _counted(replace(state, last_cycle=event.last_cycle), f"cycles.{event.outcome}", event.count)
+    return _counted(state.changed(last_cycle=event.last_cycle), f"cycles.{event.outcome}", event.count)
 
 
 def _hysteresis_moved(state: State, event: ev.HysteresisMoved, _: Envelope) -> State:
-    return replace(state, hysteresis={**state.hysteresis, **event.counts})
+    return state.changed(hysteresis={**state.hysteresis, **event.counts})
 
 
 def _cooldown_began(state: State, event: ev.CooldownBegan, envelope: Envelope) -> State:
@@ -60,20 +60,20 @@ def _cooldown_began(state: State, event: ev.CooldownBegan, envelope: Envelope) -
     new = event.cooldown
     others = [c for c in state.cooldowns if c.until > envelope.ts and not _same(c, new)]
     longest = max((c for c in (*state.cooldowns, new) if _same(c, new)), key=_until)
-    return replace(state, cooldowns=(*others, longest))
+    return state.changed(cooldowns=(*others, longest))
 
 
 def _ban_began(state: State, event: ev.BanBegan, envelope: Envelope) -> State:
     kept = {product: ban for product, ban in state.bans.items() if ban.until > envelope.ts}
-    return replace(state, bans={**kept, event.ban.product: event.ban})
+    return state.changed(bans={**kept, event.ban.product: event.ban})
 
 
 def _ban_ended(state: State, event: ev.BanEnded, _: Envelope) -> State:
-    return replace(state, bans={p: ban for p, ban in state.bans.items() if p != event.product})
+    return state.changed(bans={p: ban for p, ban in state.bans.items() if p != event.product})
 
 
 def _quarantine_began(state: State, event: ev.QuarantineBegan, _: Envelope) -> State:
-    return replace(state, quarantined={**state.quarantined, event.product: event.why})
+    return state.changed(quarantined={**state.quarantined, event.product: event.why})
 
 
 def _quarantine_ended(state: State, event: ev.QuarantineEnded, _: Envelope) -> State:
@@ -81,7 +81,7 @@ def _quarantine_ended(state: State, event: ev.QuarantineEnded, _: Envelope) -> S
     kept = {p: why for p, why in state.quarantined.items() if p != event.product}
     others = tuple(p for p in state.ignored if p != event.product)
     ignored = (*others, event.product) if event.ignored else others
-    return replace(state, quarantined=kept, ignored=ignored)
+    return state.changed(quarantined=kept, ignored=ignored)
 
 
 def _halt_began(state: State, event: ev.HaltBegan, envelope: Envelope) -> State:
@@ -94,58 +94,58 @@ def _halt_ended(state: State, event: ev.HaltEnded, _: Envelope) -> State:
 
 
 def _latch_set(state: State, event: ev.LatchSet, _: Envelope) -> State:
-    return replace(state, latches={**state.latches, event.latch.name: event.latch})
+    return state.changed(latches={**state.latches, event.latch.name: event.latch})
 
 
 def _latch_cleared(state: State, event: ev.LatchCleared, _: Envelope) -> State:
-    return replace(state, latches={name: latch for name, latch in state.latches.items() if name != event.name})
+    return state.changed(latches={name: latch for name, latch in state.latches.items() if name != event.name})
 
 
 def _breaker_changed(state: State, event: ev.BreakerChanged, _: Envelope) -> State:
-    return replace(state, breakers={**state.breakers, event.breaker.name: event.breaker})
+    return state.changed(breakers={**state.breakers, event.breaker.name: event.breaker})
 
 
 def _peak_moved(state: State, event: ev.PeakMoved, _: Envelope) -> State:
-    return replace(state, peak_equity=event.equity)
+    return state.changed(peak_equity=event.equity)
 
 
 def _fee_tier_seen(state: State, event: ev.FeeTierSeen, _: Envelope) -> State:
-    return replace(state, fee_tier=event.tier)
+    return state.changed(fee_tier=event.tier)
 
 
 def _approval_asked(state: State, event: ev.ApprovalAsked, envelope: Envelope) -> State:
     waiting = {id_: asked for id_, asked in state.approvals.items() if asked.expires_at > envelope.ts}
-    return replace(state, approvals={**waiting, event.approval.id: event.approval})
+    return state.changed(approvals={**waiting, event.approval.id: event.approval})
 
 
 def _approval_answered(state: State, event: ev.ApprovalAnswered, _: Envelope) -> State:
     asked = state.approvals.get(event.id)
     others = {id_: a for id_, a in state.approvals.items() if id_ != event.id}
     granted = asked is not None and event.answer == "granted"
-    return replace(state, approvals={**others, event.id: replace(asked, granted=True)} if asked and granted else others)
+    return state.changed(approvals={**others, event.id: replace(asked, granted=True)} if asked and granted else others)
 
 
 def _settle_observed(state: State, event: ev.SettleObserved, _: Envelope) -> State:
-    return replace(state, settle_ms={**state.settle_ms, event.bucket_ms: state.settle_ms.get(event.bucket_ms, 0) + 1})
+    return state.changed(settle_ms={**state.settle_ms, event.bucket_ms: state.settle_ms.get(event.bucket_ms, 0) + 1})
 
 
 def _command_applied(state: State, event: ev.CommandApplied, _: Envelope) -> State:
-    return replace(state, commands=(*state.commands, event.id)[-COMMANDS_KEPT:])
+    return state.changed(commands=(*state.commands, event.id)[-COMMANDS_KEPT:])
 
 
 def _config_loaded(state: State, event: ev.ConfigLoaded, _: Envelope) -> State:
-    return replace(state, config_hash=event.config_hash, cost_method=event.cost_method)
+    return state.changed(config_hash=event.config_hash, cost_method=event.cost_method)
 
 
 def _counted(state: State, name: str, count: int = 1) -> State:
-    return replace(state, counters={**state.counters, name: state.counters.get(name, 0) + count})
+    return state.changed(counters={**state.counters, name: state.counters.get(name, 0) + count})
 
 
 def _halted(state: State, halts: Mapping[str, tuple[datetime, str]]) -> State:
     if not halts:
-        return replace(state, halts={}, halted_since=None, halt_reason="")
+        return state.changed(halts={}, halted_since=None, halt_reason="")
     cause, (since, detail) = min(halts.items(), key=lambda item: (item[1][0], item[0]))
-    return replace(state, halts=halts, halted_since=since, halt_reason=f"{cause}: {detail}" if detail else cause)
+    return state.changed(halts=halts, halted_since=since, halt_reason=f"{cause}: {detail}" if detail else cause)
 
 
 def _same(one: Cooldown, other: Cooldown) -> bool:

@@ -38,8 +38,7 @@ def fill_booked(state: State, fill: FillBooked, envelope: Envelope) -> State:
     if state.has_fill(fill.entry_id, fill.order_id, fill.trade_id, fill.adjustment):
         return state
     trade_id = "" if fill.adjustment else fill.trade_id
-    state = replace(
-        state,
+    state = state.changed(
         fill_ids={**state.fill_ids, fill.entry_id: (fill.order_id, trade_id, fill.at)},
         ledgers=_after_fill(state.ledgers, fill, envelope.ts),
         fees_total=EXACT.add(state.fees_total, fill.fee),
@@ -57,20 +56,20 @@ def profit_of(state: State, fill: FillBooked) -> Decimal:
 
 
 def cursor_moved(state: State, event: CursorMoved, envelope: Envelope) -> State:
-    state = pruned(replace(state, fill_cursor=FillCursor(event.at, event.overlap)), envelope.ts)
+    state = pruned(state.changed(fill_cursor=FillCursor(event.at, event.overlap)), envelope.ts)
     reach = event.at - event.overlap
     kept = {order.order_id for order in state.orders.values()}
-    return replace(
-        state, fill_ids={key: row for key, row in state.fill_ids.items() if row[2] >= reach or row[0] in kept}
+    return state.changed(
+        fill_ids={key: row for key, row in state.fill_ids.items() if row[2] >= reach or row[0] in kept}
     )
 
 
 def fills_known(state: State, event: FillsKnown, _: Envelope) -> State:
-    return replace(state, fill_ids={**state.fill_ids, **event.rows})
+    return state.changed(fill_ids={**state.fill_ids, **event.rows})
 
 
 def ledger_anchored(state: State, event: LedgerAnchored, envelope: Envelope) -> State:
-    return replace(state, ledgers={**state.ledgers, event.currency: Ledger(event.amount, envelope.ts)})
+    return state.changed(ledgers={**state.ledgers, event.currency: Ledger(event.amount, envelope.ts)})
 
 
 def ledger_pending(state: State, event: LedgerPending, envelope: Envelope) -> State:
@@ -81,14 +80,13 @@ def ledger_pending(state: State, event: LedgerPending, envelope: Envelope) -> St
     same = event.amount == ledger.pending and ledger.pending_since is not None
     since = None if event.amount == 0 else ledger.pending_since if same else envelope.ts
     changed = replace(ledger, pending=event.amount, pending_since=since, sweeps=event.sweeps)
-    return replace(state, ledgers={**state.ledgers, event.currency: changed})
+    return state.changed(ledgers={**state.ledgers, event.currency: changed})
 
 
 def transfer_recognised(state: State, event: TransferRecognised, envelope: Envelope) -> State:
     """Money that came or went moves equity and every yardstick with it, and no profit or loss."""
     state = _coins_moved(state, event, envelope.ts)
-    return replace(
-        state,
+    return state.changed(
         ledgers=_moved(state.ledgers, event.currency, event.amount, envelope.ts, settled=True),
         day=_transferred(state.day, event.value),
         week=_transferred(state.week, event.value),
@@ -124,8 +122,7 @@ def _withdrawn(state: State, market: ProductId, size: Size, value: Decimal) -> S
     after, cost = given_away(held, gone, state.cost_method)
     profit = EXACT.subtract(share(value, gone, size), cost)
     left, rest = (left_to_others(after) if after.size.is_zero else after), _without(state.positions, market)
-    return replace(
-        state,
+    return state.changed(
         positions=rest if left is None else {**rest, market: left},
         day=_reopened(state.day, profit),
         week=_reopened(state.week, profit),
@@ -145,7 +142,7 @@ def position_adopted(state: State, event: PositionAdopted, _: Envelope) -> State
     positions = {**_without(state.positions, market), market: event.position}
     kept = positions if not event.position.size.is_zero else _without(positions, market)
     owed, owed_by_others = _without(state.oversold, market), _without(state.oversold_by_others, market)
-    return replace(state, positions=kept, oversold=owed, oversold_by_others=owed_by_others)
+    return state.changed(positions=kept, oversold=owed, oversold_by_others=owed_by_others)
 
 
 def position_marked(state: State, event: PositionMarked, _: Envelope) -> State:
@@ -156,7 +153,7 @@ def position_marked(state: State, event: PositionMarked, _: Envelope) -> State:
 
 
 def period_began(state: State, event: PeriodBegan, _: Envelope) -> State:
-    return replace(state, week=event.period) if event.kind == "week" else replace(state, day=event.period)
+    return state.changed(week=event.period) if event.kind == "week" else state.changed(day=event.period)
 
 
 def _purchase(state: State, fill: FillBooked) -> State:
@@ -224,8 +221,7 @@ def _brought_in(state: State, base: str, done: Sale) -> State:
         flows=EXACT.add(ledger.flows, done.arrived.value),
         pending=EXACT.subtract(ledger.pending, done.arrived.value),
     )
-    return replace(
-        state,
+    return state.changed(
         ledgers={**state.ledgers, base: explained},
         day=_transferred(state.day, value),
         week=_transferred(state.week, value),
@@ -270,23 +266,22 @@ def _closed(state: State, position: Position) -> State:
         streak = streak + 1 if position.realised < 0 else 0
     others, left = _without(state.positions, position.product), left_to_others(position)
     kept = others if left is None else {**others, position.product: left}
-    return replace(state, positions=kept, loss_streak=streak)
+    return state.changed(positions=kept, loss_streak=streak)
 
 
 def _holding(state: State, position: Position) -> State:
-    return replace(state, positions={**state.positions, position.product: position})
+    return state.changed(positions={**state.positions, position.product: position})
 
 
 def _owing(state: State, market: ProductId, owed: Oversold, *, foreign: bool) -> State:
     others = _without(state.oversold_by_others if foreign else state.oversold, market)
     now = others if owed.size.is_zero else {**others, market: owed}
-    return replace(state, oversold_by_others=now) if foreign else replace(state, oversold=now)
+    return state.changed(oversold_by_others=now) if foreign else state.changed(oversold=now)
 
 
 def _realised(state: State, profit: Decimal, rule: str, at: datetime) -> State:
     by_rule = EXACT.add(state.rule_realised.get(rule, ZERO), profit)
-    return replace(
-        state,
+    return state.changed(
         realised_total=EXACT.add(state.realised_total, profit),
         rule_realised={**state.rule_realised, rule: by_rule},
         day=_in_period(state.day, profit, at, day_id),

@@ -6,10 +6,11 @@ it is about (`volatility:SOL-USD`). Times are trading time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from bot.domain.bars import Windows
@@ -100,9 +101,10 @@ def observed(snap: Snapshot, policy: Policy) -> tuple[BreakerState, ...]:
     """
     before = snap.state.breakers
     after = {name: tick(state, snap.now, breaker_policy(policy.risk.breakers, name)) for name, state in before.items()}
-    for name, value, detail in _measurements(snap, policy):
-        state = after.get(name) or closed(name)
-        after[name] = measured(state, snap.now, breaker_policy(policy.risk.breakers, name), value, detail)
+    for name, value, told in _measurements(snap, policy):
+        state, limits = after.get(name), breaker_policy(policy.risk.breakers, name)
+        if state is not None or (limits.enabled and value >= limits.threshold):
+            after[name] = measured(state or closed(name), snap.now, limits, value, told())
     for name, detail in _conditions(snap, policy):
         state = after.get(name) or closed(name)
         after[name] = hit(state, snap.now, breaker_policy(policy.risk.breakers, name), detail)
@@ -154,16 +156,21 @@ def _counted(policy: BreakerPolicy) -> int:
     return max(1, int(-(-policy.threshold // 1)))
 
 
-def _measurements(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, Decimal, str]]:
+def _measurements(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, Decimal, Callable[[], str]]]:
+    """Name, value, and how to tell it."""
     window = policy.risk.breakers.volatility.window_seconds
     for market, view in snap.markets.items():
         moved = moved_pct(view.windows, window) if view.windows is not None else None
         if moved is None:
             continue
-        detail = f"{market} moved {decimal_text(moved)} % within {decimal_text(window)} s"
+        detail = partial(_told, market, moved, window)
         yield breaker_name("volatility", market), moved, detail
         if market == policy.regime.product:
             yield "volatility", moved, detail
+
+
+def _told(market: ProductId, moved: Decimal, window: Decimal) -> str:
+    return f"{market} moved {decimal_text(moved)} % within {decimal_text(window)} s"
 
 
 def _conditions(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, str]]:

@@ -163,10 +163,17 @@ def active_halts(snap: Snapshot) -> tuple[Halt, ...]:
 
     A breaker of one product is no halt: the gate for circuit breakers stops that product alone.
     """
-    found = {(halt.cause, halt.name): halt for halt in (*latch_halts(snap.state, snap.now), *breaker_halts(snap))}
+    return halts_in_force(snap.state, snap.now, snap.halts)
+
+
+def halts_in_force(state: State, now: datetime, observed: tuple[Halt, ...]) -> tuple[Halt, ...]:
+    """`active_halts` of a state at a time, under what was observed."""
+    found = {(h.cause, h.name): h for h in (*latch_halts(state, now), *breaker_halts(state, now))}
+    if not found:
+        return tuple({(halt.cause, halt.name): halt for halt in observed}.values())
     seen = {halt.cause for halt in found.values()}
-    observed = {(h.cause, h.name): h for h in snap.halts if h.name or h.cause not in seen}
-    return tuple((observed | found).values())
+    kept = {(h.cause, h.name): h for h in observed if h.name or h.cause not in seen}
+    return tuple((kept | found).values())
 
 
 def latch_halts(state: State, now: datetime) -> tuple[Halt, ...]:
@@ -183,12 +190,12 @@ def latch_active(latch: Latch, now: datetime) -> bool:
     return latch.ends_at is None or now < latch.ends_at
 
 
-def breaker_halts(snap: Snapshot) -> tuple[Halt, ...]:
+def breaker_halts(state: State, now: datetime) -> tuple[Halt, ...]:
     """One halt for each open breaker that is not about a single product."""
     return tuple(
-        Halt(HaltCause.BREAKER, f"{state.name}: {state.detail}", state.since or snap.now, state.name)
-        for state in snap.state.breakers.values()
-        if _market_wide(state, snap.now)
+        Halt(HaltCause.BREAKER, f"{breaker.name}: {breaker.detail}", breaker.since or now, breaker.name)
+        for breaker in state.breakers.values()
+        if _market_wide(breaker, now)
     )
 
 

@@ -96,9 +96,9 @@ def _take_profit(holding: Holding) -> bool:
 def _resting_target(holding: Holding) -> bool:
     base = holding.position.product.base
     return any(
-        order.type is OrderType.BRACKET and order.state.is_working and order.product.base == base
+        order.type is OrderType.BRACKET and order.product.base == base
         and order.limit_price is not None and order.limit_price <= holding.bid
-        for order in holding.snap.state.orders.values()
+        for order in holding.snap.state.working
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 
 from bot.domain.product import Product, ProductId, TradingMode
 from bot.settings.universe import Universe
@@ -19,17 +19,14 @@ class Places:
 
     @classmethod
     def of(cls, universe: Universe) -> Places:
-        by_id: dict[ProductId, tuple[int, int]] = {}
-        for number in sorted(universe.tiers):
-            for position, product in enumerate(universe.tiers[number].products):
-                by_id.setdefault(product, (number, position))
-        return cls(by_id)
+        return cls(universe.places)
 
     def find(self, names: Iterable[ProductId]) -> tuple[int, int] | None:
         """The best place of a market that goes by these names."""
         return min((self.by_id[name] for name in names if name in self.by_id), default=None)
 
 
+@lru_cache(maxsize=4096)
 def twin(product: ProductId) -> ProductId | None:
     """The other name of a book that USD and USDC share: BTC-USD and BTC-USDC. None for other quote currencies."""
     if product.endswith("-USD"):
