@@ -83,7 +83,7 @@ def unexplained_fills(
 
 
 def blocked_bases(orders: Collection[Order]) -> frozenset[tuple[str, Side]]:
-    """Where a stranger's fill may be ours: base and side of our orders without an order id, and of brackets they carry."""
+    """Where a stranger's fill may be ours: base and side of orders without an order id, and of brackets they carry."""
     nameless = [order for order in orders if order.state.is_working and not order.order_id]
     carrying = (order for order in nameless if order.attached is not None)
     return frozenset(
