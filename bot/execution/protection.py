@@ -66,7 +66,8 @@ class Protection:
 
     def _plan(self, position: Position, view: MarketView, snapshot: Snapshot) -> protective.Plan:
         base = position.product.base
-        free = sellable(replace(snapshot, state=self._books.state), position)
+        now = self._books.state
+        free = sellable(snapshot if snapshot.state is now else replace(snapshot, state=now), position)
         selling = any(i.kind is OrderKind.EXIT and i.product.base == base for i in self._books.open_intents())
         scene = protective.Scene(
             view.product, view.quote, view.last_trade, free,

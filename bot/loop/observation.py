@@ -60,6 +60,8 @@ class Observation:
         self.needs_opening = False
         self.about: Collection[ProductId] | None = None
         self._doubted_at: datetime | None = None
+        self._needed: tuple[int, int] | None = None
+        self._listed: tuple[Mapping[ProductId, Product], set[ProductId], dict[ProductId, Product]] | None = None
         self._modes: Mapping[ProductId, TradingMode] = {}
 
     @property
@@ -77,6 +79,8 @@ class Observation:
 
     def configure(self, config: Config) -> None:
         self._config = config
+        self._needed = None
+        self._listed = None
 
     def observe(self, cycle_id: str, engine: ExecutionEngine) -> Observed:
         """Read everything and record what it means for the books.
@@ -152,13 +156,16 @@ class Observation:
         """Market -> the listing traded on it: the universe's candidates, and whatever is held."""
         portfolio = self._config.policy.portfolio
         held = {position.product for position in self._store.state.positions.values()}
-        held |= {order.product for order in self._store.state.orders.values() if order.state.is_working}
+        held |= {order.product for order in self._store.state.working}
         if self.truth is not None:
             owned = (currency for currency, balance in self.truth.balances.items() if balance.total > 0)
             pricing = (market_of(currency, metadata.products, portfolio) for currency in owned)
             held |= {market for market in pricing if market is not None}
-        listed = candidates(tuple(metadata.products.values()), self._config.universe, held)
-        found = {product.market: product for product in listed}
+        known = self._listed
+        if known is None or known[0] is not metadata.products or known[1] != held:
+            listed = candidates(tuple(metadata.products.values()), self._config.universe, held)
+            known = self._listed = metadata.products, held, {product.market: product for product in listed}
+        found = dict(known[2])
         leader = self._config.policy.regime.product
         if self._config.policy.regime.enabled and leader in metadata.products:
             found.setdefault(metadata.products[leader].market, metadata.products[leader])
@@ -173,8 +180,10 @@ class Observation:
 
     def _follow(self, watched: Mapping[ProductId, Product]) -> None:
         policy = self._config.policy
-        usual = needed_bars(policy, policy.data.bar_granularity)
-        leading = max(usual, regime.needed_bars(policy.regime, policy.data.bar_granularity))
+        if self._needed is None:
+            usual = needed_bars(policy, policy.data.bar_granularity)
+            self._needed = usual, max(usual, regime.needed_bars(policy.regime, policy.data.bar_granularity))
+        usual, leading = self._needed
         leader = policy.regime.product if policy.regime.enabled else None
         self._world.market.watch({market: leading if market == leader else usual for market in watched})
         self._world.market.refresh(self._world.clock.now())

@@ -13,7 +13,7 @@ from bot.domain.market import Quote
 from bot.domain.money import EXACT
 from bot.domain.product import Product, ProductId
 from bot.settings.rules import Condition, TriggerHolds
-from bot.settings.triggers import TriggerSection, TriggersPolicy
+from bot.settings.triggers import PriceMove, TriggerSection, TriggersPolicy
 
 Way = Literal["any", "up", "down"]
 
@@ -129,6 +129,9 @@ def ready(node: Condition, policy: TriggersPolicy, regime: Regime, in_force: InF
         if isinstance(child, Condition):
             return ready(child, policy, regime, in_force)
         params = in_force(policy, child.trigger, regime, child.overrides)
+        if child.direction != "any" and isinstance(params, PriceMove) and params.direction == "any":
+            # Looked for that way, whatever moved the other way: as the trigger itself would read the direction.
+            params = params.model_copy(update={"direction": child.direction})
         return Leaf(child.trigger, child.direction, bool(child.overrides) or child.direction != "any", params)
 
     every = tuple(sorted(map(made, node.all), key=_effort))

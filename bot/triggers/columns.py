@@ -14,7 +14,7 @@ import numpy as np
 
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Scale
 from bot.domain.product import ProductId
-from bot.triggers.indicators import LiveWindows, unsteady
+from bot.triggers.indicators import LiveWindows, exact_sum, unsteady
 from bot.triggers.rolling import Prefix, packed_lows, rolled
 
 _WRAP: Final = 2**64 - 1
@@ -144,8 +144,10 @@ class ColumnWindows:
     def volume_sum(self, count: int) -> int | None:
         if count > self._t + 1:
             return None
+        if count == 1:
+            return int(self._columns.series.volume[self._t])
         total = self._sum("volume", count, 1)
-        return total if total is not None else self._live().volume_sum(count)
+        return total if total is not None else exact_sum(self._columns.series.volume[self._t + 1 - count : self._t + 1])
 
     def highest_before(self, count: int) -> int | None:
         if count > self._t:

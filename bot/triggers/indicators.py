@@ -128,7 +128,7 @@ class LiveWindows:
         volumes = self._series.volume
         if self._largest("volume", volumes, count) * count < WINDOW_LIMIT:
             return int(np.add.reduce(volumes[self._n - count :]))
-        return _sum(volumes[self._n - count :])
+        return exact_sum(volumes[self._n - count :])
 
     def _highest_before(self, count: int, _step: int) -> int:
         return _greatest(self._series.high[self._n - 1 - count : self._n - 1])
@@ -143,7 +143,7 @@ class LiveWindows:
         closes = self._series.close
         if self._largest("close", closes, count) * count < WINDOW_LIMIT:
             return int(np.add.reduce(closes[self._n - count :]))
-        return _sum(closes[self._n - count :])
+        return exact_sum(closes[self._n - count :])
 
     def _close_square_sum(self, count: int, _step: int) -> int:
         closes = self._series.close
@@ -161,11 +161,11 @@ class LiveWindows:
 
     def _gains(self, count: int, step: int) -> int:
         moves = self._moves(count, step)
-        return _sum(np.maximum(moves, 0))
+        return exact_sum(np.maximum(moves, 0))
 
     def _losses(self, count: int, step: int) -> int:
         moves = self._moves(count, step)
-        return _sum(np.maximum(-moves, 0))
+        return exact_sum(np.maximum(-moves, 0))
 
     def _rises(self, count: int, step: int) -> int:
         closes = self._closes(count, step)
@@ -225,7 +225,7 @@ def _peak(values: Ints) -> int:
     return max(_greatest(values), -_least(values))
 
 
-def _sum(values: Ints) -> int:
+def exact_sum(values: Ints) -> int:
     """Exact sum of non-negative values; halves are added apart when the whole might not fit."""
     if _greatest(values) * len(values) < WINDOW_LIMIT:
         return int(np.add.reduce(values))
