@@ -34,7 +34,7 @@ from bot.adapters.rng import SystemRng
 from bot.adapters.storage import FileStorage
 from bot.adapters.venue_exchange import PORTFOLIO
 from bot.adapters.webhook import WebhookCourier
-from bot.domain.codec import canonical
+from bot.domain.codec import canonical, time_text
 from bot.domain.snapshot import Environment, Mode
 from bot.domain.state import day_id
 from bot.errors import (
@@ -47,6 +47,7 @@ from bot.errors import (
     UnitError,
 )
 from bot.loop import Identity, Operator, TradingLoop, World
+from bot.loop.canary import canary_ends
 from bot.loop.doorstep import Doorstep
 from bot.ops.alerts import AlertService, Severity
 from bot.ops.health import HealthBoard, HealthServer
@@ -59,6 +60,7 @@ from bot.record.statefile import load as load_state
 from bot.record.store import StateStore
 from bot.settings.certificate import FILE as CERTIFICATE
 from bot.settings.certificate import certificate_reasons
+from bot.settings.certificate import load as load_certificate
 from bot.settings.config import Config
 from bot.settings.environment import Settings, Venue
 from bot.settings.matrix import check_start, needs_certificate
@@ -191,6 +193,8 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
         loop.saw_kill()
     loop.open()
     _restrict(loop, unmet)
+    if needs_certificate(settings) and not unmet:
+        _begin_carefully(loop, config, storage, clock.now(), log)
     return App(loop, log, metrics, board, interrupts, port)
 
 
@@ -322,8 +326,8 @@ def _permissions(
         began = clock.now()
         try:
             found = reader.key_permissions()
-        except AuthRefused:
-            raise
+        except AuthRefused as refused:
+            raise _blamed(refused, reader) from refused
         except (ExchangeError, CriticalDataUnavailable) as error:
             log.warning("venue.unreachable", detail=str(error))
             known = _remembered(storage)
@@ -339,6 +343,21 @@ def _permissions(
             doorstep.opened()
             storage.write(ACCOUNT, canonical({"portfolio": found.portfolio_uuid}))
             return found
+
+
+def _blamed(refused: AuthRefused, reader: CoinbaseReader) -> AuthRefused:
+    """A token carries our time: when that is far off, the clock is to blame and not the key."""
+    try:
+        sample = reader.time_sample()
+    except (ExchangeError, CriticalDataUnavailable):
+        return refused
+    ahead = sample.received - sample.server
+    if abs(ahead) <= TOKEN_TOLERANCE:
+        return refused
+    return AuthRefused(
+        f"our clock is {ahead.total_seconds():+.0f} s from the exchange's, which therefore refuses every signed request "
+        f"({refused}); set this machine's clock (timedatectl set-ntp true) and start again; the key may be good"
+    )
 
 
 def _remembered(storage: FileStorage) -> KeyPermissions | None:
@@ -393,6 +412,16 @@ def _restrict(loop: TradingLoop, unmet: tuple[str, ...]) -> None:
     if unmet:
         loop.guard.flags.exit_only = unmet
         loop.tell("start.exit_only", Severity.CRITICAL, "started for exits only: gates are not met", "; ".join(unmet))
+
+
+def _begin_carefully(loop: TradingLoop, config: Config, storage: FileStorage, now: datetime, log: Log) -> None:
+    """In the first live hours of what was certified only a share of every cap is in force."""
+    found = load_certificate(storage.read(CERTIFICATE) or b"")
+    governance = config.policy.governance
+    until = canary_ends(storage, f"{found.code_version} {found.config_hash}", governance.canary_hours, now)
+    loop.guard.flags.canary_until = until
+    if until is not None:
+        log.info("canary.began", until=time_text(until), share=str(governance.canary_scale_pct))
 
 
 def _feed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -37,6 +37,7 @@ class Flags:
     """Conditions the loop learns while it runs; texts are empty while they do not hold.
 
     killed: the kill switch was on and no clean reconcile has followed yet. exit_only: unmet gates of this start.
+    canary_until: end of the first live hours.
     glimpses: how often somebody saw the kill switch on; written by the watcher's thread.
     """
 
@@ -46,7 +47,7 @@ class Flags:
     start: str = ""
     shutdown: str = ""
     exit_only: tuple[str, ...] = ()
-    canary: bool = False
+    canary_until: datetime | None = None
 
 
 class Guard:
@@ -84,6 +85,12 @@ class Guard:
     def halts(self) -> tuple[Halt, ...]:
         """The observed halts as last settled."""
         return self._halts
+
+    @property
+    def canary(self) -> bool:
+        """Whether these are the first live hours."""
+        until = self.flags.canary_until
+        return until is not None and self._world.clock.now() < until
 
     def conditions(self, kill: KillState) -> Conditions:
         """What holds now besides the durable state; valuation and skew as last observed."""

@@ -269,7 +269,7 @@ class TradingLoop:
         halts = self.guard.settle_halts(self.guard.conditions(kill), cycle_id)
         if not kill.active and not probe.residuals:
             self.guard.flags.killed = False
-        snapshot = replace(probe, halts=halts, state=self.store.state, canary=self.guard.flags.canary)
+        snapshot = replace(probe, halts=halts, state=self.store.state, canary=self.guard.canary)
         self.guard.snapshot = snapshot
         return snapshot
 

@@ -147,7 +147,11 @@ def test_a_complete_set_of_proofs_certifies_and_production_starts_until_a_limit_
     files = [f"--tests={tmp_path / 'tests.xml'}", f"--gate={tmp_path / 'gate.json'}", f"--controls={CONTROLS}"]
     assert desk.run("certify", *files) == 0, desk.out
     with bot_of(desk) as app:
+        careful = app.loop.guard.flags.canary_until
+        assert careful is not None, "the first live hours have only a share of every cap"
         assert app.loop.run_cycle().outcome == "TRADED"
+    with bot_of(desk) as app:
+        assert app.loop.guard.flags.canary_until == careful, "a restart does not begin them again"
 
     write_config(tmp_path / "config", {**policy, "risk": {"cooldown_minutes": 0, "max_total_pct": 30}}, UNIVERSE)
     with bot_of(desk) as app:

@@ -166,6 +166,8 @@ MARKET: Final = (
             "loop/test_account.py::test_coins_whose_purchase_shows_in_the_fills_get_its_cost",
             "loop/test_account.py::test_missing_books_while_the_venue_shows_orders_with_our_prefix_start_halted",
             "observe/test_ledger.py::test_the_first_sweep_anchors_every_wallet",
+            "observe/test_coldstart.py::test_a_holding_its_fills_do_not_explain_starts_at_the_first_mark_and_says_so",
+            "observe/test_coldstart.py::test_the_opening_knows_every_past_fill_so_that_none_is_booked_again",
         ),
         keys=("state.rebuild_days",),
         faults=("F090",),

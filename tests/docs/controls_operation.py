@@ -28,6 +28,8 @@ OPERATION: Final = (
         "The daemon is the journal's only writer: a verb that changes state drops a command, which is carried out "
         "once, between cycles, and answered; what makes no sense is refused with the way out.",
         tests=(
+            "record/test_commands.py::test_a_flag_bans_for_the_hours_given_or_configured",
+            "record/test_commands.py::test_nothing_is_adopted_that_is_not_there_or_cannot_be_valued",
             "cli/test_commands.py::test_a_running_daemon_bans_and_unbans_within_seconds",
             "cli/test_commands.py::test_what_makes_no_sense_is_refused_with_the_way_out",
             "cli/test_commands.py::test_without_a_daemon_a_command_waits_and_is_carried_out_at_the_next_start",
@@ -42,6 +44,8 @@ OPERATION: Final = (
         "Every stage of a cycle and every call is timed; every call ends by a total deadline, a cycle has a budget, "
         "and the watchdog is fed by stages that were completed.",
         tests=(
+            "adapters/coinbase/test_calls.py::test_a_call_is_told_with_the_time_it_took",
+            "loop/test_running.py::test_every_stage_of_a_cycle_is_timed",
             "adapters/coinbase/test_exchange.py::test_a_call_and_its_retries_end_by_the_total_deadline",
             "adapters/coinbase/test_lanes.py::test_a_sent_request_without_answer_is_torn_at_its_deadline",
             "adapters/coinbase/test_transport.py::test_a_body_that_drips_is_cut_off_at_the_deadline",
@@ -97,6 +101,7 @@ OPERATION: Final = (
         tests=(
             "adapters/coinbase/test_exchange.py::test_a_reader_has_no_way_to_trade",
             "adapters/coinbase/test_transport.py::test_a_session_for_readers_cannot_post",
+            "adapters/test_paper.py::test_a_shadow_opens_with_what_the_real_account_holds_and_then_lives_by_itself",
             "settings/test_matrix.py::test_what_may_start",
         ),
         keys=("paper.starting_cash", "backtest.fill_model"),
@@ -108,6 +113,8 @@ OPERATION: Final = (
         "The embedded account's balances, orders and fills are kept on the disk and go on where they were; bytes that "
         "cannot be trusted are refused, never replaced by a fresh opening.",
         tests=(
+            "adapters/test_paper.py::test_what_was_bought_and_what_rests_goes_on_after_a_restart",
+            "adapters/test_paper.py::test_a_kept_account_that_cannot_be_trusted_is_no_reason_for_new_money",
             "venue/test_memento.py::test_a_restart_changes_nothing_that_happens_afterwards",
             "venue/test_memento.py::test_kept_bytes_that_cannot_be_trusted_are_refused",
             "venue/test_memento.py::test_bytes_that_are_no_account_are_refused",
@@ -147,6 +154,7 @@ OPERATION: Final = (
             "settings/test_reload.py::test_every_loosened_key_is_named_with_both_values",
             "settings/test_certificate.py::test_a_tighter_configuration_stays_certified_and_a_looser_one_does_not",
             "settings/test_certificate.py::test_time_code_and_portfolio_bind_it",
+            "settings/test_certificate.py::test_a_certificate_is_good_for_the_table_of_controls_it_was_issued_under",
             "process/test_leaving.py::test_a_reload_may_tighten_never_loosen_and_survives_nonsense",
         ),
         keys=("governance.rehearsal_hours", "governance.certificate_days", "governance.canary_hours"),
@@ -162,6 +170,7 @@ OPERATION: Final = (
             "ops/test_alerts.py::test_an_alert_is_on_disk_and_in_the_journal_before_anything_is_sent",
             "ops/test_alerts.py::test_an_unresolved_alert_escalates_once",
             "ops/test_alerts.py::test_a_full_outbox_drops_the_oldest_and_counts_it",
+            "ops/test_alerts.py::test_a_full_outbox_keeps_what_is_critical_however_old_it_is",
             "adapters/test_webhook.py::test_a_receiver_that_fails_keeps_the_message_waiting",
             "adapters/test_webhook.py::test_a_hanging_receiver_never_delays_the_caller",
             "adapters/test_webhook.py::test_dangerous_addresses_are_never_called",

@@ -287,6 +287,14 @@ def test_too_few_clock_samples_and_an_unreachable_status_page_decide_nothing():
     assert judged(calm(skew=ClockSkew(9000.0, 2), exchange_status=unknown)).approved is not None
 
 
+def test_a_quarantined_coin_is_not_bought_more_of_although_some_of_it_is_ours():
+    """What is ours may be sold; entries wait until somebody says whose the rest is."""
+    doubtful = state([position(amount="0.1")], quarantined={pid("BTC-USD"): "a foreign trade"})
+    refusal = judged(calm(doubtful)).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.QUARANTINED
+
+
 def test_a_breaker_of_another_coin_does_not_matter():
     assert judged(open_breaker("volatility:SOL-USD")).approved is not None
 
