@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from bot.domain.codec import time_text
-from bot.domain.decision import Reject
+from bot.domain.decision import Reason, Reject
 from bot.domain.event import IntentRecorded
 from bot.domain.market import Quote
 from bot.domain.order import Ack, OrderEvent, PlannedOrder
@@ -90,6 +90,8 @@ class Sender:
         except Transient as error:
             tally.rate_limited += isinstance(error, RateLimited)
             tally.errors.append(f"order {order.client_order_id} was not sent: {error}")
+            reason = Reason.RATE_BUDGET if isinstance(error, RateLimited) else Reason.DATA_UNAVAILABLE
+            tally.refuse(order.product, order.side, order.kind, Reject(reason, f"{order.product}: not sent: {error}"))
             self._unsent(order, str(error), tally)
             return False
         except BotError as error:

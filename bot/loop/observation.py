@@ -73,6 +73,10 @@ class Observation:
         """Ticks held back or rejected so far, by fault."""
         return self._observer.bad_ticks
 
+    def clock_problem(self) -> str:
+        """That our clock is off, in words, asked of the exchange now; empty when it is not."""
+        return self._observer.clock_problem()
+
     def doubt_products(self) -> None:
         """The venue refused an order: what we know of its products may be old."""
         self._doubted_at = self._world.clock.now()

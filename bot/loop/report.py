@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -11,13 +11,14 @@ from bot.domain.codec import canonical
 from bot.domain.decision import Outcome, Reason
 from bot.domain.event import AlertRaised, FillBooked
 from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text
-from bot.domain.order import OrderState
-from bot.domain.snapshot import Snapshot
+from bot.domain.order import OrderKind, OrderState
+from bot.domain.product import ProductId
+from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State
 from bot.errors import StateCorrupt, StorageFailed
 from bot.execution.report import ActReport, Refusal
 from bot.loop.finished import Finished
-from bot.loop.standing import standing
+from bot.loop.standing import Standing, standing
 from bot.loop.upkeep import stopped_out
 from bot.loop.world import Identity, Operator, World
 from bot.ops.alerts import AlertService, Severity
@@ -63,15 +64,23 @@ class Reporter:
         seen = cycle.snapshot if cycle.complete else None
         found = standing(cycle.halts, self._store.state, seen, cycle.decision, self._config, cycle.record.finished_at)
         in_force = {item[0]: item for item in found}
-        for fingerprint, item in in_force.items():
-            if fingerprint not in self._alerted:
-                self._alert(*item)
-                self._alerted.add(fingerprint)
+        self._raise_new(in_force.values())
         for fingerprint in sorted(self._alerted - in_force.keys()):
             if cycle.complete or fingerprint.startswith("halt."):
                 self.alerts.resolve(fingerprint, "no longer in force")
                 self._alerted.discard(fingerprint)
         self._operator.courier.nudge()
+
+    def halted(self, halts: tuple[Halt, ...]) -> None:
+        """Fire the alert of every halt that is new, before what it takes to carry it out: that may take its time."""
+        self._raise_new(standing(halts, self._store.state, None, None, self._config, self._world.clock.now()))
+        self._operator.courier.nudge()
+
+    def _raise_new(self, found: Iterable[Standing]) -> None:
+        for item in found:
+            if item[0] not in self._alerted:
+                self._alert(*item)
+                self._alerted.add(item[0])
 
     def overran(self, skipped: int) -> None:
         """Scheduled cycles that were skipped because one ran long."""
@@ -206,6 +215,9 @@ def notices(report: ActReport) -> Iterator[Notice]:
     for item in report.rejections:
         title = f"{item.product}: the exchange refused an order"
         yield f"rejected.{item.product}.{item.reason}", Severity.WARNING, title, f"{item.reason} {item.message}"
+    for product, why in blocked_exits(report):
+        detail = f"{product}: {why}; it is tried again, the position stays until then"
+        yield f"exit.blocked.{product}", Severity.CRITICAL, "a sale that is due cannot be made", detail
     for mismatch in report.mismatches:
         detail = f"{mismatch.what}: ours {mismatch.ours}, theirs {mismatch.theirs}; theirs was taken"
         yield f"mismatch.{mismatch.what}", Severity.WARNING, "books and exchange differed", detail
@@ -215,6 +227,20 @@ def notices(report: ActReport) -> Iterator[Notice]:
     for name in report.latched:
         detail = f"{name}: look at why, then `bot resume --latch {name}`"
         yield f"latched.{name}", Severity.CRITICAL, "a governor stopped trading", detail
+
+
+_EXIT_IN_HAND: Final = frozenset({Reason.ALREADY_WORKING, Reason.NOTHING_TO_SELL})
+"""Exits that are refused because they are being done."""
+
+
+def blocked_exits(report: ActReport) -> Iterator[tuple[ProductId, str]]:
+    """Exits that risk approved and that neither left nor were at work already, with the reason."""
+    for refusal in report.refused:
+        if refusal.kind is OrderKind.EXIT and refusal.reason not in _EXIT_IN_HAND:
+            yield refusal.product, refusal.detail
+    for item in report.rejections:
+        if item.kind is OrderKind.EXIT:
+            yield item.product, f"{item.reason} {item.message}".strip()
 
 
 def stop_notices(report: ActReport, state: State) -> Iterator[Notice]:

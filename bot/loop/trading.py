@@ -218,7 +218,7 @@ class TradingLoop:
         except CriticalDataUnavailable as error:
             return self._refused(cycle_id, started, Reason.DATA_UNAVAILABLE, str(error), "api_errors")
         except AuthRefused as error:
-            self.guard.flags.auth = str(error)
+            self.guard.flags.auth = "; ".join(filter(None, (str(error), self._observation.clock_problem())))
             return self._refused(cycle_id, started, Reason.EXIT_ONLY, str(error), "api_errors")
         except RateLimited as error:
             return self._refused(cycle_id, started, Reason.RATE_BUDGET, str(error), "rate_limited")
@@ -235,7 +235,7 @@ class TradingLoop:
         facts = self.guard.conditions(kill)
         if self.store.broken and not self.store.probe():
             raise StorageFailed("the data directory still cannot be written")
-        self.guard.settle_halts(facts, cycle_id)
+        self._reporter.halted(self.guard.settle_halts(facts, cycle_id))
         self._engine.begin(cycle_id)
         first = self._cancel_what_halts_forbid(kill)
         with self._stage("commands"):

@@ -135,6 +135,15 @@ class Observer:
         self._skew.measure_when_due(self._exchange, self._clock)
         return self._skew.figure()
 
+    def clock_problem(self) -> str:
+        """How far our clock is from the exchange's right now, when that is further than entries allow; else empty.
+
+        For the word that goes with a refused key: a clock that is off makes every token look expired.
+        """
+        newest = self._skew.measured_now_ms(self._exchange, self._clock)
+        off = abs(newest) > float(self._config.policy.clock.no_entries_ms)
+        return f"our clock is {newest:+.0f} ms from the exchange's: set it before you doubt the key" if off else ""
+
     def key_problems(self) -> tuple[str, ...]:
         """What forbids to enter with this key; looked up now and then, in live only."""
         return self._key.problems(self._exchange, self._clock) if self._mode is Mode.LIVE else ()

@@ -53,6 +53,11 @@ class SkewMeter:
     def figure(self) -> ClockSkew:
         return ClockSkew(median(self._samples) if self._samples else 0.0, len(self._samples))
 
+    def measured_now_ms(self, reader: AccountReader, clock: Clock) -> float:
+        """One measurement by itself: after a jump of a clock it is right at once, while the median still trails."""
+        self._measure(reader, clock)
+        return self._samples[-1] if self._samples else 0.0
+
     def _measure(self, reader: AccountReader, clock: Clock) -> None:
         before = clock.now()
         try:
