@@ -30,8 +30,8 @@ MISTAKES: Final = (
         "the daily stop trips, the daemon is restarted, and the day's loss may be made once more",
         "daily and weekly stops, drawdown",
         "bot/record/fold.py",
-        "return replace(state, latches={**state.latches, event.latch.name: event.latch})",
-        "return state",
+        "    ev.LatchSet: _latch_set,",
+        "    ev.LatchSet: _told,",
         pytest("tests/loop/test_latches.py", "tests/record/test_fold.py"),
     ),
     Mistake(
@@ -102,8 +102,8 @@ MISTAKES: Final = (
         "the key is refused, and the bot keeps asking for entries with it",
         "ENV, mode, key and venue; key permissions",
         "bot/loop/trading.py",
-        "            self.guard.flags.auth = str(error)\n",
-        "",
+        "        except AuthRefused as error:\n            self.guard.flags.auth = ",
+        "        except AuthRefused as error:\n            self._stop_why = ",
         pytest("tests/loop/test_refusals.py"),
     ),
     Mistake(
