@@ -4,6 +4,7 @@ PYTHON ?= python3
 TEST_WORKERS ?= 2
 BULWARK_DATA ?= ../shared/data
 ARGS ?=
+SIZE ?= M
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,10 +22,10 @@ export BULWARK_DATA
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv run test check format bench real sabotage lock clean
+.PHONY: help venv run test check format bench bench-workload real sabotage lock clean
 
 help: ## this table
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUN) ## install, then trade on a simulated Coinbase: no keys, no network (ARGS="--speed 60")
 	@$(BIN)/bot demo $(ARGS)
@@ -44,6 +45,9 @@ format: $(DEV) ## rewrite the sources as `check` wants them
 
 bench: $(DEV) ## measure speed and memory
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-workload: $(DEV) ## time whole backtests of the common workload, five processes (SIZE=S, M or L; ARGS="--every-cycle")
+	@$(BIN)/python -m tests.bench.workload $(SIZE) $(ARGS)
 
 real: $(DEV) ## checks on recorded market data (BULWARK_DATA=../shared/data)
 	@$(BIN)/python -m tests.real $(ARGS)

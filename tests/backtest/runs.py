@@ -65,10 +65,12 @@ def settings(policy: Mapping[str, Any], universe: Mapping[str, Any] | None = Non
     return parse_config(*texts)
 
 
-def backtest(folder: Path, config: Config, out: Path, *, every: bool, length: Granularity | None = None) -> Outcome:
-    """One run over every file of the folder."""
+def backtest(
+    folder: Path, config: Config, out: Path, *, every: bool, length: Granularity | None = None, **wanted: Any
+) -> Outcome:
+    """One run over every file of the folder. wanted: products, since and until, as a Wish takes them."""
     given, config = config, engine.adapted(config, length)
-    data = engine.read(engine.wish(config, folder))
+    data = engine.read(engine.wish(config, folder, **wanted))
     drive = Drive(config, data, "code", every=every)
     drive.run(lambda _: None)
     run = engine.finish(drive, given.config_hash, "code", "backtest run")

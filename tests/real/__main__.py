@@ -12,6 +12,7 @@ from tests.real.bad_ticks import a_recorded_fall_is_no_bad_tick
 from tests.real.day import a_killed_bot_comes_back_to_the_truth, the_recorded_day_is_traded_live
 from tests.real.manifest import recordings_are_what_the_manifest_says
 from tests.real.parity import the_day_decides_the_same_without_the_wire
+from tests.real.skipping import skipping_cycles_changes_no_byte
 
 # name -> the problems found in the folder; none means passed.
 CHECKS: Final[Mapping[str, Callable[[Path], list[str]]]] = {
@@ -19,6 +20,7 @@ CHECKS: Final[Mapping[str, Callable[[Path], list[str]]]] = {
     "a recorded fall is acted on, a tenfold tick in it is not": a_recorded_fall_is_no_bad_tick,
     "the recorded day is traded live, and the ledger balances": the_recorded_day_is_traded_live,
     "the day decides the same without the wire": the_day_decides_the_same_without_the_wire,
+    "skipping cycles changes no byte of a backtest": skipping_cycles_changes_no_byte,
     "a killed bot comes back to the truth, twenty times": a_killed_bot_comes_back_to_the_truth,
 }
 
