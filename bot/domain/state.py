@@ -90,6 +90,17 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class PastOrder:
+    """What is remembered of an order of ours that is over and forgotten otherwise: whose a late fill of it is."""
+
+    order_id: str
+    product: ProductId
+    rule: str
+    exits: Exits
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Ban:
     product: ProductId
     kind: str
@@ -258,6 +269,7 @@ class State:
     cannot come again. The trade id of an adjustment is kept as "", since it may repeat that of the fill it adjusts.
     last_cycle: the newest cycle whose decision is in the journal.
     oversold: by orders of ours; oversold_by_others: by anybody else, which a purchase of ours never makes up for.
+    past_orders: client order id -> the newest orders that are over and no longer among `orders`.
     halts: cause -> (since, detail) of every halt in force; halted_since and halt_reason tell the oldest.
     commands: ids of the newest operator commands that were applied, so that none is applied twice.
     settle_ms: histogram of observed settle times after submissions, upper bound in ms -> count.
@@ -275,6 +287,7 @@ class State:
     oversold_by_others: Mapping[ProductId, Oversold] = field(default_factory=dict)
     intents: Mapping[int, Intent] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
+    past_orders: Mapping[str, PastOrder] = field(default_factory=dict)
     foreign_orders: Mapping[str, str] = field(default_factory=dict)
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)
     fill_cursor: FillCursor | None = None
@@ -305,6 +318,10 @@ class State:
     halt_reason: str = ""
     last_cycle: str = ""
     commands: tuple[str, ...] = ()
+
+    def past_order(self, order_id: str) -> tuple[str, PastOrder] | None:
+        """Client id and memory of a forgotten order of ours with this id of the venue."""
+        return next((item for item in self.past_orders.items() if item[1].order_id == order_id), None)
 
     def unexplained(self, base: str) -> Size:
         """Coins the account showed beyond the books at the last look: come from outside, not yet classified."""

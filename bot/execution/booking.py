@@ -37,6 +37,7 @@ def sort_fills(state: State, fills: Sequence[Fill], reports: Mapping[str, OrderR
     sized = _sized(_unique(fresh), reports)
     blocked = blocked_bases(tuple(state.orders.values()))
     ours = {order.order_id for order in state.orders.values() if order.order_id}
+    ours |= {past.order_id for past in state.past_orders.values()}
     ready: list[Fill] = []
     deferred: list[Fill] = []
     for fill in sized:
@@ -51,13 +52,22 @@ def booking(state: State, fill: Fill, market: ProductId) -> FillBooked:
 
     A sale of more than the books hold earns on what they hold; the fold keeps the rest until its purchase is booked.
     """
-    order = order_of(state, fill.order_id)
+    owner = owner_of(state, fill.order_id)
+    cid, product = owner if owner is not None else ("", fill.product)
     size = fill.size if fill.size is not None else Size.zero()
     return FillBooked(
-        fill.entry_id, fill.trade_id, fill.order_id, order.client_order_id if order else "",
-        order.product if order else fill.product, fill.side, fill.price, size, fill.value, fill.fee, fill.at,
-        fill.liquidity.value, order is None, _realised(state, fill, size, market), fill.adjustment, market,
+        fill.entry_id, fill.trade_id, fill.order_id, cid, product, fill.side, fill.price, size, fill.value, fill.fee,
+        fill.at, fill.liquidity.value, owner is None, _realised(state, fill, size, market), fill.adjustment, market,
     )  # fmt: skip
+
+
+def owner_of(state: State, order_id: str) -> tuple[str, ProductId] | None:
+    """Client id and product of our order with this id of the venue, though it be long over; None: not ours."""
+    order = order_of(state, order_id)
+    if order is not None:
+        return order.client_order_id, order.product
+    past = state.past_order(order_id) if order_id else None
+    return None if past is None else (past[0], past[1].product)
 
 
 def order_of(state: State, order_id: str) -> Order | None:
@@ -136,6 +146,6 @@ def _realised(state: State, fill: Fill, size: Size, market: ProductId) -> Decima
     proceeds = EXACT.subtract(fill.value, fill.fee)
     done = sale(
         position, size, proceeds, state.cost_method,
-        foreign=order_of(state, fill.order_id) is None, unexplained=state.unexplained(market.base),
+        foreign=owner_of(state, fill.order_id) is None, unexplained=state.unexplained(market.base),
     )  # fmt: skip
     return None if done.nothing else done.profit

@@ -12,7 +12,7 @@ from bot.domain.order import Fill, OrderKind, OrderReport, OrderState
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Intent, Order, State
-from bot.execution.booking import Sorted, booking, cursor_after, order_of, sort_fills
+from bot.execution.booking import Sorted, booking, cursor_after, order_of, owner_of, sort_fills
 from bot.execution.controls import Controls, Recorder
 from bot.execution.last_hop import on_offer
 from bot.execution.lifecycle import measured, observed, unresolved
@@ -65,8 +65,8 @@ class Books:
         """Book every new fill once, oldest first. read_at: when the read of the fills began."""
         found = sort_fills(self.state, fills, reports)
         for fill in found.ready:
-            order = order_of(self.state, fill.order_id)
-            market = self._controls.market_of(fill.product if order is None else order.product)
+            owner = owner_of(self.state, fill.order_id)
+            market = self._controls.market_of(fill.product if owner is None else owner[1])
             self.record((booking(self.state, fill, market),), tally)
         moved = cursor_after(self.state, found, read_at, overlap)
         self.record(() if moved is None else (moved,), tally)

@@ -241,9 +241,7 @@ def _market(fill: FillBooked) -> ProductId:
 
 def _opened(state: State, fill: FillBooked) -> Position:
     """A position begun by a fill of ours, with what its intent asked for."""
-    order = state.orders.get(fill.client_order_id)
-    intent = state.intents.get(order.intent) if order is not None else None
-    exits = intent.exits if intent is not None else Exits()
+    _, exits = _wanted(state, fill)
     return Position(
         product=_market(fill), lots=(), opened_at=fill.at, managed=True,
         rule=_rule(state, fill), exits=exits, high_mark=fill.price,
@@ -251,9 +249,16 @@ def _opened(state: State, fill: FillBooked) -> Position:
 
 
 def _rule(state: State, fill: FillBooked) -> str:
-    order = state.orders.get(fill.client_order_id)
+    return _wanted(state, fill)[0]
+
+
+def _wanted(state: State, fill: FillBooked) -> tuple[str, Exits]:
+    """Rule and exits behind the order of a fill, though it be long over; none for somebody else's."""
+    order, past = state.orders.get(fill.client_order_id), state.past_orders.get(fill.client_order_id)
     intent = state.intents.get(order.intent) if order is not None else None
-    return intent.rule if intent is not None else ""
+    if intent is not None:
+        return intent.rule, intent.exits
+    return (past.rule, past.exits) if past is not None else ("", Exits())
 
 
 def _closed(state: State, position: Position) -> State:

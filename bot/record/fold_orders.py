@@ -19,11 +19,15 @@ from bot.domain.event import (
 )
 from bot.domain.money import EXACT, ZERO
 from bot.domain.order import OrderKind, OrderState
+from bot.domain.position import Exits
 from bot.domain.product import Side
-from bot.domain.state import Intent, Order, SentOrder, State
+from bot.domain.state import Intent, Order, PastOrder, SentOrder, State
 
 KEPT: Final = timedelta(hours=24)
 """How long settled orders and the governors' memory stay in the state."""
+
+PAST_KEPT: Final = 200
+"""Of so many orders that are over it stays known that they were ours."""
 
 
 def intent_recorded(state: State, event: IntentRecorded, envelope: Envelope) -> State:
@@ -105,13 +109,26 @@ def fill_counted(state: State, fill: FillBooked) -> State:
 
 
 def pruned(state: State, now: datetime) -> State:
-    """Without the orders that are over: terminal, every fill booked, and a day old; and without their intents."""
+    """Without the orders that are over: terminal, every fill booked, and a day old; and without their intents.
+
+    Of those the venue had accepted it stays known whose they were: a fill of one may still come.
+    """
     orders = {cid: order for cid, order in state.orders.items() if not _is_over(order, now)}
     in_use = {order.intent for order in orders.values()}
     intents = {n: i for n, i in state.intents.items() if n in in_use or (not i.closed and now - i.at < KEPT)}
     if len(orders) == len(state.orders) and len(intents) == len(state.intents):
         return state
-    return state.changed(orders=orders, intents=intents)
+    past = [o for cid, o in state.orders.items() if cid not in orders and o.order_id]
+    if not past:
+        return state.changed(orders=orders, intents=intents)
+    known = {**state.past_orders, **{order.client_order_id: _past(order, state) for order in past}}
+    return state.changed(orders=orders, intents=intents, past_orders=dict(list(known.items())[-PAST_KEPT:]))
+
+
+def _past(order: Order, state: State) -> PastOrder:
+    intent = state.intents.get(order.intent)
+    rule, exits = (intent.rule, intent.exits) if intent is not None else ("", Exits())
+    return PastOrder(order.order_id, order.product, rule, exits, order.changed_at)
 
 
 def with_order(state: State, order: Order) -> State:

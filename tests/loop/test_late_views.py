@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from bot.domain.order import Fill
+from bot.domain.money import Price, Size
+from bot.domain.order import Fill, Liquidity, OrderState
 from bot.domain.product import Side
 from bot.domain.snapshot import Balance
 from bot.settings.config import Config
@@ -20,16 +21,20 @@ from tests.loop.test_latches import MIDNIGHT
 
 
 class Lagging(Wire):
-    """hide_fills: so many next reads of fills show none. old: what every read of the wallets shows."""
+    """hide_fills: so many next reads of fills show none. old: what every read of the wallets shows.
+
+    late: a fill shown from now on.
+    """
 
     hide_fills = 0
     old: Sequence[Balance] | None = None
+    late: Fill | None = None
 
     def fills_since(self, since: datetime) -> Sequence[Fill]:
         if self.hide_fills:
             self.hide_fills -= 1
             return ()
-        return super().fills_since(since)
+        return [*super().fills_since(since), *([self.late] if self.late is not None else [])]
 
     def balances(self) -> Sequence[Balance]:
         return self.old if self.old is not None else super().balances()
@@ -61,6 +66,27 @@ def test_a_stop_out_seen_by_the_second_look_pauses_the_product():
     stage.cycle()
     assert not stage.state.positions
     assert "after_stop" in {pause.reason for pause in stage.state.cooldowns}
+
+
+def test_a_fill_that_shows_a_day_after_its_order_was_over_is_ours_with_its_rule_and_its_stop():
+    """The order leaves the books; whose it was does not."""
+    stage, wire = lagging([*RISE, *calm(62, 120000, "65500")])
+    stage.run_until(lambda: stage.orders(OrderState.CANCELED), 300)
+    (order, *_) = stage.orders(OrderState.CANCELED)
+    stage.run_for(120)
+    stage.idle(25 * 3600)
+    stage.run_for(200)
+    assert order.client_order_id not in stage.state.orders
+    wire.late = Fill(
+        "late", "late", order.order_id, BTC, Side.BUY, Price(Decimal(65490)), Size(Decimal("0.002")),
+        Decimal("130.98"), Decimal("0.65"), stage.clock.now(), Liquidity.MAKER,
+    )  # fmt: skip
+    stage.cycle()
+    position = stage.state.positions[BTC]
+    assert (position.managed, position.rule) == (True, "rise")
+    assert position.exits.stop_loss_pct == 4
+    assert stage.state.quarantined == {}
+    assert stage.events("fill.booked")[-1]["client_order_id"] == order.client_order_id
 
 
 def test_a_wallet_that_is_shown_late_does_not_leave_a_position_naked_for_a_minute():
