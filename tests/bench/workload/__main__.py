@@ -1,6 +1,8 @@
 """Measures whole backtests of the common workload and prints medians.
 
-    python -m tests.bench.workload S|M|L [--runs N] [--every-cycle]
+    python -m tests.bench.workload S|M|L [--runs N] [--every-cycle] [--until DAY] [--products A,B]
+
+With --until or --products only a part is run, and its answer is not compared with the right one.
 
 The candles are looked for in $BENCH_DATA (default /tmp/bulwark-bench): SIZE/parquet/PRODUCT.parquet and SIZE/meta.json.
 Where they are missing and the generator lies beside the checkout, it is run.
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,12 +36,15 @@ FINER: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One whole process. wall_s: seconds from its start to its end; rss_mib: peak of resident memory."""
+    """One whole process. wall_s: seconds from its start to its end, cpu_s: of the processor; rss_mib: peak of resident
+    memory. cycles: how many were run."""
 
     closed_trades: int
     final_equity: float
     wall_s: float
+    cpu_s: float
     rss_mib: float
+    cycles: int
 
 
 def prepared(size: str) -> Path:
@@ -80,14 +86,17 @@ def measured(folder: Path, extra: Sequence[str]) -> Measured:
         command = [sys.executable, "-m", "backtest", "run", "--data", str(folder), "--config-dir", str(HERE)]
         command += ["--out", out, "--quiet", *extra]
         began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
+        with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
+            said = process.stdout.read() if process.stdout is not None else ""
+            _, status, usage = os.wait4(process.pid, 0)
+            wall, process.returncode = time.perf_counter() - began, os.waitstatus_to_exitcode(status)
         if status:
             sys.exit(f"the backtest ended with {os.waitstatus_to_exitcode(status)}")
         figures = json.loads((Path(out) / "summary.json").read_text())
-    final = float(figures["equity"]["final"])
-    return Measured(figures["trades"]["closed"], final, wall, usage.ru_maxrss / 1024)
+    final, cycles = float(figures["equity"]["final"]), re.search(r"(\d+) cycles run", said)
+    cpu = usage.ru_utime + usage.ru_stime
+    ran = int(cycles[1]) if cycles is not None else 0
+    return Measured(figures["trades"]["closed"], final, wall, cpu, usage.ru_maxrss / 1024, ran)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -96,14 +105,24 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("size", choices=tuple(RIGHT))
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--every-cycle", action="store_true")
+    parser.add_argument("--until", metavar="DAY", help="first day left out")
+    parser.add_argument("--products", metavar="A,B")
     args = parser.parse_args(arguments)
     folder, extra = prepared(args.size), ["--every-cycle"] if args.every_cycle else []
+    part = ["--to", args.until] if args.until else []
+    part += ["--products", args.products] if args.products else []
+    extra += part
     runs = [measured(folder, extra) for _ in range(args.runs)]
     closed, final = runs[0].closed_trades, runs[0].final_equity
     print(
         f"closed_trades={closed} final_equity={final:.2f} wall_s={median(run.wall_s for run in runs):.2f} "
         f"rss_mib={median(run.rss_mib for run in runs):.0f}"
     )
+    cycles, wall_s = runs[0].cycles, median(run.wall_s for run in runs)
+    told = f"cycles={cycles} cycles_per_s={cycles / wall_s:.0f} cpu_s={median(run.cpu_s for run in runs):.2f}"
+    print(told, file=sys.stderr)
+    if part:
+        return 0
     trades, equity = RIGHT[args.size]
     same = len({(run.closed_trades, run.final_equity) for run in runs}) == 1
     right = same and closed == trades and abs(final / equity - 1) <= NEAR
