@@ -207,7 +207,15 @@ OPERATION: Final = (
         "backtest gate",
         "A short backtest of the present configuration through the same loop: no crash, no impossible figure, no "
         "residual, no cap exceeded, nothing left unexercised, no drift from the committed baseline.",
-        tests=("backtest/test_skipping.py::test_a_week_trades_alike_with_and_without_skipping",),
+        tests=(
+            "backtest/test_gate.py::test_a_configuration_that_never_trades_is_red_and_cannot_become_the_baseline",
+            "backtest/test_gate.py::test_a_figure_may_move_by_two_percent_and_no_more",
+            "backtest/test_gate.py::test_a_verdict_without_a_single_run_is_no_pass",
+            "backtest/test_gate.py::test_the_shipped_configuration_passes_and_its_result_serves_the_launch_certificate",
+            "backtest/test_audit.py::test_what_was_tampered_with_is_found",
+            "backtest/test_audit.py::test_no_check_goes_without_something_it_objects_to",
+            "backtest/test_skipping.py::test_a_week_trades_alike_with_and_without_skipping",
+        ),
         keys=("backtest.fill_model", "backtest.participation_pct", "backtest.latency_bars"),
     ),
 )

@@ -113,7 +113,7 @@ RISK: Final = (
         keys=("kill_switch.on_halt", "execution.on_shutdown", "risk.breakers"),
         faults=("F022", "F069", "F111"),
         metrics=("bot_cycles_total",),
-        alerts=("halt.*",),
+        alerts=("exit.blocked.*", "halt.*"),
         gates=("halts",),
     ),
     Control(

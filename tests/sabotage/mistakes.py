@@ -25,7 +25,7 @@ class Mistake:
     name: short, unique, for `--only`. story: the kind of incident it imitates. control: the name of its row in
     docs/CONTROLS.md. path: the file, from the root of the tree. old, new: the text, which stands there exactly once,
     and what it becomes. command: arguments for the interpreter, the narrowest that has to turn red; `pytest(...)`
-    makes one, anything else has to tell red by the exit code 1 and name on its output what failed.
+    makes one, anything else (`-m backtest gate`) has to tell red by the exit code 3 and say what failed.
     """
 
     name: str
