@@ -8,7 +8,7 @@ from typing import Final
 
 from backtest.dataset import Dataset
 from backtest.market import Listed, RecordedMarket, Tape
-from bot.adapters.clock import ManualClock
+from bot.adapters.manual_clock import ManualClock
 from bot.adapters.memory import MemoryStorage
 from bot.adapters.venue_exchange import PORTFOLIO, Surroundings, VenueExchange, operational
 from bot.domain.snapshot import Environment, Mode

@@ -8,7 +8,7 @@ from typing import Final
 
 from backtest.dataset import Dataset
 from backtest.market import Listed, RecordedMarket
-from bot.adapters.clock import ManualClock
+from bot.adapters.manual_clock import ManualClock
 from bot.cli.recorded import differences
 from bot.decide import decide
 from bot.domain.bars import Windows

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import httpx
 
 from bot.adapters.loopback import loopback_client
+from bot.adapters.manual_clock import ManualClock
 from bot.adapters.wake import Waker
 from bot.domain.codec import time_text
 from bot.errors import Transient
 from bot.ports import WakeReason
+
+__all__ = ["ManualClock", "SteppedClock", "SystemClock"]
 
 LONGEST_SELECT_S: Final = 3600.0
 UNREACHABLE_S: Final = 5.0
@@ -49,36 +51,6 @@ class SystemClock:
 
     def close(self) -> None:
         self._waker.close()
-
-
-class ManualClock:
-    """Time that stands still until someone moves it: a wait jumps to its end. For backtests and tests."""
-
-    def __init__(self, start: datetime) -> None:
-        self._start = self._now = start
-        self._reasons: deque[WakeReason] = deque()
-
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return (self._now - self._start).total_seconds()
-
-    def stopwatch(self) -> float:
-        return time.monotonic()
-
-    def wait_until(self, when: datetime) -> WakeReason | None:
-        if self._reasons:
-            return self._reasons.popleft()
-        self._now = max(self._now, when)
-        return None
-
-    def wake(self, reason: WakeReason) -> None:
-        self._reasons.append(reason)
-
-    def advance(self, by: timedelta) -> None:
-        """Let time pass."""
-        self._now += by
 
 
 class SteppedClock:
