@@ -136,6 +136,7 @@ class HaltCause(Enum):
     FOREIGN_INSTANCE = "foreign_instance"
     STORAGE = "storage"
     CLOCK_SKEW = "clock_skew"
+    CLOCK_REFUSED = "clock_refused"
     SHUTDOWN = "shutdown"
 
 

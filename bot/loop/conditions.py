@@ -57,10 +57,16 @@ def _found(facts: Conditions, policy: ClockPolicy) -> Iterator[tuple[HaltCause, 
         yield HaltCause.RECONCILE_PENDING, f"books and exchange differ by {amounts}, not yet explained"
     if facts.valuation is not None and facts.valuation.nlv is None:
         yield HaltCause.NLV_UNKNOWN, facts.valuation.problem or "no valuation"
-    if facts.skew is not None and _skewed(facts.skew, policy):
-        limit = policy.no_entries_ms
-        yield HaltCause.CLOCK_SKEW, f"our clock is {facts.skew.ms:+.0f} ms from the exchange's, limit {limit} ms"
+    if facts.skew is not None and facts.skew.samples >= policy.min_samples:
+        yield from _skewed(facts.skew, policy)
 
 
-def _skewed(skew: ClockSkew, policy: ClockPolicy) -> bool:
-    return skew.samples >= policy.min_samples and abs(skew.ms) > float(policy.no_entries_ms)
+def _skewed(skew: ClockSkew, policy: ClockPolicy) -> Iterator[tuple[HaltCause, str]]:
+    """Beyond the first limit nothing is entered, beyond the second nothing is sent at all."""
+    for cause, limit in (
+        (HaltCause.CLOCK_REFUSED, policy.refuse_ms),
+        (HaltCause.CLOCK_SKEW, policy.no_entries_ms),
+    ):
+        if abs(skew.ms) > float(limit):
+            yield cause, f"our clock is {skew.ms:+.0f} ms from the exchange's, limit {limit} ms"
+            return

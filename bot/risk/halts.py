@@ -104,6 +104,8 @@ TABLE: Final[Mapping[HaltCause, Row]] = {
     HaltCause.AUTH_DEGRADED: _exits_go_on("the key accepted again"),
     HaltCause.NLV_UNKNOWN: _exits_go_on("every holding priced again"),
     HaltCause.CLOCK_SKEW: _exits_go_on("clock within limits of exchange time"),
+    # No age of a quote, no expiry and no signature can be believed any more; resting stops need no clock of ours.
+    HaltCause.CLOCK_REFUSED: _nothing_sent("clock within limits of exchange time"),
     # Whose positions these are is not known, so nothing is sold until a person says so; resting stops go on.
     HaltCause.START_HALTED: _nothing_sent("an operator repaired or restored the state"),
     HaltCause.FOREIGN_INSTANCE: _nothing_sent("the other instance gone and an operator's word"),
@@ -125,6 +127,7 @@ REASONS: Final[Mapping[HaltCause, Reason]] = {
     HaltCause.AUTH_DEGRADED: Reason.EXIT_ONLY,
     HaltCause.NLV_UNKNOWN: Reason.NLV_UNKNOWN,
     HaltCause.CLOCK_SKEW: Reason.CLOCK_SKEW,
+    HaltCause.CLOCK_REFUSED: Reason.CLOCK_SKEW,
     HaltCause.START_HALTED: Reason.HALTED,
     HaltCause.FOREIGN_INSTANCE: Reason.HALTED,
     HaltCause.STORAGE: Reason.STORAGE_FAILED,

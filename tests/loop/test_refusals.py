@@ -160,6 +160,21 @@ def test_a_drifting_clock_warns_then_stops_entries():
     assert slow.alerts()["halt.clock_skew"] == "CRITICAL"
 
 
+def test_a_clock_that_is_far_off_sends_nothing_and_leaves_the_stop_at_the_venue():
+    stage = Stage(then(*calm(90, 1500)), config_of({"max_hold_minutes": 5}))
+    stage.run_until(lambda: stage.working(Side.SELL), 200)
+    stage.wire.venue_clock_ahead = timedelta(seconds=2.5)
+    sent = len(stage.wire.placed)
+    stage.run_for(900)
+    assert (stage.last.outcome, stage.last.reason) == ("HALTED", "clock_skew")
+    assert stage.alerts()["halt.clock_refused"] == "CRITICAL"
+    assert len(stage.wire.placed) == sent, "it was due to be sold ten minutes ago"
+    assert stage.working(Side.SELL)
+    stage.wire.venue_clock_ahead = timedelta(0)
+    stage.run_until(lambda: not stage.held("BTC"), 900)
+    stage.check()
+
+
 def test_bad_ticks_are_counted():
     stage = Stage([*calm(10, 900)])
     stage.run_for(60)
