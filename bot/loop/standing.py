@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from bot.domain.decision import Decision
+from bot.domain.decision import Decision, Reason
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State
 from bot.ops.alerts import Severity
@@ -55,7 +55,11 @@ def _drift(snapshot: Snapshot | None, config: Config) -> Iterator[Standing]:
 
 
 def _universe(snapshot: Snapshot | None, decision: Decision | None, config: Config) -> Iterator[Standing]:
-    if snapshot is None or decision is None or len(decision.eligible) >= config.universe.min_eligible_assets:
+    """Too few products fit. Those that only wait for more good cycles in a row, as after a start, are not missing."""
+    if snapshot is None or decision is None:
+        return
+    waiting = sum(item.reason is Reason.HYSTERESIS for item in decision.excluded)
+    if len(decision.eligible) + waiting >= config.universe.min_eligible_assets:
         return
     detail = f"{len(decision.eligible)} of {len(snapshot.markets)} products may be traded"
     yield "universe.empty", Severity.WARNING, "too few products fit to trade", detail

@@ -23,7 +23,7 @@ from bot.domain.exit_levels import exit_levels
 from bot.domain.order import OrderKind
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Snapshot
-from bot.domain.state import HaltCause
+from bot.domain.state import HaltCause, State
 from bot.errors import (
     AuthRefused,
     BotError,
@@ -45,7 +45,7 @@ from bot.loop.guard import KILL_RECHECK, Guard
 from bot.loop.observation import Observation, Observed
 from bot.loop.report import Reporter
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
-from bot.loop.words import decision_made
+from bot.loop.words import decision_made, sent
 from bot.loop.world import Identity, Operator, World
 from bot.observe.observer import Observer
 from bot.ops.alerts import Severity
@@ -256,7 +256,7 @@ class TradingLoop:
         with self._stage("record"):
             self._save()
             self._operator.tend(self.store, self._world.clock.now())
-        outcome, reason, detail = _told(decision, acted)
+        outcome, reason, detail = _told(decision, acted, self.store.state)
         return self._finish(cycle_id, started, outcome, reason, detail, decision, snapshot, report)
 
     def _concluded(self, cycle_id: str, observed: Observed, service: bool) -> Snapshot:
@@ -556,12 +556,16 @@ class TradingLoop:
             self._operator.heart.alive()
 
 
-def _told(decision: Decision, acted: ActReport) -> tuple[Outcome, Reason | None, str]:
-    """How the cycle ended after acting: an approval that was refused on the way is no trade, with that reason."""
+def _told(decision: Decision, acted: ActReport, state: State) -> tuple[Outcome, Reason | None, str]:
+    """How the cycle ended after acting: an approval that was refused on the way is no trade, with that reason.
+
+    What was sent is told in any case: new quotes, protective orders and the sales of a halt are nobody's decision.
+    """
+    done = sent(acted, state)
     if decision.outcome is not Outcome.TRADED:
-        return decision.outcome, decision.reason, decision.detail
+        return decision.outcome, decision.reason, f"sent {done}; {decision.detail}" if done else decision.detail
     if acted.traded:
-        return Outcome.TRADED, None, decision.detail
+        return Outcome.TRADED, None, f"sent {done}" if done else decision.detail
     if acted.refused:
         refusal = acted.refused[0]
         return Outcome.NO_TRADE, refusal.reason, refusal.detail

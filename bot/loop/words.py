@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from bot.domain.decision import Allow, Approved, Clamp, Decision, Evaluated, TradeProposal, Trigger, Verdict
 from bot.domain.event import DecisionMade
 from bot.domain.money import decimal_text
+from bot.domain.state import Order, State
+from bot.execution.report import ActReport
 
 
 def decision_made(decision: Decision) -> DecisionMade:
@@ -24,6 +26,18 @@ def decision_made(decision: Decision) -> DecisionMade:
         triggers=tuple(_trigger(trigger) for trigger in decision.triggers),
         excluded=dict(sorted(excluded.items())),
     )
+
+
+def sent(report: ActReport, state: State) -> str:
+    """Kind, side, size, product and price of every order a round sent to the venue; empty when it sent nothing."""
+    found = [state.orders[cid] for cid in dict.fromkeys((*report.placed, *report.unknown)) if cid in state.orders]
+    return "; ".join(_order(order) for order in found)
+
+
+def _order(order: Order) -> str:
+    price = f" at {order.limit_price}" if order.limit_price is not None else " at the market"
+    stop = f", stop {order.stop_price}" if order.stop_price is not None else ""
+    return f"{order.kind.value} {order.side.value} {order.size} {order.product}{price}{stop}"
 
 
 def _proposal(item: Evaluated) -> Mapping[str, str]:

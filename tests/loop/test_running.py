@@ -12,14 +12,14 @@ import pytest
 
 from bot.adapters.clock import ManualClock
 from bot.adapters.rng import SeededRng
-from bot.domain.order import OrderState
+from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import Side
 from bot.errors import LockHeld, Transient
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
 from bot.ops.alerts import Severity
 from bot.ports import WakeReason
 from simulator.server import START
-from tests.loop.markets import BOUGHT, RISE, calm, then
+from tests.loop.markets import BOUGHT, RISE, calm, slide, then
 from tests.loop.stage import BTC, Stage, config_of, steady, up
 
 
@@ -118,6 +118,31 @@ def test_service_cycles_keep_their_distance_in_a_storm_of_events():
     stage.run_for(180)
     starts = [cycle.started_at for cycle in stage.cycles[before:]]
     assert all(later - earlier >= SERVICE_GAP for earlier, later in itertools.pairwise(starts))
+
+
+def test_a_cycle_between_two_scheduled_ones_says_what_it_sent():
+    """The exit of a trailing stop, and before it the protective order that followed the fill."""
+    config = config_of({"trailing_stop_pct": "2.5"}, exits={"resting_on_exchange": False})
+    rise = [up(300, "66500"), *steady(302, 420, "66500", 5)]
+    stage = Stage(then(*calm(90, 290), *rise, *slide(430, ["64700"], 240)), config)
+    stage.run_until(lambda: stage.held("BTC"), 200)
+    stage.run_until(lambda: not stage.held("BTC"), 600)
+    sold = next(cycle for cycle in stage.cycles if "sent exit SELL" in cycle.detail)
+    (order,) = (order for order in stage.orders() if order.kind is OrderKind.EXIT)
+    assert sold.outcome == "TRADED"
+    assert sold.started_at.second != 2, "no scheduled cycle"
+    assert sold.detail == f"sent exit SELL {order.size} BTC-USD at {order.limit_price}"
+    guarded = Stage(then(*calm(90, 290)))
+    guarded.run_until(lambda: guarded.working(Side.SELL), 200)
+    assert "sent protective SELL" in guarded.last.detail
+
+
+def test_products_that_only_wait_after_a_start_are_no_empty_universe():
+    stage = Stage(then(*calm(90, 900)), config_of(universe={"hysteresis": {"enter_after": 3, "leave_after": 3}}))
+    stage.run_for(400)
+    assert stage.cycles[0].reason == "too_few_eligible"
+    assert stage.last.reason != "too_few_eligible"
+    assert "universe.empty" not in stage.alerts()
 
 
 @pytest.mark.parametrize(("fruitless", "seconds"), [(0, 1), (3, 1), (4, 2), (5, 4), (6, 8), (7, 10), (500, 10)])
