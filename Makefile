@@ -22,7 +22,7 @@ export BULWARK_DATA
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv run test check format bench bench-workload real sabotage lock clean
+.PHONY: help venv run test check format bench bench-workload real real-backtest sabotage lock clean
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-workload: $(DEV) ## time whole backtests of the common workload, five proc
 
 real: $(DEV) ## checks on recorded market data (BULWARK_DATA=../shared/data)
 	@$(BIN)/python -m tests.real $(ARGS)
+
+real-backtest: $(DEV) ## what config/ earned on the recorded markets, after fees (ARGS="--alone" each rule by itself)
+	@$(BIN)/python -m tests.real.backtests $(ARGS)
 
 sabotage: $(DEV) ## make each known mistake once and see a test turn red (ARGS="--only stop-above")
 	@$(BIN)/python -m tests.sabotage $(ARGS)
