@@ -153,6 +153,8 @@ class Snapshot:
     available_base: base free to be sold per market, as the venue shows it.
     reconciled_at: when the newest complete reconcile ended. service: an extra cycle between two scheduled ones
         (order timer, fill, crossed stop): orders and exits are served, nothing is entered.
+    unread: why the account could not be read in this cycle: what is known of it is that of `reconciled_at`, good
+        enough to sell what is ours and for nothing else.
     canary: the first live hours, when only `governance.canary_scale_pct` of every cap is in force.
     """
 
@@ -176,6 +178,7 @@ class Snapshot:
     residuals: Mapping[str, Decimal] = field(default_factory=dict)
     service: bool = False
     canary: bool = False
+    unread: str = ""
 
     def available(self, currency: str) -> Decimal:
         """What is free of `currency`; zero when the account has no such wallet."""

@@ -32,6 +32,10 @@ REREAD_AFTER: Final = timedelta(milliseconds=500)
 """A difference that a fill between two reads explains is gone this much later."""
 
 
+RECONCILE_GOOD_FOR: Final = timedelta(seconds=90)
+"""How long a complete read of the account lets what is ours be sold while newer reads fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """One finished observation."""
@@ -122,6 +126,21 @@ class Observation:
         performance = stops.performance(self._store.state, valuation)
         self._record(upkeep.stop_latches(performance, self._store.state, self._config.policy, now), cycle_id)
         return Observed(Reading(truth, views, valuation, performance), metadata, report)
+
+    def last_known(self, cycle_id: str) -> Observed | None:
+        """The account as last read completely beside the markets of now; None once that is too long ago.
+
+        Raises: CriticalDataUnavailable, StorageFailed.
+        """
+        truth, now = self.truth, self._world.clock.now()
+        if truth is None or now - truth.at > RECONCILE_GOOD_FOR:
+            return None
+        metadata = self._observer.metadata()
+        views = self._observer.views(self._watched(metadata))
+        self._record(upkeep.high_marks(self._store.state, views), cycle_id)
+        valuation = self._observer.valuation(truth, metadata)
+        performance = stops.performance(self._store.state, valuation)
+        return Observed(Reading(truth, views, valuation, performance), metadata, ActReport())
 
     def snapshot(self, cycle_id: str, observed: Observed, halts: Sequence[Halt], *, service: bool) -> Snapshot:
         """The input of the decision, breakers brought up to date with it."""

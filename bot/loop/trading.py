@@ -23,7 +23,7 @@ from bot.domain.exit_levels import exit_levels
 from bot.domain.order import OrderKind
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Snapshot
-from bot.domain.state import HaltCause, State
+from bot.domain.state import HaltCause
 from bot.errors import (
     AuthRefused,
     BotError,
@@ -45,7 +45,7 @@ from bot.loop.guard import KILL_RECHECK, Guard
 from bot.loop.observation import Observation, Observed
 from bot.loop.report import Reporter
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
-from bot.loop.words import decision_made, sent
+from bot.loop.words import decision_made, told
 from bot.loop.world import Identity, Operator, World
 from bot.observe.observer import Observer
 from bot.ops.alerts import Severity
@@ -240,8 +240,16 @@ class TradingLoop:
         first = self._cancel_what_halts_forbid(kill)
         with self._stage("commands"):
             self._desk.carry_out(cycle_id, self._config)
-        with self._stage("observe"):
-            observed = self._observation.observe(cycle_id, self._engine)
+        try:
+            with self._stage("observe"):
+                observed = self._observation.observe(cycle_id, self._engine)
+        except AuthRefused:
+            raise
+        except (CriticalDataUnavailable, ExchangeError) as error:
+            sold = self._sell_unread(cycle_id, started, kill, first, error)
+            if sold is None:
+                raise
+            return sold
         self._hit_breakers(observed.report, cycle_id)
         snapshot = self._concluded(cycle_id, observed, service)
         with self._stage("decide"):
@@ -256,8 +264,37 @@ class TradingLoop:
         with self._stage("record"):
             self._save()
             self._operator.tend(self.store, self._world.clock.now())
-        outcome, reason, detail = _told(decision, acted, self.store.state)
+        outcome, reason, detail = told(decision, acted, self.store.state)
         return self._finish(cycle_id, started, outcome, reason, detail, decision, snapshot, report)
+
+    def _sell_unread(
+        self, cycle_id: str, started: datetime, kill: KillState, first: ActReport, error: BotError
+    ) -> Finished | None:
+        """The account cannot be read: what is ours and due is sold all the same, by the newest complete read of it.
+
+        None when that is too old, or nothing is due: then the cycle ends as any other that could not read.
+        """
+        managed = any(position.managed for position in self.store.state.positions.values())
+        observed = self._observation.last_known(cycle_id) if managed else None
+        if observed is None:
+            return None
+        halts = self.guard.settle_halts(self.guard.conditions(self.guard.look_at_kill()), cycle_id)
+        probe = self._observation.snapshot(cycle_id, observed, halts, service=True)
+        snapshot = replace(probe, unread=str(error), canary=self.guard.canary)
+        self._look_again = self._unconfirmed_stop(snapshot)
+        decision = decide(snapshot, self._config)
+        if not decision.approved:
+            return None
+        self.guard.snapshot = snapshot
+        self._note(decision, cycle_id, service=True)
+        acted = self._act(decision, snapshot, observed, kill)
+        report = combined((first, ActReport(errors=(str(error),)), acted))
+        self._hit_breakers(report, cycle_id)
+        self._reporter.acted(report)
+        self._save()
+        outcome, reason, detail = told(decision, acted, self.store.state)
+        detail = f"{detail}; the account was last read at {snapshot.reconciled_at:%H:%M:%S}: {error}"
+        return self._finish(cycle_id, started, outcome, reason, detail, decision, None, report)
 
     def _concluded(self, cycle_id: str, observed: Observed, service: bool) -> Snapshot:
         """The snapshot under the halts that hold after everything was read."""
@@ -554,22 +591,6 @@ class TradingLoop:
         finally:
             self._stage_s[name] = self._world.clock.stopwatch() - before
             self._operator.heart.alive()
-
-
-def _told(decision: Decision, acted: ActReport, state: State) -> tuple[Outcome, Reason | None, str]:
-    """How the cycle ended after acting: an approval that was refused on the way is no trade, with that reason.
-
-    What was sent is told in any case: new quotes, protective orders and the sales of a halt are nobody's decision.
-    """
-    done = sent(acted, state)
-    if decision.outcome is not Outcome.TRADED:
-        return decision.outcome, decision.reason, f"sent {done}; {decision.detail}" if done else decision.detail
-    if acted.traded:
-        return Outcome.TRADED, None, f"sent {done}" if done else decision.detail
-    if acted.refused:
-        refusal = acted.refused[0]
-        return Outcome.NO_TRADE, refusal.reason, refusal.detail
-    return Outcome.NO_TRADE, Reason.ALREADY_WORKING, f"approved, waiting for the venue: {decision.detail}"
 
 
 def _unchanged(_running: Config) -> Config | None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from bot.domain.decision import Allow, Approved, Clamp, Decision, Evaluated, TradeProposal, Trigger, Verdict
+from bot.domain.decision import (
+    Allow,
+    Approved,
+    Clamp,
+    Decision,
+    Evaluated,
+    Outcome,
+    Reason,
+    TradeProposal,
+    Trigger,
+    Verdict,
+)
 from bot.domain.event import DecisionMade
 from bot.domain.money import decimal_text
 from bot.domain.state import Order, State
@@ -26,6 +37,22 @@ def decision_made(decision: Decision) -> DecisionMade:
         triggers=tuple(_trigger(trigger) for trigger in decision.triggers),
         excluded=dict(sorted(excluded.items())),
     )
+
+
+def told(decision: Decision, acted: ActReport, state: State) -> tuple[Outcome, Reason | None, str]:
+    """How the cycle ended after acting: an approval that was refused on the way is no trade, with that reason.
+
+    What was sent is told in any case: new quotes, protective orders and the sales of a halt are nobody's decision.
+    """
+    done = sent(acted, state)
+    if decision.outcome is not Outcome.TRADED:
+        return decision.outcome, decision.reason, f"sent {done}; {decision.detail}" if done else decision.detail
+    if acted.traded:
+        return Outcome.TRADED, None, f"sent {done}" if done else decision.detail
+    if acted.refused:
+        refusal = acted.refused[0]
+        return Outcome.NO_TRADE, refusal.reason, refusal.detail
+    return Outcome.NO_TRADE, Reason.ALREADY_WORKING, f"approved, waiting for the venue: {decision.detail}"
 
 
 def sent(report: ActReport, state: State) -> str:

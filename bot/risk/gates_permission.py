@@ -139,6 +139,8 @@ def _permits_exit(halt: Halt, ctx: RiskContext) -> bool:
 
 def _account_unknown(book: ExposureBook, ctx: RiskContext) -> Reject | None:
     snap = ctx.snap
+    if snap.unread:
+        return Reject(Reason.DATA_FRESHNESS, f"the account could not be read in this cycle: {snap.unread}")
     if ctx.equity is None:
         value = snap.valuation.problem or f"it is {snap.valuation.nlv}"
         return Reject(

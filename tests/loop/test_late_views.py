@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from bot.domain.money import Price, Size
-from bot.domain.order import Fill, Liquidity, OrderState
+from bot.domain.order import Fill, Liquidity, OrderKind, OrderState
 from bot.domain.product import Side
 from bot.domain.snapshot import Balance
+from bot.errors import Transient
 from bot.settings.config import Config
 from bot.venue.orders import MarketIoc, OrderRequest
 from simulator.markets.script import Step
@@ -87,6 +90,42 @@ def test_a_fill_that_shows_a_day_after_its_order_was_over_is_ours_with_its_rule_
     assert position.exits.stop_loss_pct == 4
     assert stage.state.quarantined == {}
     assert stage.events("fill.booked")[-1]["client_order_id"] == order.client_order_id
+
+
+def falling(at_s: int, trouble_at_s: int, call: str = "balances") -> Stage:
+    """A position with its stop in the bot alone; from `trouble_at_s` the account cannot be read, then prices fall."""
+    config = config_of(exits={"resting_on_exchange": False})
+    stage = Stage(then(*calm(90, at_s), *slide(at_s, ["62000"], 600)), config)
+    stage.run_until(lambda: stage.held("BTC"), 200)
+    stage.at(trouble_at_s, lambda: stage.wire.broken.update({call: Transient("no complete answer")}))
+    return stage
+
+
+@pytest.mark.parametrize("call", ["balances", "working_orders", "fills_since"])
+def test_a_due_exit_is_sold_by_a_reconcile_of_less_than_ninety_seconds(call):
+    stage = falling(at_s=290, trouble_at_s=250, call=call)
+    stage.run_until(lambda: not stage.held("BTC"), 300)
+    assert stage.clock.now() - START < timedelta(seconds=300)
+    sold = next(cycle for cycle in stage.cycles if "sent exit SELL" in cycle.detail)
+    assert "the account was last read at 14:04:02" in sold.detail
+    assert stage.published[1] is False, "not ready while the account cannot be read"
+    assert [order.kind for order in stage.orders() if order.side is Side.BUY] == [OrderKind.ENTRY]
+    stage.wire.broken.clear()
+    stage.run_for(60)
+    assert not stage.state.positions
+    stage.check()
+
+
+def test_nothing_is_sold_by_a_reconcile_older_than_ninety_seconds():
+    """What is held may long be something else by then: the cycle refuses until the account can be read again."""
+    stage = falling(at_s=400, trouble_at_s=250)
+    stage.run_for(500)
+    assert stage.held("BTC")
+    assert stage.last.reason == "data_unavailable"
+    assert [order.kind for order in stage.orders()] == [OrderKind.ENTRY]
+    stage.wire.broken.clear()
+    stage.run_until(lambda: not stage.held("BTC"), 400)
+    stage.check()
 
 
 def test_a_wallet_that_is_shown_late_does_not_leave_a_position_naked_for_a_minute():
