@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from backtest import prices
+from backtest.report import page as report
 from backtest.summary import Lines, Run, lines, summary
 from backtest.trades import Trade, exit_reasons
 from bot.domain.codec import time_text
@@ -40,6 +41,7 @@ def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]
         "prices.csv": prices.csv(run.data, (order.market for order in run.venue.orders())),
         "decisions.jsonl": "".join(f"{_dumped(row)}\n" for row in run.ledger.recorder.rows).encode(),
     }
+    contents[report.NAME] = report.page(contents)
     manifest = {
         **run.identity,
         "data": dict(data_hashes),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from backtest.check.verbs import add_check
-from backtest.verbs import add_compare, add_gate
+from backtest.verbs import add_compare, add_gate, add_report
 from bot.errors import BotError, CandlesCorrupt, ConfigError
 
 FINE, ERROR, USAGE = 0, 1, 2
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_run(verbs)
     add_gate(verbs)
+    add_report(verbs)
     add_compare(verbs)
     add_check(verbs, _add_market)
     return parser

@@ -1,8 +1,9 @@
-"""The verbs that look at runs: gate and compare. Each imports what it needs when it is called."""
+"""The verbs that look at runs: gate, report and compare. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 from typing import Any, TextIO
@@ -29,6 +30,25 @@ def add_gate(verbs: Any) -> None:
         "--accept", action="store_true", help="make this result the baseline, unless more than drift is wrong"
     )
     parser.set_defaults(run=_gate)
+
+
+def add_report(verbs: Any) -> None:
+    text = "make the page of a run anew, with what would be left of its result in worse conditions"
+    parser = verbs.add_parser(
+        "report", help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=(
+            "--robustness draws the days anew in blocks, takes fees and slippage up to three times, and runs\n"
+            "all again one cycle late, for which it needs the run's own candles and configuration.\n\n"
+            "example:\n  backtest report out/first\n  backtest report out/first --robustness --data candles"
+        ),
+    )  # fmt: skip
+    parser.add_argument("run_dir", type=Path, metavar="DIR", help="the --out of a run")
+    parser.add_argument("--robustness", action="store_true", help="add robustness.json, and its tables to the page")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the candles of the run")
+    parser.add_argument("--config-dir", type=Path, default=Path("config"), metavar="DIR",
+                        help="policy.yaml and universe.yaml of the run (default: config)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print robustness.json")
+    parser.set_defaults(run=_report)
 
 
 def add_compare(verbs: Any) -> None:
@@ -68,6 +88,29 @@ def _gate(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         print(f"a change that was meant becomes the baseline with: backtest gate --accept (baseline: {path})", file=out)
     print(f"backtest gate {'passed' if verdict.passed else 'is red'}; result in {args.out}", file=out)
     return FINE if verdict.passed else REFUSED
+
+
+def _report(args: argparse.Namespace, out: TextIO, _err: TextIO) -> int:
+    from backtest import robustness
+    from backtest.report.artifacts import Artifacts
+    from backtest.report.page import NAME
+    from bot.adapters.codeversion import code_version
+    from bot.errors import ConfigError
+    from bot.settings.load import load_config
+
+    found = None
+    if args.robustness:
+        if args.data is None:
+            raise ConfigError(["--robustness needs --data, the candles of the run"])
+        run = Artifacts(robustness.read(args.run_dir))
+        late = robustness.run_late(run, load_config(args.config_dir), args.data, code_version())
+        found = robustness.robustness(run, late)
+    robustness.write(args.run_dir, found)
+    if args.json:
+        out.write(json.dumps(found, indent=2) + "\n")
+    else:
+        print(f"{args.run_dir / NAME}{' and ' + robustness.FILE if found is not None else ''} written", file=out)
+    return FINE
 
 
 def _compare(args: argparse.Namespace, out: TextIO, _err: TextIO) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -92,10 +92,11 @@ def to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
 def read(folder: Path, products: Sequence[str], length: Granularity, half_spread_bps: Decimal) -> Tape:
     """The tape of the products' files. Raises ConfigError, CandlesCorrupt."""
     paths = files.files(folder, length)
-    bars = {
-        str(product): dict(_bars(files.read(path), length)) for product, path in paths.items() if product in products
-    }
-    return Tape(length.value, half_spread_bps, bars, _listings(folder / "products.json"))
+    raw = {str(product): files.read(path) for product, path in paths.items() if product in products}
+    bars = {product: dict(_bars(item, length)) for product, item in raw.items()}
+    listed = _listings(folder / "products.json")
+    made = {product: [_made(item)] for product, item in raw.items() if product not in listed}
+    return Tape(length.value, half_spread_bps, bars, {**listed, **made})
 
 
 def _bars(item: files.Candles, length: Granularity) -> Iterator[tuple[int, Bar]]:
@@ -121,6 +122,18 @@ def _with_quiet(made: Mapping[int, Bar], step: int) -> Iterator[tuple[int, Bar]]
             yield from ((quiet, Bar(last, last, last, last, Decimal(0))) for quiet in range(before + step, at, step))
         yield at, made[at]
         before = at
+
+
+def _made(item: files.Candles) -> Listing:
+    """A product that no listing names moves in the finest steps its candles show."""
+    prices = {value for column in (item.open, item.high, item.low, item.close) for value in set(column.tolist())}
+    return Listing(0, _finest(prices), _finest(set(item.volume.tolist())), Decimal(1), shut=False)
+
+
+def _finest(values: Iterable[float]) -> Decimal:
+    """The power of ten of which every value is a multiple."""
+    places = max(-int(Decimal(str(value)).normalize().as_tuple().exponent) for value in values)
+    return Decimal(1).scaleb(-max(0, places))
 
 
 def _listings(path: Path) -> Mapping[str, Sequence[Listing]]:

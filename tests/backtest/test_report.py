@@ -1,0 +1,220 @@
+"""The page holds everything inside itself; robustness takes away exactly what worse conditions would have cost."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backtest import bootstrap, robustness
+from backtest.cli import main
+from backtest.report.artifacts import Artifacts
+from backtest.report.page import page
+from tests.backtest import runs
+from tests.backtest.markets import write_markets
+from tests.configs import SHIPPED, _replace
+
+DAYS = 21
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run by the command line: its folder, its candles and its configuration."""
+
+    out: Path
+    candles: Path
+    config: Path
+
+    def copied(self, folder: Path) -> Path:
+        shutil.copytree(self.out, folder)
+        return folder
+
+    def contents(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.out.iterdir()}
+
+
+def backtest(*arguments: object) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    return main([str(argument) for argument in arguments], out, err), out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Made:
+    folder = tmp_path_factory.mktemp("report")
+    config = folder / "config"
+    config.mkdir()
+    for name, changes in (("policy.yaml", runs.LIVELY), ("universe.yaml", runs.UNIVERSE)):
+        document = yaml.safe_load((SHIPPED / name).read_text())
+        _replace(document, json.loads(json.dumps(changes)) if name == "policy.yaml" else dict(changes))
+        (config / name).write_text(yaml.safe_dump(document, sort_keys=False))
+    candles = write_markets(folder / "candles", {"BTC-USD": 11}, DAYS * 1440)
+    code, _, said = backtest("run", "--data", candles, "--config-dir", config, "--out", folder / "out", "--quiet")
+    assert code == 0, said
+    return Made(folder / "out", candles, config)
+
+
+class Outside(HTMLParser):
+    """Collects what a page would fetch, and the text of its scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.policy = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = dict(attrs)
+        self.fetched += [f"{tag} {name}={value}" for name, value in attrs if name in {"src", "href", "action", "data"}]
+        if known.get("http-equiv") == "Content-Security-Policy":
+            self.policy = known.get("content") or ""
+
+
+def test_the_page_fetches_nothing_and_names_no_host_it_could_fetch_from(made):
+    text = (made.out / "report.html").read_text()
+    found = Outside()
+    found.feed(text)
+    assert found.fetched == []
+    assert found.policy.startswith("default-src 'none'")
+    hosts = set(re.findall(r"[\"'`]https?://([a-zA-Z0-9.-]+)", text))
+    assert hosts <= {"www.w3.org"}, "names of XML languages are no addresses; anything else is"
+    assert "@import" not in text
+    assert not re.search(r"url\(\s*[\"']?(https?:)?//", text)
+
+
+def test_every_part_of_the_page_is_there(made):
+    text = (made.out / "report.html").read_text()
+    for chart in ("equity", "exposure", "months", "costs", "fan", "gates", "market"):
+        assert f'id="chart-{chart}"' in text, chart
+    inside = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    assert inside is not None
+    data = json.loads(inside[1])
+    marks = [trace for trace in data["markets"][0]["data"] if trace.get("mode") == "markers"]
+    assert any("rule" in words for trace in marks for words in trace["text"])
+    assert {"entry"} <= {trace["name"] for trace in marks}
+
+
+def test_the_page_can_be_made_again_from_the_artifacts_alone(made, tmp_path):
+    folder = made.copied(tmp_path / "run")
+    before = (folder / "report.html").read_bytes()
+    (folder / "report.html").unlink()
+    code, _, _ = backtest("report", folder)
+    assert code == 0
+    assert (folder / "report.html").read_bytes() == before
+    assert (folder / "manifest.json").read_bytes() == (made.out / "manifest.json").read_bytes()
+
+
+def test_a_name_cannot_break_out_of_the_page(made):
+    contents = made.contents()
+    trades = json.loads(contents["trades.json"])
+    trades[0]["rule"] = "</script><script>alert(1)</script>"
+    text = page(contents | {"trades.json": json.dumps(trades).encode()}).decode()
+    assert "<script>alert(1)" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+@pytest.fixture(scope="module")
+def worse(made, tmp_path_factory) -> tuple[Path, Mapping[str, Any]]:
+    folder = made.copied(tmp_path_factory.mktemp("worse") / "run")
+    code, said, wrong = backtest(
+        "report", folder, "--robustness", "--data", made.candles, "--config-dir", made.config, "--json"
+    )
+    assert code == 0, wrong
+    return folder, json.loads(said)
+
+
+def test_dearer_fees_take_exactly_what_was_paid_once_more(made, worse):
+    told = json.loads((made.out / "summary.json").read_text())
+    costs = worse[1]["costs"]
+    same, double = costs["fees x1, slippage x1"], costs["fees x2, slippage x1"]
+    assert same["return_pct"] == pytest.approx(told["returns"]["total_pct"], abs=1e-4)
+    assert same["net"] == pytest.approx(told["trades"]["net"], abs=1e-4)
+    assert same["profit_factor"] == pytest.approx(told["trades"]["profit_factor"], abs=1e-4)
+    lost = (same["return_pct"] - double["return_pct"]) / 100 * told["equity"]["opening"]
+    assert told["costs"]["fees"] > 0
+    assert lost == pytest.approx(told["costs"]["fees"], abs=1e-3)
+    slips = costs["fees x1, slippage x3"]
+    lost = (same["return_pct"] - slips["return_pct"]) / 100 * told["equity"]["opening"]
+    assert lost == pytest.approx(2 * told["costs"]["slippage"], abs=1e-3)
+
+
+def test_a_late_run_is_another_run_and_the_page_tells_both(made, worse):
+    folder, found = worse
+    told = json.loads((made.out / "summary.json").read_text())
+    assert found["late"]["return_pct"]["as_run"] == told["returns"]["total_pct"]
+    assert found["late"]["return_pct"]["late"] != told["returns"]["total_pct"]
+    assert found["late"]["closed_trades"]["late"] > 0
+    text = (folder / "report.html").read_text()
+    assert "One cycle late" in text
+    assert "Dearer trading" in text
+    assert robustness.FILE in json.loads((folder / "manifest.json").read_text())["artifacts"]
+
+
+def test_robustness_refuses_other_candles_and_another_configuration(made, tmp_path):
+    folder = made.copied(tmp_path / "run")
+    code, _, said = backtest("report", folder, "--robustness", "--config-dir", made.config)
+    assert (code, "needs --data" in said) == (2, True)
+    other = write_markets(tmp_path / "candles", {"BTC-USD": 12}, DAYS * 1440)
+    code, _, said = backtest("report", folder, "--robustness", "--data", other, "--config-dir", made.config)
+    assert (code, "BTC-USD_1m.csv is not the file" in said) == (2, True)
+    code, _, said = backtest("report", folder, "--robustness", "--data", made.candles, "--config-dir", SHIPPED)
+    assert (code, "this is another" in said) == (2, True)
+    assert not (folder / robustness.FILE).exists()
+
+
+def test_a_folder_without_a_run_is_bad_usage(tmp_path):
+    code, _, said = backtest("report", tmp_path)
+    assert (code, "holds no manifest.json" in said) == (2, True)
+
+
+def test_too_few_days_make_no_fan():
+    assert bootstrap.fan(np.full(19, 0.01), 100.0) is None
+    assert bootstrap.told(None) == "not enough data"
+
+
+def test_days_that_are_all_alike_leave_nothing_to_chance():
+    found = bootstrap.fan(np.full(40, 0.01), 100.0)
+    assert found is not None
+    for level in bootstrap.LEVELS:
+        assert found.lines[level][-1] == pytest.approx(100 * 1.01**40)
+    assert found.drawdowns_pct == pytest.approx(0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-0.2, 0.2), min_size=20, max_size=60), st.integers(1, 9))
+def test_every_path_is_made_of_the_days_there_were(returns, block):
+    """The best and worst a path can do is every day the best or worst; levels are in order at every day."""
+    days = np.array(returns)
+    found = bootstrap.fan(days, 100.0, paths=200, block=block)
+    assert found is not None
+    low, high = 100 * (1 + days.min()) ** len(days), 100 * (1 + days.max()) ** len(days)
+    lines = [found.lines[level] for level in bootstrap.LEVELS]
+    assert lines[0][-1] >= low * (1 - 1e-9)
+    assert lines[-1][-1] <= high * (1 + 1e-9)
+    for lower, upper in itertools.pairwise(lines):
+        assert np.all(lower <= upper + 1e-9)
+
+
+def test_blocks_keep_bad_days_together():
+    """Losses that come five in a row fall deeper than the same losses dealt out one by one."""
+    days = np.tile([-0.02] * 5 + [0.0205] * 5, 6)
+    together, alone = bootstrap.fan(days, 100.0, block=10), bootstrap.fan(days, 100.0, block=1)
+    assert together is not None
+    assert alone is not None
+    assert np.std(alone.returns_pct) > np.std(together.returns_pct)
+
+
+def test_the_page_counts_days_as_the_summary_does(made):
+    run = Artifacts(made.contents())
+    assert len(run.daily_returns()) == run.summary["returns"]["days"] == len(run.days())
