@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,18 +12,17 @@ from bot.adapters.clock import ManualClock
 from bot.adapters.memory import MemoryStorage
 from bot.adapters.paper import LATENCY, PAPER, paper_exchange
 from bot.adapters.venue_exchange import Surroundings, VenueExchange, operational
-from bot.domain.market import Quote
 from bot.domain.order import OrderKind, OrderType, PlannedOrder
-from bot.domain.product import ProductId, Side
+from bot.domain.product import Side
 from bot.domain.snapshot import Balance
 from bot.errors import StateCorrupt, Transient
-from bot.ports import MarketFacts
 from bot.settings.config import Config
 from bot.settings.policy import FillModelPolicy, Policy
 from bot.settings.universe import Universe
 from bot.venue.rules import FillRules
 from bot.venue.venue import Venue
-from tests.builders import NOW, book, d, pid, price, product, quote, size
+from tests.adapters.one_market import OneMarket
+from tests.builders import NOW, d, pid, price, product, size
 
 CONFIG = Config(Policy(), Universe())
 BTC = pid("BTC-USD")
@@ -48,31 +46,6 @@ class RealAccount(VenueExchange):
         return super().balances()
 
 
-@dataclass
-class Market:
-    """One market whose touch a test moves."""
-
-    clock: ManualClock
-    bid: str = "100"
-    ask: str = "100.02"
-
-    def facts(self, market: ProductId) -> MarketFacts:
-        levels = replace(book(bid=self.bid, ask=self.ask), at=self.clock.now())
-        return MarketFacts(quote(bid=self.bid, ask=self.ask, at=self.clock.now()), levels, None)
-
-    def requote(self, market: ProductId) -> Quote | None:
-        return self.facts(market).quote
-
-    def watch(self, needed_bars: object) -> None: ...
-
-    def refresh(self, now: datetime) -> None: ...
-
-    def guard(self, levels: object) -> None: ...
-
-    def user_events(self) -> bool:
-        return False
-
-
 class World:
     """One data directory, and the processes that come and go on it."""
 
@@ -80,7 +53,7 @@ class World:
         self.clock = ManualClock(NOW)
         self.storage = MemoryStorage()
         self.real = RealAccount(self.clock, real or {})
-        self.market = Market(self.clock)
+        self.market = OneMarket(self.clock)
         self.shadow = shadow
 
     def start(self) -> VenueExchange:
