@@ -44,6 +44,8 @@ from bot.venue.orders import OrderRecord
 
 CHUNK: Final = 512
 """Bars looked at in one go at first; twice as many each time nothing is found."""
+MEMORY: Final = 2000
+"""Positions and orders of which the scan remembers how far it has looked."""
 SLACK: Final = 1e-9
 """Relative margin of comparisons in floats."""
 
@@ -99,6 +101,9 @@ class Horizon:
         self._signals = {market: found.tolist() for market, found in signals(data, config).items()}
         self._signal = {market: frozenset(found) for market, found in self._signals.items()}
         self._known: dict[_Held, int] = {}
+        self._clear: dict[_Held, int] = {}
+        self._levels: dict[str, tuple[object, _Held]] = {}
+        self._silent = _silent(data)
         self._partial = _may_be_partial(data, config)
 
     def next(self, look: Look) -> Next:
@@ -121,14 +126,17 @@ class Horizon:
 
     def _about(self, k: int) -> frozenset[ProductId] | None:
         """The markets that the cycle at bar `k` is about besides those held."""
-        if not self._partial or k in self._landmark or self._silent(k):
+        # Where some market shows nothing all are asked, since the share of silent ones counts.
+        if not self._partial or k in self._landmark or k >= self._data.count or self._silent[k]:
             return None
         return frozenset(market for market, bars in self._signal.items() if k in bars)
 
     def _paused(self, look: Look, base: str) -> int:
         """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`."""
-        told = look.pauses.get(base)
-        pause = blocking(look.state.cooldowns, base, self._data.closed(look.k + 1)) if told is not None else None
+        told, soonest = look.pauses.get(base), self._data.closed(look.k + 1)
+        if told is None or told <= soonest:
+            return look.k
+        pause = blocking(look.state.cooldowns, base, soonest)
         if pause is None or pause.until != told:
             return look.k
         seconds = (pause.until - self._data.opened(0)).total_seconds()
@@ -161,11 +169,7 @@ class Horizon:
         levels = exit_levels(position)
         if sum(other.product.base == position.product.base for other in state.positions.values()) > 1:
             return False
-        working = [
-            order
-            for order in state.orders.values()
-            if order.state.is_working and order.product.base == position.product.base
-        ]
+        working = [order for order in state.working if order.product.base == position.product.base]
         if not position.managed:
             return not working
         if not self._config.policy.exits.resting_on_exchange or levels.highest_stop is None:
@@ -188,34 +192,39 @@ class Horizon:
     # --------------------------------------------------------------------------------------------------- in the markets
 
     def _held(self, look: Look) -> Iterator[_Held]:
+        """The levels of working orders and positions, each taken again only when it is not the same object any more."""
         for order in look.orders:
-            yield _of_order(order, self._data.tracks[order.market])
+            known = self._levels.get(order.order_id)
+            if known is None or known[0] is not order:
+                known = self._levels[order.order_id] = order, _of_order(order, self._data.tracks[order.market])
+            yield known[1]
         for market, position in look.state.positions.items():
-            yield _of_position(market, position, self._data.tracks[market])
+            known = self._levels.get(market)
+            if known is None or known[0] is not position:
+                known = self._levels[market] = position, _of_position(market, position, self._data.tracks[market])
+            yield known[1]
 
     def _reached(self, held: _Held, k: int, stop: int) -> int:
         """The first bar in (k, stop) whose range reaches a level; `stop` when there is none. A gap is a landmark."""
         known = self._known.get(held)
         if known is not None and known > k:
             return known
-        track = self._data.tracks[held.market]
-        segment = track.at(k + 1)
+        segment = self._data.tracks[held.market].at(k + 1)
         if segment is None:
             return k + 1
-        first, last, size = k + 1, min(stop, segment.stop), CHUNK
-        while first < last:
-            cut = slice(first - segment.first, min(last, first + size) - segment.first)
+        if len(self._clear) > MEMORY:
+            self._known.clear()
+            self._clear.clear()
+        first, size = max(k + 1, self._clear.get(held, 0)), CHUNK
+        while first < min(stop, segment.stop):
+            cut = slice(first - segment.first, min(segment.stop, first + size) - segment.first)
             hits = np.flatnonzero(_hits(held, segment, cut))
             if len(hits):
-                self._remember(held, first + int(hits[0]))
-                return first + int(hits[0])
-            first, size = first + size, size * 2
+                self._known[held] = first + int(hits[0])
+                return self._known[held]
+            first, size = segment.first + cut.stop, size * 2
+            self._clear[held] = first
         return stop
-
-    def _remember(self, held: _Held, at: int) -> None:
-        if len(self._known) > 1000:
-            self._known.clear()
-        self._known[held] = at
 
     # ----------------------------------------------------------------------------------------------------------- equity
 
@@ -230,12 +239,6 @@ class Horizon:
         if alarm is not None:
             stop = first + alarm
         return stop, line.new_peak(stop)
-
-    # -------------------------------------------------------------------------------------------------------- questions
-
-    def _silent(self, k: int) -> bool:
-        """Whether some market shows nothing at this bar: then all are asked, since the share of silent ones counts."""
-        return k >= self._data.count or any(track.at(k) is None for track in self._data.tracks.values())
 
 
 class _Line:
@@ -414,6 +417,15 @@ def _after(bars: list[int], k: int, otherwise: int) -> int:
     """The first of ascending `bars` beyond `k`."""
     at = bisect_right(bars, k)
     return bars[at] if at < len(bars) else otherwise
+
+
+def _silent(data: Dataset) -> bytes:
+    """One byte a bar, not 0 where some market shows nothing."""
+    shown = np.zeros(data.count, np.int64)
+    for track in data.tracks.values():
+        for segment in track.segments:
+            shown[max(0, segment.first) : max(0, segment.stop)] += 1
+    return (shown < len(data.tracks)).tobytes()
 
 
 def _may_be_partial(data: Dataset, config: Config) -> bool:

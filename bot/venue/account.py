@@ -27,6 +27,7 @@ class Account:
         self._available: dict[str, Decimal] = dict(opening)
         self._hold: dict[str, Decimal] = dict.fromkeys(opening, ZERO)
         self._ledger: dict[str, Decimal] = dict(opening)
+        self._moved, self._shown, self._names = set(opening), dict[str, Balance](), list[str]()
 
     def knows(self, currency: str) -> bool:
         """Whether the account ever had a wallet of this currency."""
@@ -39,8 +40,13 @@ class Account:
         return self._hold.get(currency, ZERO)
 
     def balances(self) -> Sequence[Balance]:
-        """Every wallet ever touched, by currency."""
-        return [Balance(name, self._available[name], self._hold[name]) for name in sorted(self._available)]
+        """Every wallet ever touched, by currency; one that did not change is the same object as before."""
+        for name in self._moved:
+            self._shown[name] = Balance(name, self._available[name], self._hold[name])
+        if len(self._shown) > len(self._names):
+            self._names = sorted(self._shown)
+        self._moved.clear()
+        return [self._shown[name] for name in self._names]
 
     def keep(self) -> tuple[KeptWallet, ...]:
         """Every wallet with its ledger."""
@@ -55,6 +61,7 @@ class Account:
             if wallet.available < 0 or wallet.hold < 0:
                 raise UnitError(f"{wallet.currency} kept as {wallet.available} available, {wallet.hold} on hold")
             self._available[wallet.currency], self._hold[wallet.currency] = wallet.available, wallet.hold
+            self._moved.add(wallet.currency)
             self._ledger[wallet.currency] = wallet.ledger
 
     def reserve(self, currency: str, amount: Decimal) -> None:
@@ -113,3 +120,4 @@ class Account:
         if free < 0 or held < 0:
             raise UnitError(f"{currency} would become {free} available, {held} on hold")
         self._available[currency], self._hold[currency] = free, held
+        self._moved.add(currency)
