@@ -75,9 +75,13 @@ class Protection:
             selling=selling or bool(self._books.working(base, OrderKind.EXIT)),
             lagging=self._lags(base, snapshot),
         )  # fmt: skip
-        return protective.protective_plan(
-            position, self._books.working(base, OrderKind.PROTECTIVE), scene, self._policy().exits
-        )
+        exits = self._policy().exits
+        offered = protective.offered(now.orders.values(), base, exits, self._venue.clock.now())
+        working = self._books.working(base, OrderKind.PROTECTIVE)
+        plan = protective.protective_plan(position, working, scene, offered or exits)
+        if offered is None and isinstance(plan, protective.Place | protective.Replace):
+            return protective.Keep("the venue offers no protective order for it: the bot watches the stop itself")
+        return plan
 
     def _lags(self, base: str, snapshot: Snapshot) -> bool:
         ledger, shown = self._books.state.ledgers.get(base), snapshot.balances.get(base)

@@ -6,8 +6,9 @@ exits put it; a bracket also needs a target, and takes a far one when the rule n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -15,7 +16,7 @@ from bot.domain.exit_levels import ExitLevels, exit_levels
 from bot.domain.fees import largest_sale
 from bot.domain.market import Quote
 from bot.domain.money import Percent, Price, Size
-from bot.domain.order import Bracket, OrderState, OrderType
+from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import Exits, Position
 from bot.domain.product import Product, Side
 from bot.domain.state import Order
@@ -24,6 +25,10 @@ from bot.settings.policy import ExitsPolicy, ProtectiveStyle
 RATCHET_SHARE: Final = Decimal("0.25")
 """A trailing stop at the venue follows when it lags by this share of the trailing distance: not on every tick."""
 
+UNSUPPORTED_FOR: Final = timedelta(minutes=30)
+"""A kind of order the venue said it does not offer is not sent again for so long: the answer would be the same."""
+
+_UNSUPPORTED: Final = ("UNSUPPORTED_ORDER_CONFIGURATION", "ORDER_NOT_SUPPORTED", "INVALID_ORDER_CONFIG")
 _BPS_PER_PERCENT: Final = Decimal(100)
 _SETTLING: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN, OrderState.CANCEL_PENDING})
 
@@ -91,6 +96,26 @@ class Scene:
     buying: bool = False
     selling: bool = False
     lagging: bool = False
+
+
+def offered(orders: Iterable[Order], base: str, policy: ExitsPolicy, now: datetime) -> ExitsPolicy | None:
+    """The exits with a kind of protective order the venue takes for `base`: the policy's, else a stop-limit.
+
+    orders: all of ours, the refused ones among them. None while it takes neither: the bot watches the stop alone.
+    """
+    refused = {
+        order.type
+        for order in orders
+        if order.kind is OrderKind.PROTECTIVE and order.product.base == base and _unsupported(order, now)
+    }
+    if OrderType.STOP_LIMIT in refused:
+        return None
+    return policy.model_copy(update={"style": ProtectiveStyle.STOP_LIMIT}) if refused else policy
+
+
+def _unsupported(order: Order, now: datetime) -> bool:
+    recent = order.state is OrderState.REJECTED and now - order.changed_at < UNSUPPORTED_FOR
+    return recent and any(name in order.why.upper() for name in _UNSUPPORTED)
 
 
 def protective_plan(position: Position, working: Sequence[Order], scene: Scene, policy: ExitsPolicy) -> Plan:

@@ -115,6 +115,8 @@ class Desk:
         size, price = Decimal(terms["base_size"]), Decimal(terms["limit_price"])
         if base not in BASES:
             return "INVALID_PRODUCT_ID"
+        if kind.startswith("trigger_bracket") and not self.odd.brackets:
+            return "UNSUPPORTED_ORDER_CONFIGURATION"
         if size % STEP or not all(isinstance(terms[name], str) for name in ("base_size", "limit_price")):
             return "INVALID_SIZE_PRECISION"
         if price % TICK:

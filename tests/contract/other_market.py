@@ -37,6 +37,7 @@ class Oddities:
     zone: str = "Z"
     digits: int = 6
     alias: bool = False
+    brackets: bool = True
     portfolio: str = "b2329b9b-def2-57b8-b52e-f2666695ef0c"
     levels: int = 25
     size: float = 4000.0  # quote currency a level

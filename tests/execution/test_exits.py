@@ -9,7 +9,9 @@ from bot.domain.decision import Reason
 from bot.domain.order import OrderKind, OrderState, OrderType, VenueStatus
 from bot.domain.position import Exits
 from bot.domain.product import Side, TradingMode
+from bot.errors import Rejected
 from bot.execution.controls import Permits
+from bot.execution.protective import UNSUPPORTED_FOR
 from tests.builders import d, price, size
 from tests.execution.world import BTC, World, buy, sell
 
@@ -47,6 +49,44 @@ def test_a_stop_limit_lies_below_its_stop():
     world = protected(exits={"style": "stop_limit", "stop_limit_offset_pct": 2})
     plan = resting(world).plan
     assert (plan.type, plan.stop_price, plan.limit_price) == (OrderType.STOP_LIMIT, price(95), price("93.1"))
+
+
+UNSUPPORTED = "UNSUPPORTED_ORDER_CONFIGURATION"
+
+
+def unsupporting(refusals: int) -> World:
+    """A position at a venue that refuses its first protective orders as unsupported."""
+    world = World()
+    world.exchange.faults.place.extend(["", *[Rejected(UNSUPPORTED, "not for this product")] * refusals])
+    world.own("1", exits=STOPPED)
+    return world
+
+
+def protective_posts(world: World) -> list[OrderType]:
+    """Kinds of the protective orders the venue accepted or refused, as the books tell them."""
+    orders = world.store.state.orders.values()
+    return [order.type for order in orders if order.kind is OrderKind.PROTECTIVE]
+
+
+def test_where_brackets_are_not_offered_a_stop_limit_rests():
+    world = unsupporting(1)
+    world.cycle()
+    plan = resting(world).plan
+    assert (plan.type, plan.stop_price, plan.limit_price) == (OrderType.STOP_LIMIT, price(95), price("92.15"))
+    world.cycle()
+    assert resting(world).plan == plan
+    assert protective_posts(world) == [OrderType.BRACKET, OrderType.STOP_LIMIT]
+
+
+def test_where_no_stop_is_offered_the_venue_is_asked_again_much_later_only():
+    world = unsupporting(2)
+    for _ in range(4):
+        world.cycle()
+    assert world.exchange.working() == []
+    assert protective_posts(world) == [OrderType.BRACKET, OrderType.STOP_LIMIT]
+    world.clock.pass_(UNSUPPORTED_FOR.total_seconds())
+    world.cycle()
+    assert resting(world).plan.type is OrderType.BRACKET
 
 
 def test_an_attached_bracket_is_adopted_and_not_doubled():
