@@ -71,6 +71,8 @@ from bot.triggers.indicators import LiveWindows
 ACCOUNT: Final = "account.json"
 """Remembers which portfolio the key sees, so that a start without the venue still knows whose state it holds."""
 KNOCK_EVERY: Final = timedelta(seconds=5)
+TOKEN_TOLERANCE: Final = timedelta(seconds=20)
+"""How far our time may be off before a refused token says nothing about the key; tokens live for two minutes."""
 GLANCE: Final = timedelta(milliseconds=250)
 """Between two looks whether a stop was asked for, while the venue is waited for."""
 ALERT_GRACE_S: Final = 3.0

@@ -45,7 +45,7 @@ from bot.loop.guard import KILL_RECHECK, Guard
 from bot.loop.observation import Observation, Observed
 from bot.loop.report import Reporter
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
-from bot.loop.words import decision_made, told
+from bot.loop.words import decision_made, key_refused, told
 from bot.loop.world import Identity, Operator, World
 from bot.observe.observer import Observer
 from bot.ops.alerts import Severity
@@ -218,7 +218,7 @@ class TradingLoop:
         except CriticalDataUnavailable as error:
             return self._refused(cycle_id, started, Reason.DATA_UNAVAILABLE, str(error), "api_errors")
         except AuthRefused as error:
-            self.guard.flags.auth = "; ".join(filter(None, (str(error), self._observation.clock_problem())))
+            self.guard.flags.auth = key_refused(str(error), self._observation.clock_problem(), self.store.state)
             return self._refused(cycle_id, started, Reason.EXIT_ONLY, str(error), "api_errors")
         except RateLimited as error:
             return self._refused(cycle_id, started, Reason.RATE_BUDGET, str(error), "rate_limited")
@@ -435,7 +435,7 @@ class TradingLoop:
         if report.rejections:
             self._observation.doubt_products()
         if report.auth_refused:
-            self.guard.flags.auth = "the exchange refused the key for an order"
+            self.guard.flags.auth = key_refused("the exchange refused the key for an order", "", self.store.state)
 
     # ------------------------------------------------------------------------------------------------------- waiting
 

@@ -127,3 +127,10 @@ def _trigger(trigger: Trigger) -> Mapping[str, str]:
         "score": decimal_text(trigger.score),
         "confidence": decimal_text(trigger.confidence),
     }
+
+
+def key_refused(said: str, clock_problem: str, state: State) -> str:
+    """What the exchange said, whether our clock may be why, and which orders nobody can manage until it is over."""
+    orders = ", ".join(f"{order.side.value} {order.product} {order.kind.value}" for order in state.working)
+    left = f"orders that cannot be managed meanwhile: {orders}" if orders else ""
+    return "; ".join(filter(None, (said, clock_problem, left)))

@@ -18,10 +18,15 @@ TIGHT = {"daily_stop_pct": "0.05", "weekly_stop_pct": 6, "cooldown_minutes": 1, 
 RULE = {"cooldown_minutes": 1}
 
 
+def fallen_at_a_loss(later: Sequence[Step] = ()) -> list[Step]:
+    """A market in which the bot buys, and falls through its stop."""
+    fall = [*calm(90, 300), *slide(300, ["62000"], 120), *calm(420, 3600, "62000")]
+    return [*RISE, down(80, "65300"), *fall, *later]
+
+
 def stopped_out(config: Config, later: Sequence[Step] = ()) -> Stage:
     """Bought, stopped out at a loss of about 0.1 % of the account."""
-    fall = [*calm(90, 300), *slide(300, ["62000"], 120), *calm(420, 3600, "62000")]
-    stage = Stage([*RISE, down(80, "65300"), *fall, *later], config)
+    stage = Stage(fallen_at_a_loss(later), config)
     stage.run_until(lambda: stage.state.realised_total < 0, 600)
     stage.cycle()
     return stage

@@ -184,13 +184,13 @@ def test_no_secret_stands_in_anything_it_wrote(run):
     written += [path.read_bytes() for path in paths]
     everything = b"\n".join(written)
     assert len(everything) > 10_000
-    for piece in _pieces(run.sim):
+    for piece in pieces_of_secrets(run.sim):
         assert piece not in everything, piece
     assert b"Bearer " not in everything
     assert b"stolen" not in everything
 
 
-def _pieces(sim: Simulator) -> list[bytes]:
+def pieces_of_secrets(sim: Simulator) -> list[bytes]:
     """Every line of the key of 16 characters and more, and the key's id, as they are and encoded."""
     lines = [line for line in sim.key.secret.splitlines() if not line.startswith("-----")]
     windows = [line[at : at + 16] for line in lines for at in range(0, max(1, len(line) - 15), 8)]
