@@ -83,7 +83,8 @@ def pauses_after(fills: Iterable[FillBooked], state: State, policy: Policy) -> I
             yield CooldownBegan(pause)
         if fill.side is Side.SELL and _lost(fill):
             streak = cooldowns.after_streak(state.loss_streak, fill.at, policy.risk)
-            if streak is not None and market not in state.positions:
+            held = state.positions.get(market)
+            if streak is not None and (held is None or not held.managed):
                 yield CooldownBegan(streak)
 
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.money import ONE
-from bot.domain.order import OrderReport
-from bot.domain.product import Product, ProductId
+from bot.domain.order import OrderReport, OrderState
+from bot.domain.product import Product, ProductId, Side
 from bot.domain.snapshot import (
     ClockSkew,
     Environment,
@@ -23,7 +23,7 @@ from bot.domain.snapshot import (
     StatusLevel,
     Valuation,
 )
-from bot.domain.state import FeeTier, State
+from bot.domain.state import FeeTier, Ledger, Order, State
 from bot.errors import CriticalDataUnavailable, ExchangeError
 from bot.observe.keywatch import KeyWatch
 from bot.observe.ledger import Sweep, residuals
@@ -39,6 +39,7 @@ from bot.settings.policy import DataPolicy
 _FEE_TIER_EVERY: Final = timedelta(hours=1)
 _DOUBT_EVERY: Final = timedelta(seconds=15)
 """Between two reads of the product list while it is in doubt."""
+_RESTING: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -190,7 +191,8 @@ class Observer:
             if (mark := self.marks.get(market)) is not None:
                 rates[currency] = mark.price.value
         equity = valuation.nlv.amount if valuation.nlv is not None else None
-        return Sweep(truth.balances, _busy(state), rates, markets, truth.at, equity)
+        settled_after = timedelta(seconds=float(self._config.policy.state.transfer_after_seconds))
+        return Sweep(truth.balances, _busy(state, truth.at - settled_after), rates, markets, truth.at, equity)
 
     def snapshot(
         self,
@@ -247,18 +249,28 @@ def _higher(known: FeeTier, worst: FeeTier) -> FeeTier:
     return replace(known, maker=max(known.maker, worst.maker), taker=max(known.taker, worst.taker))
 
 
-def _busy(state: State) -> frozenset[str]:
-    """Currencies in which an order of ours is working, or changed since the currency's difference began."""
+def _busy(state: State, settled: datetime) -> frozenset[str]:
+    """Currencies whose difference an order of ours may still explain: one that is in doubt, or has changed since.
+
+    settled: whatever changed before then is known by now. One that only rests takes away what it offers when it fills,
+    and brings what it asks for: it explains no surplus of the former, and of the latter none without a shortage of it.
+    """
     busy: set[str] = set()
     for order in state.orders.values():
-        currencies = (order.product.base, order.product.quote)
-        if order.state.is_working:
-            busy.update(currencies)
-            continue
-        for currency in currencies:
-            ledger = state.ledgers.get(currency)
-            since = ledger.pending_since if ledger is not None else None
-            # What changed at that very instant was known when the difference was found.
-            if since is not None and order.changed_at > since:
+        for currency in (order.product.base, order.product.quote):
+            if _may_explain(order, currency, state.ledgers.get(currency), settled):
                 busy.add(currency)
     return frozenset(busy)
+
+
+def _may_explain(order: Order, currency: str, ledger: Ledger | None, settled: datetime) -> bool:
+    since = ledger.pending_since if ledger is not None else None
+    # What changed at that very instant was known when the difference was found.
+    if since is not None and order.changed_at > max(since, settled):
+        return True
+    if not order.state.is_working:
+        return False
+    if ledger is None or since is None or order.state not in _RESTING or order.booked < order.filled:
+        return True
+    offered = order.product.quote if order.side is Side.BUY else order.product.base
+    return currency == offered and ledger.pending < 0

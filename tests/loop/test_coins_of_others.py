@@ -140,16 +140,30 @@ def test_deposited_coins_lie_beside_ours_until_somebody_adopts_them():
     stage = protected(Stage(then(*calm(90, 3000)), config_of(exits={"resting_on_exchange": True})))
     ours = offered(stage)
     stage.world.transfer("BTC", Decimal("0.05"))
-    stage.run_for(500)
+    stage.run_for(100)
+    assert stage.last.reason == "reconcile_pending", "nothing is entered while coins are not explained"
+    stage.run_for(400)
     assert offered(stage) == stage.state.positions[BTC].size.value == ours
-    assert stage.last.outcome == "EXIT_ONLY", "nothing is entered while coins are not explained"
+    assert beside(stage.state) == Decimal("0.05")
+    assert BTC in stage.state.quarantined
+    assert stage.last.reason != "reconcile_pending", "a stop that rests explains no coins that came"
+    stage.check()
+
+
+def test_money_that_comes_while_a_stop_rests_is_recognised():
+    stage = protected(Stage(then(*calm(90, 3000))))
+    stage.world.transfer("USD", Decimal(5000))
+    stage.run_for(400)
+    assert [Decimal(row["amount"]) for row in stage.events("transfer.recognised")] == [Decimal(5000)]
+    assert stage.last.reason != "reconcile_pending"
+    stage.check()
 
 
 def test_deposited_coins_sold_by_hand_leave_our_position_alone():
     stage = protected(Stage(then(*calm(90, 3000))))
     ours, peak = stage.held("BTC"), stage.state.peak_equity
     stage.world.transfer("BTC", Decimal("0.05"))
-    stage.run_for(500)
+    stage.run_for(100)
     by_hand(stage, Side.SELL, Decimal("0.05"))
     stage.run_for(130)
     assert stage.held("BTC") == ours == stage.state.positions[BTC].size.value == offered(stage)

@@ -136,7 +136,8 @@ def test_a_tier_that_cannot_be_read_again_is_no_longer_counted_on():
 @pytest.mark.parametrize(
     ("state", "changed_s", "busy"),
     [
-        (OrderState.OPEN, -600, {"BTC", "USD"}),
+        (OrderState.OPEN, -600, {"BTC"}),  # a buy that rests brings no dollars
+        (OrderState.CANCEL_PENDING, -600, {"BTC", "USD"}),
         (OrderState.UNKNOWN, -600, {"BTC", "USD"}),
         (OrderState.FILLED, 1, {"USD"}),
         (OrderState.FILLED, 0, set()),
