@@ -22,7 +22,7 @@ export BULWARK_DATA
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv run test check format bench bench-workload real real-backtest sabotage lock clean
+.PHONY: help venv run test gate check format bench bench-workload real real-backtest sabotage lock clean
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ run: $(RUN) ## install, then trade on a simulated Coinbase: no keys, no network 
 
 test: $(DEV) ## install, then run the whole test suite (ARGS="-k cooldown")
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
+
+gate: $(DEV) ## two short backtests of config/ against its baseline (ARGS="--accept" makes a change that was meant the baseline)
+	@$(BIN)/backtest gate $(ARGS)
 
 check: $(DEV) ## format, lint, types and import rules, changing nothing
 	$(BIN)/ruff format --check .

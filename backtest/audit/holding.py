@@ -95,10 +95,20 @@ def figures(books: Books, _config: Config) -> Iterator[str]:
         facts["trades.net"] = (told["trades"]["net"], won - lost)
     if closed and lost:
         facts["trades.profit_factor"] = (told["trades"]["profit_factor"], won / lost)
+    facts["drawdowns.max_pct"] = (told["drawdowns"]["max_pct"], _deepest(books))
     for name, (given, mine) in facts.items():
         if not math.isclose(float(given), float(mine), rel_tol=1e-6, abs_tol=1e-4):
             yield f"{name} is {given}, the records say {float(mine):.6f}"
     yield from _impossible(told)
+
+
+def _deepest(books: Books) -> Decimal:
+    """The deepest fall from a former height, in percent, over every bar."""
+    peak, deepest = books.opening, ZERO
+    for equity in books.path.values():
+        peak = max(peak, equity)
+        deepest = min(deepest, (equity / peak - 1) * 100)
+    return deepest
 
 
 def _impossible(told: Mapping[str, Any]) -> Iterator[str]:
