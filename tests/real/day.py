@@ -10,12 +10,15 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from bot.settings.load import load_config
 from simulator.control import Controls
 from simulator.markets.replay import ReplayMarket, candle_files
 from simulator.server import Simulator, SimulatorConfig
-from tests.configs import LOCAL_VENUE, write_config
+from tests.configs import LOCAL_VENUE, SHIPPED, write_config
 from tests.simulation.daemon import Daemon
 from tests.simulation.oracle import Oracle, journal
 
@@ -69,7 +72,13 @@ def venue_of(data: Path) -> SimulatorConfig:
 
 
 def _daemon(sim: Simulator, folder: Path) -> Daemon:
-    return Daemon(sim, folder / "data", write_config(folder / "config", LOCAL_VENUE))
+    return Daemon(sim, folder / "data", write_config(folder / "config", {**LOCAL_VENUE, "rules": every_rule()}))
+
+
+def every_rule() -> list[dict[str, Any]]:
+    """The shipped rules, all of them switched on: the day tries the bot, whatever its rules may earn."""
+    rules = yaml.safe_load((SHIPPED / "policy.yaml").read_text())["rules"]
+    return [{**rule, "enabled": True} for rule in rules]
 
 
 def _oracle(sim: Simulator, folder: Path) -> Oracle:

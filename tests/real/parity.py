@@ -18,7 +18,7 @@ from bot.settings.load import load_config
 from simulator.markets.replay import ReplayMarket, candle_files
 from simulator.server import Simulator
 from tests.configs import LOCAL_VENUE, write_config
-from tests.real.day import DAY, venue_of
+from tests.real.day import DAY, every_rule, venue_of
 from tests.simulation.daemon import Daemon
 from tests.simulation.inprocess import InProcess
 
@@ -32,7 +32,7 @@ Cycle = tuple[dict[str, Any], dict[str, Any]]
 def the_day_decides_the_same_without_the_wire(data: Path) -> list[str]:
     """Three hours around the flash drop, once through TLS and the SDK and once on the matching core in process."""
     with tempfile.TemporaryDirectory() as folder:
-        config_dir = write_config(Path(folder) / "config", EXACT_TIMES)
+        config_dir = write_config(Path(folder) / "config", {**EXACT_TIMES, "rules": every_rule()})
         wire = _over_the_wire(data, Path(folder), config_dir)
         core = _in_process(data, config_dir, _scales(wire))
     shared = sorted(wire.keys() & core.keys())
