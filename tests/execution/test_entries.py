@@ -168,6 +168,26 @@ def test_a_second_entry_waits_for_the_first():
     assert len(world.exchange.posts) == 1
 
 
+def test_a_second_entry_waits_also_while_the_first_is_between_two_quotes():
+    """Nothing works at the venue at that moment, and the first intent still wants all of its size."""
+    world = World()
+    world.cycle(buy("1"))
+    world.exchange.end("order-1", VenueStatus.CANCELLED)
+    report = world.cycle(buy("1"))
+    assert [item.reason for item in report.refused] == [Reason.ALREADY_WORKING]
+    assert len(world.exchange.posts) == 1
+
+
+def test_an_entry_whose_preview_cannot_be_had_is_not_sent():
+    world = World()
+    world.cycle()
+    snap = world.snapshot()
+    world.exchange.faults.reads = world.outage()
+    report = world.execute(snap, buy("1"))
+    assert [item.reason for item in report.refused] == [Reason.DATA_UNAVAILABLE]
+    assert world.exchange.posts == []
+
+
 def test_a_thin_book_is_refused_before_anything_is_recorded():
     world = World()
     world.depth = 1

@@ -122,6 +122,11 @@ def test_one_position_and_one_entry_per_coin(account, reason):
     assert given_up(found) == [("one_position", reason)], "said once, not once a rule"
 
 
+def test_a_coin_held_in_another_currency_is_held():
+    found = wishes(trigger(), account=state([position("BTC-EUR")]), exits={"trim_to_cap": False})
+    assert given_up(found) == [("one_position", Reason.ALREADY_HELD)]
+
+
 def test_dust_does_not_block_its_coin_for_ever():
     assert wishes(trigger(), account=state([position(amount="0.001")])).wanted
 
