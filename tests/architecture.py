@@ -75,7 +75,9 @@ IMPURE_MODULES: Final = frozenset(
     }
 )
 FRAMES: Final = frozenset({"pandas", "pyarrow", "plotly"})
-SIMULATOR_USERS: Final = frozenset({"bot/cli/demo.py", "bot/cli/sim.py"})
+SIMULATOR_USERS: Final = frozenset({"bot/cli/demo.py", "bot/cli/sim.py", "backtest/check/rehearsal.py"})
+"""Two verbs that show the simulated exchange, and the parity check, which trades on it beside the backtest: that both
+agree can only be shown with the real adapter on a wire."""
 FOREIGN: Final[Mapping[str, frozenset[str]]] = {
     "bot": frozenset({"backtest", "simulator", "tests"}) | FRAMES,
     "backtest": frozenset({"simulator", "tests"}),

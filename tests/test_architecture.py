@@ -54,6 +54,7 @@ PLANTED = [
     ("simulator/replay.py", "from pandas import read_csv", "simulator must not import pandas"),
     ("simulator/replay.py", "from backtest.candles import load", "simulator must not import backtest"),
     ("backtest/run.py", "from simulator.faults import Faults", "backtest must not import simulator"),
+    ("backtest/check/bias.py", "from simulator.server import Simulator", "backtest must not import simulator"),
     # what a pure package may not know
     *[
         (f"bot/{unit}", f"import {module}", f"is pure and must not import {module}")
@@ -140,6 +141,7 @@ INNOCENT = [
     ("bot/settings/environment.py", "import os\nos.environ.get('ENV')"),
     ("bot/cli/demo.py", "from simulator.http import serve"),
     ("bot/cli/sim.py", "import simulator"),
+    ("backtest/check/rehearsal.py", "from simulator.server import Simulator"),
     ("backtest/candles.py", "import pandas as pd\nfrom bot.domain.bars import Bars\nopen('x')"),
     ("backtest/cli.py", "import time\ntime.perf_counter()"),
     ("simulator/ws.py", "import random\nfrom bot.venue.venue import Venue\nrandom.Random(7)"),

@@ -21,9 +21,11 @@ CODE = "check"
 class Watched(Drive):
     """A run of which somebody sees every cycle that was run."""
 
-    def __init__(self, config: Config, data: Dataset, watch: Callable[[Finished], None] = lambda _: None) -> None:
+    def __init__(
+        self, config: Config, data: Dataset, watch: Callable[[Finished], None] = lambda _: None, *, every: bool = False
+    ) -> None:
         self._watch = watch
-        super().__init__(config, data, CODE)
+        super().__init__(config, data, CODE, every)
 
     def _follow(self, cycle: Finished) -> None:
         super()._follow(cycle)

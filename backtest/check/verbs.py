@@ -1,15 +1,17 @@
-"""`backtest check lookahead|warmup`: the verb's arguments, its answer and its exit code."""
+"""`backtest check lookahead|warmup|parity`: the verb's arguments, its answer and its exit code."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
+    from backtest.check.parity_run import Parity
     from backtest.check.report import Report
     from backtest.dataset import Dataset
     from bot.settings.config import Config
@@ -28,6 +30,7 @@ def add_check(verbs: Any, market: Arguments) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     _add_lookahead(kinds, market)
     _add_warmup(kinds, market)
+    _add_parity(kinds, market)
 
 
 def _kind(kinds: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
@@ -61,6 +64,16 @@ def _add_warmup(kinds: Any, market: Arguments) -> None:
     parser.set_defaults(run=_warmup)
 
 
+def _add_parity(kinds: Any, market: Arguments) -> None:
+    parser = _kind(
+        kinds, "parity", "the daemon on a simulated exchange trades a period as the backtest does",
+        "backtest check parity --data candles --from 2026-02-01T06:00 --to 2026-02-01T12:00 --config-dir config",
+    )  # fmt: skip
+    market(parser)
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep the daemon's log")
+    parser.set_defaults(run=_parity)
+
+
 def _add_sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true",
                         help=f"every decision again (default: all that trade and about {USUAL} more)")  # fmt: skip
@@ -80,6 +93,17 @@ def _warmup(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     config, data, declared = _loaded(args, 3)
     report = warmup(data, config, declared=declared, stride=_stride(args, data), note=_note(err))
     return _answer(report, args.out, out)
+
+
+def _parity(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    from backtest.check.parity_run import parity
+
+    config, data, _ = _loaded(args, 1)
+    with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
+        path = args.log or Path(scratch) / "bot.log"
+        with path.open("w", encoding="utf-8") as log:
+            found = parity(config, data, Path(scratch) / "data", log, _note(err))
+    return _answer(found, args.out, out)
 
 
 def _loaded(args: argparse.Namespace, histories: int) -> tuple[Config, Dataset, int]:
@@ -107,7 +131,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _answer(report: Report, path: Path | None, out: TextIO) -> int:
+def _answer(report: Report | Parity, path: Path | None, out: TextIO) -> int:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report.document(), indent=2) + "\n")

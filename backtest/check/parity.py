@@ -1,0 +1,317 @@
+"""Live against backtest, deed by deed: the same entries and exits, and every difference with its reason.
+
+Both sides saw the same recorded candles. The backtest knows nothing else; the daemon traded them on the simulated
+exchange, where each minute is made of trades and each price of a book. So decisions must be the same wherever the two
+accounts are, while fills may differ, and what follows from a fill too. A difference for which there is no such reason
+turns the check red:
+
+    entry on one side only  explained when the other, at that bar, held or had ordered the product, was refused for
+                            its own account's sake (cooldown, places, budgets, cash), or saw a book no candle records
+    exit at another time    explained when the level of the later one, which follows the price it paid, was not clearly
+                            passed at the earlier exit; when it held as long from a later start; when one only bought
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from backtest.check.sides import Entry, Exit, Filled, Side
+from backtest.dataset import Dataset
+from bot.domain.decision import Decision, Reason
+from bot.domain.money import BASIS_POINTS, EXACT, ONE
+from bot.domain.order import OrderKind
+from bot.domain.product import ProductId
+from bot.settings.config import Config
+
+T = TypeVar("T")
+
+OWN_ACCOUNT: Final = frozenset(
+    {
+        Reason.COOLDOWN, Reason.TRADE_PACING, Reason.ALREADY_WORKING, Reason.ALREADY_HELD, Reason.RULE_BUDGET,
+        Reason.POSITION_COUNT, Reason.PER_ASSET_CAP, Reason.THEME_CAP, Reason.TOTAL_CAP, Reason.CASH,
+        Reason.MIN_NOTIONAL, Reason.DAILY_STOP, Reason.WEEKLY_STOP, Reason.DRAWDOWN_STOP, Reason.LATCHED,
+        Reason.ORDER_UNRESOLVED, Reason.EXIT_GUARANTEE,
+    }
+)  # fmt: skip
+"""Refusals that speak of what the account went through."""
+BOOK: Final = frozenset(
+    {
+        Reason.SPREAD_WIDE, Reason.DEPTH_THIN, Reason.VOLUME_LOW, Reason.SLIPPAGE, Reason.HYSTERESIS,
+        Reason.QUOTE_HELD_BACK, Reason.QUOTE_STALE, Reason.QUOTE_MISSING, Reason.PRICE_COLLAR,
+    }
+)  # fmt: skip
+"""Refusals that speak of quotes and books, which candles do not record."""
+ENTRY_BARS: Final = 1
+OPENED_BARS: Final = 5
+"""How far apart the first purchases of one entry may lie: a quote waits, and is quoted again."""
+TRAIL_BPS: Final = 30
+"""How far apart two trailing stops may lie that follow the bids of their own cycles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One deed of either side or of both. same: product, side, reason and time agree. why: every difference, explained.
+
+    unexplained: what has no reason; empty when all has.
+    """
+
+    kind: str
+    product: ProductId
+    rule: str
+    reason: str
+    live: Entry | Exit | None
+    backtest: Entry | Exit | None
+    why: tuple[str, ...]
+    unexplained: str = ""
+
+    @property
+    def same(self) -> bool:
+        return self.live is not None and self.backtest is not None and not self.unexplained
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Every deed of both sides. bars: scheduled cycles that both ran; alike: those in which the same triggers fired."""
+
+    rows: tuple[Row, ...]
+    bars: int
+    alike: int
+
+    @property
+    def unexplained(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.unexplained)
+
+    @property
+    def shared(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.live is not None and row.backtest is not None)
+
+
+def compared(live: Side, backtest: Side, data: Dataset, config: Config) -> Comparison:
+    """Both sides deed by deed."""
+    judge = _Judge(live, backtest, data, config)
+    both = live.decisions.keys() & backtest.decisions.keys()
+    alike = sum(_fired(live.decisions[bar]) == _fired(backtest.decisions[bar]) for bar in both)
+    return Comparison((*judge.entries(), *judge.exits()), len(both), alike)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    live: Side
+    backtest: Side
+    data: Dataset
+    config: Config
+
+    def entries(self) -> Iterator[Row]:
+        pairs = _paired(
+            self.live.entries, self.backtest.entries,
+            lambda a, b: (a.product, a.rule) == (b.product, b.rule) and abs(a.bar - b.bar) <= ENTRY_BARS,
+        )  # fmt: skip
+        for one, other in pairs:
+            known = one or other
+            if known is None:
+                continue
+            if one is not None and other is not None:
+                why, unexplained = tuple(self._fills(one.filled, other.filled)), ""
+            else:
+                told, explained = self._alone(known, self.backtest if other is None else self.live)
+                why, unexplained = ((told,), "") if explained else ((), told)
+            yield Row("entry", known.product, known.rule, known.rule, one, other, why, unexplained)
+
+    def exits(self) -> Iterator[Row]:
+        pairs = _paired(
+            self.live.exits, self.backtest.exits,
+            lambda a, b: (a.product, a.rule) == (b.product, b.rule) and abs(a.opened - b.opened) <= OPENED_BARS,
+        )  # fmt: skip
+        for one, other in pairs:
+            known = one or other
+            if known is None:
+                continue
+            if one is not None and other is not None:
+                found, explained = self._apart(one, other)
+                why = (*found, *self._fills(one.filled, other.filled))
+            else:
+                found, explained = self._one_exit(known, self.backtest if other is None else self.live)
+                why = found
+            row = (why, "") if explained else ((), "; ".join(found))
+            yield Row("exit", known.product, known.rule, known.reason, one, other, *row)
+
+    # ---------------------------------------------------------------------------------------------------- one side only
+
+    def _alone(self, entry: Entry, other: Side) -> tuple[str, bool]:
+        """Why the other side did not enter, and whether that is a reason."""
+        if other.busy(entry.product, entry.bar, self.data):
+            return f"{other.name} held it or had ordered it already", True
+        decision = other.decisions.get(entry.bar)
+        if decision is None:
+            return f"{other.name} ran no scheduled cycle at this bar", False
+        for item in decision.evaluated:
+            if (item.proposal.product, item.proposal.rule, item.proposal.kind) == (
+                entry.product, entry.rule, OrderKind.ENTRY,
+            ):  # fmt: skip
+                if item.approved is not None:
+                    return f"{other.name} approved it too, and its book refused the order before it was sent", True
+                refusal = item.refusal
+                if refusal is not None:
+                    known = refusal.reason in OWN_ACCOUNT | BOOK
+                    return f"{other.name} refused it: {refusal.reason.value}, {refusal.detail}", known
+        for excluded in decision.excluded:
+            if excluded.product == entry.product:
+                known = excluded.reason in OWN_ACCOUNT | BOOK
+                return f"{other.name} left the product out: {excluded.reason.value}, {excluded.detail}", known
+        return f"{other.name} decided {decision.outcome.value} here: {decision.detail}", False
+
+    def _one_exit(self, item: Exit, other: Side) -> tuple[tuple[str, ...], bool]:
+        near = [
+            trip for trip in other.trips
+            if trip.product == item.product and abs(self.data.newest(trip.opened_at) - item.opened) <= OPENED_BARS
+        ]  # fmt: skip
+        if not near:
+            return (f"{other.name} had not bought: see its entry",), True
+        return self._later(item, near[0].entry, f"{other.name} holds on")
+
+    # -------------------------------------------------------------------------------------------------- at another time
+
+    def _apart(self, one: Exit, other: Exit) -> tuple[tuple[str, ...], bool]:
+        """What differs in reason and time, and whether it is explained."""
+        away = _distance(one, other)
+        if one.reason == other.reason and away <= self._bar:
+            return (), True
+        early, late = sorted((one, other), key=lambda item: item.begun)
+        held = (early.reason, late.reason) == ("max_hold", "max_hold")
+        if held and away <= (abs(one.opened - other.opened) + 1) * self._bar:
+            return (f"both were held as long as the rule allows, from purchases {_bars(one, other)} apart",), True
+        names = f"{_told(one)} live, {_told(other)} in the backtest"
+        return self._later(early, late.entry, names)
+
+    def _later(self, early: Exit, entry: Decimal, told: str) -> tuple[tuple[str, ...], bool]:
+        """Whether a position bought at `entry` could outlive the exit of the one that ended first."""
+        price = early.filled.price
+        if price is None or early.reason in ("max_hold", "open"):
+            return (f"{told}: nothing accounts for it",), False
+        level = EXACT.divide(EXACT.multiply(price, entry), early.entry)
+        passed = self._passed(early, level)
+        limit = self._allowance(early)
+        gap = f"its level lies {_bps(entry, early.entry):+.1f} bps off with the price it paid"
+        if passed <= limit:
+            return (f"{told}: {gap}, and was passed by {passed:.1f} bps at most: within {limit:.0f}",), True
+        return (f"{told}: {gap}, yet it was passed by {passed:.1f} bps",), False
+
+    def _passed(self, early: Exit, level: Decimal) -> Decimal:
+        """How far the market went beyond `level` while the early exit traded, in bps; negative when it stayed short."""
+        track = self.data.tracks[early.product]
+        first, last = self.data.newest(early.begun), self.data.newest(early.ended) + 1
+        lows, highs = [], []
+        for k in range(first, last + 1):
+            segment = track.at(k)
+            if segment is not None:
+                series, t = segment.columns.series, k - segment.first
+                lows.append(int(series.low[t]))
+                highs.append(int(series.high[t]))
+        if not lows:
+            return BASIS_POINTS
+        if early.reason == "take_profit":
+            return _bps(track.scale.price(max(highs)).value, level)
+        return -_bps(track.scale.price(min(lows)).value, level)
+
+    def _allowance(self, early: Exit) -> Decimal:
+        """Within what a level may be passed and not trade: a touch is no fill, and each side has quotes of its own."""
+        model = self.config.policy.backtest
+        own = 2 * (model.half_spread_bps + model.slippage_bps)
+        return own + TRAIL_BPS if early.reason == "trailing_stop" else own
+
+    @property
+    def _bar(self) -> timedelta:
+        return timedelta(seconds=self.data.length.value)
+
+    # ------------------------------------------------------------------------------------------------------------ fills
+
+    def _fills(self, live: Filled, backtest: Filled) -> Iterator[str]:
+        """Every difference between two fills of one deed, each with where it comes from."""
+        model = self.config.policy.backtest
+        if live.price is None or backtest.price is None:
+            if live.price is not None:
+                yield f"filled live only: in the bars a touch is no fill ({model.fill_model}), and none went beyond it"
+            elif backtest.price is not None:
+                yield "filled in the backtest only: live the quote lapsed before a trade reached it"
+            return
+        if live.price != backtest.price:
+            yield f"price {_bps(live.price, backtest.price):+.1f} bps: {self._price(live, backtest)}"
+        yield from self._sizes(live, backtest)
+        if live.rate != backtest.rate:
+            yield f"fee {_percent(live.rate)} for {_percent(backtest.rate)}: {live.liquidity} for {backtest.liquidity}"
+        if live.wait != backtest.wait:
+            yield f"after {_seconds(live.wait)} for {_seconds(backtest.wait)}: {self._latency}"
+
+    def _sizes(self, live: Filled, backtest: Filled) -> Iterator[str]:
+        if live.asked != backtest.asked:
+            yield f"size {live.asked} for {backtest.asked}: sized at each side's own quote and equity"
+        for name, filled in (("live", live), ("the backtest", backtest)):
+            if not filled.whole:
+                share = EXACT.divide(filled.size, filled.asked)
+                limit = _limit(name, self.config.policy.backtest.participation_pct.value)
+                yield f"{name} filled {share:.0%} of it: {limit}"
+        if live.fills != backtest.fills:
+            yield f"{live.fills} fills for {backtest.fills}: a book has levels, a bar has one price"
+
+    def _price(self, live: Filled, backtest: Filled) -> str:
+        model = self.config.policy.backtest
+        if "TAKER" in backtest.liquidity:
+            return (
+                f"live meets the book as it stands, the backtest a bar's price, {model.half_spread_bps} bps of half "
+                f"spread and {model.slippage_bps} of slippage"
+            )
+        return f"{live.liquidity} at the touch of its own book for {backtest.liquidity} at a limit made from the close"
+
+    @property
+    def _latency(self) -> str:
+        return f"the backtest sends {self.config.policy.backtest.latency_bars} bar later and books at a bar's close"
+
+
+def _paired(
+    ones: Sequence[T], others: Sequence[T], match: Callable[[T, T], bool]
+) -> Iterator[tuple[T | None, T | None]]:
+    """Each of both with its first match not taken yet, or alone."""
+    left = list(others)
+    for one in ones:
+        found = next((other for other in left if match(one, other)), None)
+        if found is not None:
+            left.remove(found)
+        yield one, found
+    yield from ((None, other) for other in left)
+
+
+def _fired(decision: Decision) -> frozenset[tuple[str, str]]:
+    return frozenset((trigger.product, trigger.kind.value) for trigger in decision.triggers)
+
+
+def _distance(one: Exit, other: Exit) -> timedelta:
+    """Time between the two spans in which they traded; zero when those meet."""
+    return max(one.begun - other.ended, other.begun - one.ended, timedelta(0))
+
+
+def _told(item: Exit) -> str:
+    return f"{item.reason} at {item.begun:%H:%M}"
+
+
+def _bars(one: Exit, other: Exit) -> str:
+    return f"{abs(one.opened - other.opened)} bars"
+
+
+def _bps(price: Decimal, base: Decimal) -> Decimal:
+    return EXACT.multiply(EXACT.subtract(EXACT.divide(price, base), ONE), BASIS_POINTS)
+
+
+def _percent(rate: Decimal | None) -> str:
+    return "-" if rate is None else f"{rate * 100:.3f} %"
+
+
+def _seconds(wait: timedelta | None) -> str:
+    return "-" if wait is None else f"{wait.total_seconds():.0f} s"
+
+
+def _limit(name: str, share: Decimal) -> str:
+    return "what the book held within its limit" if name == "live" else f"at most {share} % of a bar's volume"
