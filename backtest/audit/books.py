@@ -120,6 +120,13 @@ class Books:
     def fills_before(self, at: int) -> Sequence[Fill]:
         return self.fills[: bisect_left(self._times, at)]
 
+    def first_fill_at(self, order: Order) -> int | None:
+        return self._first_fills.get(order.id)
+
+    @cached_property
+    def _first_fills(self) -> Mapping[str, int]:
+        return {fill.order: fill.at for fill in reversed(self.fills)}
+
     def held(self, at: int) -> Mapping[str, Decimal]:
         """Size of each product held at `at`, fills of that moment in it."""
         found: dict[str, Decimal] = {}

@@ -99,13 +99,15 @@ def _taker(books: Books, fill: Fill, order: Order, bar: Bar, rules: FillModelPol
         best = to_step(bar.open + half, step, ROUND_CEILING) * (1 + slip)
         if fill.price < best and fill.price != order.limit:
             yield f"{_name(fill)} as taker, {best:f} is the best to be had"
-    else:
-        start = bar.open - half if order.stop is None else min(bar.open, order.stop)
-        best = to_step(start, step, ROUND_FLOOR) * (1 - slip)
-        if fill.price > best and fill.price != order.limit:
-            yield f"{_name(fill)} as taker, {best:f} is the best to be had"
-        if order.stop is not None and bar.low > order.stop:
-            yield f"{_name(fill)} by a stop at {order.stop} in a bar that fell to {bar.low} only"
+        return
+    # Once triggered, what a bar's volume left over goes on at the next bar's touch.
+    trigger = order.stop if fill.at == books.first_fill_at(order) else None
+    start = bar.open - half if trigger is None else min(bar.open, trigger)
+    best = to_step(start, step, ROUND_FLOOR) * (1 - slip)
+    if fill.price > best and fill.price != order.limit:
+        yield f"{_name(fill)} as taker, {best:f} is the best to be had"
+    if trigger is not None and bar.low > trigger:
+        yield f"{_name(fill)} by a stop at {trigger} in a bar that fell to {bar.low} only"
 
 
 def _rates(books: Books, at: int, rules: FillModelPolicy) -> tuple[Decimal, Decimal]:

@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 from backtest import engine
+from backtest.audit import fills as fill_checks
+from backtest.audit.books import Books, Fill, Order
 from backtest.audit.report import BOT, VENUE, audit, tape_of
-from backtest.audit.tape import Tape
+from backtest.audit.tape import Bar, Listing, Tape
 from backtest.drill import market
 from backtest.drive import Drive
 from backtest.gate import OWN
 from backtest.summary import Run
 from bot.settings.load import load_config
+from bot.settings.policy import FillModelPolicy
 
 Rows = list[dict[str, Any]]
 
@@ -284,3 +287,39 @@ def test_what_was_tampered_with_is_found(honest, tamper, check):
 
 def test_no_check_goes_without_something_it_objects_to():
     assert {check for _, check in TAMPERED} == VENUE.keys() | BOT.keys()
+
+
+def stopped(*prices: str) -> Books:
+    """A bracket whose stop at 100 is filled in as many bars as there are prices; only the first bar falls to it."""
+    bars = {
+        0: bar("101", "101", "99", "99.5"),
+        60: bar("103", "104", "102", "103"),
+        120: bar("103", "104", "102", "103"),
+    }
+    listing = Listing(0, Decimal("0.01"), Decimal("0.1"), Decimal(1), shut=False)
+    order = Order(
+        "o", "BTC-USD", "SELL", "protective", "low", "c", 1, 1, "trigger_bracket_gtc", "FILLED", Decimal(3),
+        Decimal("110"), Decimal("100"), 0, 180, Decimal(3),
+    )  # fmt: skip
+    sales = [
+        Fill("o", "BTC-USD", "SELL", "stop_loss", Decimal(price), Decimal(1), Decimal(price), Decimal(0), False, 60 * i)
+        for i, price in enumerate(prices, start=1)
+    ]
+    tape = Tape(60, Decimal(2), {"BTC-USD": bars}, {"BTC-USD": [listing]})
+    return Books(tape, {"o": order}, sales, [], [], {}, [], Decimal(0), 0, 180)
+
+
+def bar(*prices: str) -> Bar:
+    return Bar._make([*(Decimal(price) for price in prices), Decimal(1000)])
+
+
+@pytest.mark.parametrize(
+    ("prices", "found"),
+    [
+        (("99.97", "102.93"), 0),  # the rest is sold at the touch of the bar after, wherever the price went
+        (("100.01",), 1),  # no better than the stop, less slippage
+        (("99.97", "103.00"), 1),  # no better than the touch, less slippage
+    ],
+)
+def test_what_a_triggered_stop_has_left_is_sold_at_the_next_touch(prices, found):
+    assert len(list(fill_checks.prices(stopped(*prices), FillModelPolicy()))) == found
