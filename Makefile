@@ -22,7 +22,7 @@ export BULWARK_DATA
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv run test gate check format bench bench-workload real real-backtest sabotage lock clean
+.PHONY: help venv run test gate check format bench bench-workload faults real real-backtest sabotage lock clean
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: $(DEV) ## measure speed and memory
 
 bench-workload: $(DEV) ## time whole backtests of the common workload, five processes (SIZE=S, M or L; ARGS="--every-cycle")
 	@$(BIN)/python -m tests.bench.workload $(SIZE) $(ARGS)
+
+faults: $(DEV) ## do to the bot what happened to others, row by row (ARGS="--only F013,F067")
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 real: $(DEV) ## checks on recorded market data (BULWARK_DATA=../shared/data)
 	@$(BIN)/python -m tests.real $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,8 @@ from bot.ports import AccountReader
 class Truth:
     """One complete read of the account.
 
-    reports: every working order, plus every order of ours that we believed alive and that is no longer listed.
+    reports: every working order, every order of ours that we believed alive and that is no longer listed, and every
+        order whose filled size is needed to book a fill.
     missing: client ids of our orders that have an order id but that the venue does not show at this moment.
     """
 
@@ -34,6 +36,8 @@ class Truth:
 def read_account(reader: AccountReader, state: State, now: Callable[[], datetime]) -> Truth:
     """Read balances, working orders, the orders of ours that are not listed any more, and fills since the cursor.
 
+    A fill given in quote currency says nothing of its size: the order behind it is read too, whoever placed it.
+
     Fills are read last: a fill between the reads then shows in the fills and not yet in the balances, which is a
     difference that the next cycle explains, never a fill that is lost.
 
@@ -47,7 +51,8 @@ def read_account(reader: AccountReader, state: State, now: Callable[[], datetime
     gone, missing = _vanished(reader, state, listed)
     cursor = state.fill_cursor
     fills = tuple(reader.fills_since(cursor.at - cursor.overlap)) if cursor is not None else ()
-    return Truth(balances, (*working, *gone), frozenset(listed), fills, missing, began, now())
+    sized_by = _sizing(reader, state, fills, {report.order_id for report in (*working, *gone)})
+    return Truth(balances, (*working, *gone, *sized_by), frozenset(listed), fills, missing, began, now())
 
 
 def refuse_implausible(balances: Mapping[str, Balance], state: State) -> None:
@@ -95,6 +100,18 @@ def _vanished(reader: AccountReader, state: State, listed: set[str]) -> tuple[li
             except NotFound:
                 missing.append(order.client_order_id)
     return reports, tuple(missing)
+
+
+def _sizing(reader: AccountReader, state: State, fills: Sequence[Fill], known: set[str]) -> list[OrderReport]:
+    """The orders whose filled size tells the base of fills that are not booked yet; those not shown are left out."""
+    unsized = (
+        f for f in fills if f.size is None and not state.has_fill(f.entry_id, f.order_id, f.trade_id, f.adjustment)
+    )
+    found = []
+    for order_id in sorted({fill.order_id for fill in unsized} - known):
+        with suppress(NotFound):
+            found.append(reader.order(order_id))
+    return found
 
 
 def _should_read(order: Order, listed: set[str]) -> bool:

@@ -331,4 +331,5 @@ def _fees(truth: Truth, rows: Rows) -> Iterator[str]:
 
 
 def _size(position: Mapping[str, Any]) -> Decimal:
-    return sum((Decimal(lot["size"]) for lot in position["lots"]), ZERO)
+    """Whole holding of a market: the bot's own coins and those of others beside them."""
+    return sum((Decimal(lot["size"]) for lot in (*position["lots"], *position.get("others", ()))), ZERO)

@@ -1,0 +1,504 @@
+"""Class network: connections that tear, hang and lie, names that do not resolve, floods of refusals."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.request import getproxies
+
+import requests
+
+from bot.app import NoVenueYet
+from bot.domain.product import Side
+from simulator.control import Controls
+from simulator.faults import Answer, Damage, Drop, Garble, Hang, Rule, When
+from simulator.tls import Flaw
+from tests.faults.trial import Fault, Trial
+from tests.faults.venues import (
+    ACCOUNTS,
+    BUY,
+    CANCELS,
+    FILLS,
+    HELD,
+    LISTING,
+    NO_BREAKERS,
+    ORDERS,
+    PATIENT,
+    QUOTING,
+    one_buy,
+    seconds_of,
+    states,
+)
+from tests.faults.wired import Wired, wired_venue
+from tests.loop.markets import BOUGHT, calm, slide
+
+# ------------------------------------------------------------------------------------------------ orders and answers
+
+
+def answer_lost_resting(trial: Trial) -> None:
+    with trial.wired(QUOTING) as bot:
+        bot.fault(Rule(Drop(When.AFTER), "POST", ORDERS))
+        bot.run_until(bot.working, 120)
+        trial.stimulus("connection closed after the order was booked", bot.struck("Drop"))
+        trial.require("I11 it counts as UNKNOWN at once", bot.told("unknown.") == "CRITICAL")
+        bot.run_until(lambda: states(bot) == ["OPEN"], 30)
+        one_buy(trial, bot)
+
+
+def answer_lost_filled(trial: Trial) -> None:
+    taking = {"default_order_type": "limit_ioc"}
+    with trial.wired(HELD, policy={"execution": taking}) as bot:
+        bot.fault(Rule(Drop(When.AFTER), "POST", ORDERS))
+        bot.run_until(lambda: bot.held("BTC"), 120)
+        trial.stimulus("connection closed after the IOC order was filled", bot.struck("Drop"))
+        bot.run_until(lambda: bot.state.positions, 70)
+        one_buy(trial, bot)
+        position = next(iter(bot.state.positions.values()))
+        trial.require("I4 the position is what the venue holds", position.size.value == bot.held("BTC"))
+        trial.require("I14 each fill booked once", len(bot.events("fill.booked")) == len(bot.oracle.fills))
+
+
+def refused_before_sending(trial: Trial) -> None:
+    for reset in (False, True):
+        with trial.wired(QUOTING) as bot:
+            bot.cycle()
+            bot.fault(Rule(Drop(When.BEFORE, reset), "POST", ORDERS))
+            bot.run_until(lambda: bot.struck("Drop"), 120)
+            kind = "reset" if reset else "close"
+            trial.stimulus(f"a kept connection answers the POST with a {kind} before booking", bot.struck("Drop"))
+            trial.require("I2 the HTTP library did not send it again by itself", len(bot.posts()) == 1)
+            trial.require("I11 no evidence either way: UNKNOWN", bot.told("unknown.") == "CRITICAL")
+            bot.run_until(lambda: "REJECTED" in states(bot), 300)
+            lost = bot.events("intent.recorded")[0]["client_order_id"]
+            trial.require("I2 given up only after 60 s", seconds_of(bot, lost) >= 60)
+            why = bot.events("order.changed")[-1]["why"]
+            trial.require("I11 and three complete listings without it", "3 complete listings" in why)
+
+
+def known_id_again(trial: Trial) -> None:
+    """A restart between request and answer, on venues with three habits: none of them ever sees a second POST."""
+    for habit in ("old_order", "refused", "booked"):
+        with trial.wired(QUOTING) as bot:
+            bot.sim.conditions(duplicates=habit)
+            bot.fault(Rule(Drop(When.AFTER), "POST", ORDERS))
+            bot.run_until(bot.working, 120)
+            trial.stimulus(f"answer lost at a venue where duplicates are {habit}", bot.struck("Drop"))
+            bot.crash()
+            bot.boot()
+            bot.cycle()
+            trial.require("I2 the order is adopted after the restart", states(bot) == ["OPEN"])
+            one_buy(trial, bot)
+
+
+def server_error_after_booking(trial: Trial) -> None:
+    for status in (502, 503, 504):
+        with trial.wired(QUOTING) as bot:
+            bot.fault(Rule(Answer(status, "html", When.AFTER), "POST", ORDERS))
+            bot.run_until(bot.working, 120)
+            trial.stimulus(f"{status} after booking", bot.struck("Answer"))
+            trial.require("I11 UNKNOWN, whatever the status", bot.told("unknown.") == "CRITICAL")
+            bot.run_until(lambda: states(bot) == ["OPEN"], 60)
+            one_buy(trial, bot)
+    for when in When:
+        with trial.wired(QUOTING) as bot:
+            bot.run_until(bot.working, 120)
+            bot.fault(Rule(Answer(503, "text", when), "POST", CANCELS, times=3))
+            since = bot.mark()
+            code = bot.leave()
+            trial.stimulus(f"503 {when.value} the cancel took effect", bot.struck("Answer"))
+            trial.require("I3 asked again until the order was gone", not bot.working() and code == 0)
+            trial.require("I3 by further cancels", len(bot.requests("POST", "batch_cancel", since)) >= 1)
+
+
+def post_hangs(trial: Trial) -> None:
+    with trial.wired(QUOTING) as bot:
+        bot.fault(Rule(Hang(When.BEFORE), "GET", ACCOUNTS, times=4))
+        began = time.monotonic()
+        bot.cycle()
+        took = time.monotonic() - began
+        trial.stimulus("the venue takes the request and never answers", bot.struck("Hang"))
+        trial.require("I27 the call ended by its deadline, the cycle by its budget", took < 10)
+        trial.require(
+            "I12 NO_TRADE with a reason", (bot.last.outcome, bot.last.reason) == ("NO_TRADE", "data_unavailable")
+        )
+        bot.heal()
+        bot.run_until(bot.working, 300)
+        bot.fault(Rule(Hang(When.AFTER), "POST", CANCELS, times=1))
+        began = time.monotonic()
+        code = bot.leave()
+        trial.require("I27 a cancel that hangs is asked again", code == 0 and time.monotonic() - began < 20)
+
+
+# ---------------------------------------------------------------------------------------- names and certificates
+
+
+class NameServer:
+    """What every name look-up of this process meets from now on: nothing, a refusal, or a long wait."""
+
+    def __init__(self) -> None:
+        self.mood = ""
+        self.asked = 0
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "socket.getaddrinfo" or not self.mood or arguments[0] != "localhost":
+            return
+        self.asked += 1
+        if self.mood == "hangs":
+            time.sleep(30)
+        raise socket.gaierror(socket.EAI_AGAIN if self.mood == "servfail" else socket.EAI_NONAME, self.mood)
+
+
+def names_do_not_resolve(trial: Trial) -> None:
+    names, patient = NameServer(), {"post_only_ttl_seconds": 3000, "maker_max_reprices": 0}
+    with trial.wired(QUOTING, policy={"execution": patient}, heard=False) as bot:
+        bot.environ = {name: _by_name(value) if name != "BOT_TEST_CLOCK_URL" else value
+                       for name, value in bot.environ.items()}  # fmt: skip
+        bot.boot()
+        bot.run_until(bot.working, 120)
+        for mood, cycles in (("nxdomain", 6), ("servfail", 2), ("hangs", 2)):
+            names.mood = mood
+            bot.sim.do(lambda c: c.sockets.abort_all())
+            bot.sim.do(lambda c: c.rules.add(Rule(Drop(When.BEFORE), "GET", "*", times=8)))
+            longest = 0.0
+            with bot.oracle.closed("nothing can be read", "I12"):
+                for _ in range(cycles):
+                    bot.wait(59)
+                    began = time.monotonic()
+                    bot.cycle()
+                    longest = max(longest, time.monotonic() - began)
+            trial.stimulus(f"localhost: {mood} for {cycles} cycles", names.asked)
+            trial.require(f"I27 with {mood} every cycle ends within its budget ({longest:.1f} s)", longest < 20)
+            trial.require("I11/I40 the order stays tracked", states(bot)[0] in {"OPEN", "CANCEL_PENDING", "UNKNOWN"})
+        names.mood = ""
+        bot.heal()
+        trial.require("the operator is told", bot.told("halt.breaker.api_errors"))
+        bot.heals()
+
+
+def _by_name(address: str) -> str:
+    return address.replace("//127.0.0.1:", "//localhost:")
+
+
+def _booted_within(bot: Wired, seconds: float) -> bool:
+    started = time.monotonic()
+    try:
+        bot.boot(lambda: time.monotonic() - started > seconds)
+    except NoVenueYet:
+        return False
+    return True
+
+
+def certificates(trial: Trial) -> None:
+    for flaw in (Flaw.EXPIRED, Flaw.WRONG_HOST, Flaw.UNTRUSTED):
+        with wired_venue(QUOTING, flaw=flaw) as bad, trial.wired(QUOTING, heard=False, audited=False) as bot:
+            bundle = bot.folder / "ca.pem"
+            bundle.write_text(Path(bad.ca_file).read_text() + Path(bot.sim.ca_file).read_text())
+            told = {**bad.env(), "BOT_TEST_CLOCK_URL": bot.sim.clock_url, "COINBASE_CA_FILE": str(bundle)}
+            bot.environ = {**bot.environ, **told}
+            booted = _booted_within(bot, 1.5)
+            trial.stimulus(f"the venue's certificate is {flaw.value}", "certificate" in bot.log.getvalue().lower())
+            asked = bad.do(lambda c: c.world.record.requests())
+            trial.require(f"I36/I12 {flaw.value}: refused, not one request was sent", not booted and not asked)
+    for flaw in (Flaw.EXPIRED, Flaw.UNTRUSTED):
+        with wired_venue(QUOTING, flaw=flaw) as bad, trial.wired(QUOTING, heard=False) as bot:
+            bundle = bot.folder / "ca.pem"
+            bundle.write_text(Path(bad.ca_file).read_text() + Path(bot.sim.ca_file).read_text())
+            feeds = {"COINBASE_WS_URL": bad.ws_url, "COINBASE_WS_USER_URL": bad.ws_user_url}
+            bot.environ = {**bot.environ, **feeds, "COINBASE_CA_FILE": str(bundle)}
+            bot.boot()
+            bot.run_until(bot.working, 200)
+            heard = bad.do(lambda c: c.world.record.entries("event"))
+            trial.require(f"I36 no feed is opened to a host whose certificate is {flaw.value}", not heard)
+
+
+# ------------------------------------------------------------------------------------------------ refusals and nonsense
+
+
+def proxies_and_netrc(trial: Trial) -> None:
+    """A proxy that counts its guests, a netrc with an entry for the host, a bundle that trusts nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.setblocking(False)
+        folder = trial.new_folder()
+        netrc = folder / ".netrc"
+        netrc.write_text("machine 127.0.0.1 login mallory password stolen\n")
+        netrc.chmod(0o600)
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        traps = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"), address)
+        traps |= {"NETRC": str(netrc), "HOME": str(folder), "REQUESTS_CA_BUNDLE": "/nonexistent"}
+        os.environ.update(traps)
+        found = requests.utils.get_netrc_auth("https://127.0.0.1/")
+        trial.stimulus("proxy, netrc and bundle stand in the environment", found and getproxies())
+        with trial.wired(QUOTING, environ=traps) as bot:
+            bot.run_until(bot.working, 120)
+            refused = [e for e in bot.requests() if e.status == 401]
+        try:
+            guests = bool(proxy.accept())
+        except BlockingIOError:
+            guests = False
+        trial.require("I36 nobody came through the proxy", not guests)
+        trial.require("I36 every private request carried the bot's own token", not refused)
+
+
+def throttled(trial: Trial) -> None:
+    """A storm on every read; meanwhile the kill switch must still get its cancels through."""
+    for asked in ("10", "", "86400", "Wed, 21 Oct 2037 07:28:00 GMT"):
+        soon = asked in {"10", ""}
+        with trial.wired(QUOTING, policy={**PATIENT, **NO_BREAKERS}, audited=soon) as bot:
+            bot.run_until(bot.working, 120)
+            bot.fault(Rule(Answer(429, "html", retry_after=asked), "GET", times=None))
+            since, longest = bot.mark(), 0.0
+            with bot.oracle.closed("throttled", "I12", BUY):
+                for _ in range(4):
+                    bot.wait(60)
+                    began = time.monotonic()
+                    bot.cycle()
+                    longest = max(longest, time.monotonic() - began)
+            reads = list(bot.requests("GET", "/accounts", since))
+            trial.stimulus(f"429 with Retry-After {asked!r} on every read", bot.struck("Answer"))
+            trial.require(f"I18 {len(reads)} private reads of that kind in four cycles", len(reads) <= 2)
+            trial.require("NO_TRADE for want of budget", bot.last.reason == "rate_budget")
+            trial.require(f"I18 the wait is capped ({_longest_wait(bot):.0f} s)", _longest_wait(bot) <= 75)
+            (bot.data_dir / "KILL_SWITCH").write_text("drill")
+            began = time.monotonic()
+            bot.sim.do(bot.oracle_killed)
+            bot.run_until(lambda: not bot.working(), 60)
+            trial.require("I21/I3 cancels use the reserve", time.monotonic() - began < 10)
+            (bot.data_dir / "KILL_SWITCH").unlink()
+            bot.heal()
+            end = time.monotonic() + 30
+            while soon and time.monotonic() < end and bot.cycle().reason in {"kill_switch", "rate_budget"}:
+                bot.wait(5)
+                time.sleep(0.2)
+            trial.require("I28 normal again once the wait is over", not soon or bot.last.outcome == "NO_TRADE")
+            widest = max(len(line) for line in bot.log.getvalue().splitlines())
+            trial.require(f"I35 the page is cut in logs (longest line {widest} bytes)", widest < 4000)
+            trial.require("I35 not twice the same sentence of it", _SENTENCE * 3 not in bot.log.getvalue())
+
+
+_SENTENCE = "The service is busy. Please try again in a moment."
+
+
+def _longest_wait(bot: Wired) -> float:
+    found = re.findall(r"for ([0-9.]+) s", "\n".join(row["detail"] for row in bot.logged("cycle.completed")))
+    return max(map(float, found), default=0.0)
+
+
+def throttling_says_401(trial: Trial) -> None:
+    with trial.wired(QUOTING, policy=NO_BREAKERS) as bot:
+        bot.cycle()
+        bot.fault(Rule(Answer(401, "text"), "GET", ACCOUNTS, times=1))
+        bot.cycle()
+        trial.stimulus("one 401 on a good token", bot.struck("401"))
+        trial.require("I18 signed anew once and gone on", bot.last.reason not in {"exit_only", "data_unavailable"})
+        bot.fault(Rule(Answer(401, "text"), "GET", "/[ao]*", times=None))
+        with bot.oracle.closed("auth degraded", "I22", BUY):
+            bot.run_for(120)
+        trial.require("I22 exits only, and CRITICAL", bot.told("halt.auth_degraded") == "CRITICAL")
+        trial.require("not called revoked", "revoked" not in bot.log.getvalue())
+        bot.heal()
+        bot.run_until(bot.working, 600)
+        trial.require("goes on by itself", "auth_degraded" in {h["cause"] for h in bot.events("halt.ended")})
+
+
+READS = (ACCOUNTS, LISTING, FILLS, "/products", "/transaction_summary", "/time", "/market/*", "/key_permissions")
+
+
+def reads_fail(trial: Trial) -> None:
+    """Every read in turn, every status, both kinds of page."""
+    with trial.wired(HELD, policy=NO_BREAKERS) as bot:
+        bot.run_until(lambda: bot.state.positions, 200)
+        for status in (500, 502, 503, 504):
+            for path in READS:
+                bot.fault(Rule(Answer(status, "html" if status % 2 else "text"), "GET", path, times=None))
+                since = bot.mark()
+                bot.wait(60)
+                with bot.oracle.closed("a read fails", "I12", BUY):
+                    bot.cycle()
+                asked = len(bot.requests("GET", path.strip("*"), since))
+                trial.require(f"I27 {path} {status}: bounded retries", asked <= 24)
+                trial.require("I12 no crash", bot.last.outcome in {"NO_TRADE", "TRADED"})
+                bot.heal()
+        trial.stimulus("each read answered 500, 502, 503, 504", bot.struck("Answer") >= 20)
+        trial.require("I40 the position is kept", bot.state.positions)
+        bot.heals()
+
+
+def nonsense(trial: Trial) -> None:
+    spoilt = (Damage.HTML, Damage.EMPTY, Damage.NO_CONTENT, Damage.LATIN, Damage.BOM, Damage.NAN, Damage.HUGE)
+    spoil(trial, spoilt)
+
+
+def truncated(trial: Trial) -> None:
+    spoil(trial, (Damage.TORN, Damage.SHORT))
+
+
+def spoil(trial: Trial, kinds: Sequence[Damage]) -> None:
+    """Each kind of damage on each read that an order hangs on."""
+    small = {"max_body_bytes": 4_000_000}
+    with trial.wired(HELD, policy={**NO_BREAKERS, "transport": small}) as bot:
+        bot.run_until(lambda: bot.state.positions and bot.working("SELL"), 200)
+        before = (dict(bot.state.positions), states(bot, Side.SELL))
+        for kind in kinds:
+            for path in (ACCOUNTS, LISTING, FILLS):
+                bot.fault(Rule(Garble(kind), "GET", path, times=None))
+                bot.wait(60)
+                with bot.oracle.closed(f"{path} is {kind.value}", "I12", BUY):
+                    bot.cycle()
+                refused = (bot.last.outcome, bot.last.reason) == ("NO_TRADE", "data_unavailable")
+                harmless = kind is Damage.NAN and path == LISTING
+                trial.require(f"I12 {path} {kind.value}: NO_TRADE", refused or harmless)
+                bot.heal()
+        trial.stimulus(f"{', '.join(kind.value for kind in kinds)} on every critical read", bot.struck("Garble"))
+        trial.require("I40 nothing was forgotten", (dict(bot.state.positions), states(bot, Side.SELL)) == before)
+        bot.heals()
+
+
+# ------------------------------------------------------------------------------------------------ partitions and feeds
+
+
+def partition(trial: Trial) -> None:
+    with trial.wired(QUOTING, policy={"execution": {"post_only_ttl_seconds": 600, "maker_max_reprices": 0}}) as bot:
+        bot.run_until(bot.working, 120)
+        bot.sim.conditions(outage=True)
+        with bot.oracle.closed("cut off", "I22/I12"):
+            for _ in range(6):
+                bot.wait(600)
+                bot.cycle()
+        trial.stimulus("no packet for an hour", bot.last.reason == "data_unavailable")
+        trial.require("I1 the exchange let the entry expire by itself", not bot.working())
+        ended = bot.sim.do(lambda c: [o.status.value for o in c.world.venue.orders()])
+        trial.require("I1 by its end time", ended == ["EXPIRED"])
+        trial.require("I11 the bot believed nothing before it could read", states(bot)[0] in {"OPEN", "CANCEL_PENDING"})
+        bot.sim.conditions(outage=False)
+        bot.run_until(lambda: states(bot) == ["EXPIRED"], 120)
+        bot.heals()
+
+
+def posts_fail(trial: Trial) -> None:
+    """A stop is due and nothing can be sent; then nothing can be read."""
+    fall = [*BOUGHT, *calm(90, 300), *slide(300, ["62000"], 1500)]
+    with trial.wired(fall, policy={"exits": {"resting_on_exchange": False}}) as bot:
+        bot.run_until(lambda: bot.state.positions, 200)
+        bot.fault(Rule(Answer(503, "text"), "POST", "*", times=None))
+        bot.run_for(600)
+        trial.stimulus("every POST is answered 503 while a stop is due", bot.struck("503"))
+        told = (bot.told("exit.blocked"), bot.told("unknown."))
+        trial.require("I29 CRITICAL: it cannot sell", "CRITICAL" in told)
+        trial.require("I21 it keeps trying", len(bot.requests("POST", "/orders")) > 2)
+        bot.heal()
+        bot.run_until(lambda: not bot.held("BTC"), 300)
+        trial.require("I21 sold as soon as orders are taken", not bot.held("BTC"))
+    with trial.wired(QUOTING, audited=False) as bot:
+        bot.fault(Rule(Answer(503, "text"), "GET", "*", times=None))
+        with bot.oracle.closed("nothing can be read", "I12"):
+            bot.run_for(300)
+        trial.require("I12 no entry without a snapshot", not bot.posts())
+
+
+def feed_dies(trial: Trial) -> None:
+    for what in ({"silent": True}, {"no_heartbeats": True}):
+        with trial.wired(QUOTING) as bot:
+            bot.cycle()
+            at_speed(bot, 1.0)
+            bot.sim.conditions(feed=what)
+            began, mark = time.monotonic(), bot.mark()
+            feed = bot.feed
+            while feed.states()["market"].up and time.monotonic() - began < 15:
+                bot.wait(0.25)
+            took = time.monotonic() - began
+            trial.stimulus(f"the feed is {next(iter(what))}", bot.sim.do(lambda c: c.conditions.feed))
+            trial.require(f"I28 marked dead after {took:.1f} s", took <= 9.5)
+            at_speed(bot, 0.0)
+            bot.run_until(bot.working, 200)
+            trial.require("I12 traded on REST books", bot.requests("GET", "product_book", mark))
+            opened = bot.happened("opened", mark)
+            trial.require(f"I28 reconnects with patience ({len(opened)})", len(opened) <= 30)
+            bot.sim.conditions(feed=dict.fromkeys(what, False))
+            end = time.monotonic() + 60
+            while not feed.states()["market"].up and time.monotonic() < end:
+                bot.wait(1)
+                time.sleep(0.05)
+            trial.require("I28 comes back by itself", feed.states()["market"].up)
+
+
+def at_speed(bot: Wired, speed: float) -> None:
+    def turn(controls: Controls) -> None:
+        controls.clock.speed = speed
+
+    bot.sim.do(turn)
+
+
+def tokens(trial: Trial) -> None:
+    """The venue's clock runs away, then the feed refuses the token once."""
+    with trial.wired(QUOTING, policy=NO_BREAKERS) as bot:
+        bot.run_until(bot.working, 120)
+        bot.sim.conditions(skew_s=130.0)
+        with bot.oracle.closed("every token is refused", "I22", BUY):
+            bot.run_for(20)
+        refused = bot.sim.do(lambda c: [e for e in c.world.record.entries("event") if "token refused" in e.note])
+        trial.stimulus("tokens that the venue finds expired", refused)
+        trial.require("I22 degraded and CRITICAL", bot.told("halt.auth_degraded") == "CRITICAL")
+        detail = " ".join(a["detail"] for a in bot.events("alert.raised")).lower()
+        trial.require("I26 the alarm names the clock", "clock" in detail)
+        bot.sim.conditions(skew_s=0.0)
+        bot.heals()
+    with trial.wired(QUOTING) as bot:
+        bot.cycle()
+        bot.sim.conditions(gate="unauthorized")
+        bot.sim.do(lambda c: c.sockets.abort_all())
+        feed, end = bot.feed, time.monotonic() + 10
+        while "refused" not in feed.states()["user"].why_down and time.monotonic() < end:
+            time.sleep(0.05)
+        trial.stimulus("subscribe answered authentication failure", "refused" in feed.states()["user"].why_down)
+        trial.require("I22 not a silent feed: it is known to be down", not feed.states()["user"].up)
+        bot.sim.conditions(gate="open")
+        bot.run_until(bot.working, 300)
+        trial.require("I12 it goes on by reading", bot.working())
+
+
+ROWS: Sequence[Fault] = (
+    Fault("F001", "POST /orders booked, then the connection closes without an answer (resting limit)",
+          "UNKNOWN at full exposure, adopted on the first read that shows it, one order", "I1 I2 I11",
+          answer_lost_resting, quick=True),
+    Fault("F002", "the same with an IOC order that was filled before the drop",
+          "fill booked once from the fills endpoint, no second buy", "I2 I4 I14", answer_lost_filled),
+    Fault("F004", "closed or reset keep-alive connection exactly on the POST, before booking",
+          "reset after sending is UNKNOWN; no automatic retry of a POST", "I2 I11", refused_before_sending),
+    Fault("F005", "a known client_order_id at venues that answer the old order, refuse, or book a second one",
+          "adopted by reading; never POSTed again", "I2", known_id_again),
+    Fault("F006", "the venue accepts the connection and never answers", "total deadline a call; the loop goes on",
+          "I27", post_hangs),
+    Fault("F008", "names do not resolve or the resolver hangs, for 20 minutes with a resting order",
+          "bounded look-up; orders stay tracked; alert", "I11 I27 I40", names_do_not_resolve),
+    Fault("F010", "TLS certificate expired, for another host, or of a stranger; on REST and on the feed",
+          "refused, never retried unverified", "I12 I36", certificates),
+    Fault("F011", "proxy variables, CA bundle and netrc for the API host in the environment", "ignored", "I36",
+          proxies_and_netrc),
+    Fault("F013", "429 storm with Retry-After 10, none, 86400, a date; the body a page of HTML",
+          "nothing of that class before the capped wait; cancels use the reserve; body cut in logs", "I18 I21 I35",
+          throttled),
+    Fault("F014", "throttling answered 401", "signed anew once, then exits only until it works again", "I18 I22",
+          throttling_says_401),
+    Fault("F015", "500/502/503/504 on every read, HTML and text", "bounded retries, NO_TRADE, no crash", "I12 I27",
+          reads_fail),
+    Fault("F016", "502/503/504 on POST /orders after booking, on batch_cancel before or after it took effect",
+          "UNKNOWN rule; cancels are sent again until proof", "I2 I3 I11", server_error_after_booking),
+    Fault("F017", "200 with HTML, nothing, a wrong charset, a BOM, NaN, 12 MB; 204", "not JSON: NO_TRADE", "I12",
+          nonsense),
+    Fault("F018", "truncated JSON, with and without an announced length", "never believed", "I12 I40", truncated),
+    Fault("F021", "no packet for an hour with a resting buy", "the exchange lets it expire; reconcile before deciding",
+          "I1 I22 I28", partition),
+    Fault("F022", "reads work and orders do not while a stop is due; then the reverse",
+          "CRITICAL, exits tried again; no entry without a snapshot", "I12 I21 I29", posts_fail),
+    Fault("F023", "the feed is silent, or has no heartbeats",
+          "dead within seconds, REST instead, reconnects with patience", "I12 I28", feed_dies),
+    Fault("F025", "tokens refused as expired, and at subscribe", "degraded mode that names the clock; no silent feed",
+          "I12 I22", tokens),
+)  # fmt: skip
