@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
-from typing import Final
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final
 
 from bot.domain.decision import Reason, Reject
 from bot.domain.event import ExecutionMeasured, FillBooked, Mismatch
@@ -107,10 +109,16 @@ class Tally:
 _LISTS: Final = tuple(f.name for f in fields(Tally) if f.name not in {"auth_refused", "rate_limited"})
 
 
+_READ: Final[Callable[[object], tuple[Any, ...]]] = attrgetter(*_LISTS)
+
+
 def combined(reports: Iterable[ActReport]) -> ActReport:
     """Several rounds as one."""
     parts = tuple(reports)
-    lists = {name: tuple(item for part in parts for item in getattr(part, name)) for name in _LISTS}
+    columns = zip(*map(_READ, parts), strict=True) if parts else ((),) * len(_LISTS)
+    lists: dict[str, tuple[Any, ...]] = {
+        name: tuple(chain.from_iterable(column)) for name, column in zip(_LISTS, columns, strict=True)
+    }
     return ActReport(
         **lists, auth_refused=any(p.auth_refused for p in parts), rate_limited=sum(p.rate_limited for p in parts)
     )

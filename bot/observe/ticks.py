@@ -99,6 +99,8 @@ class Reject:
 
 Verdict = Accept | HoldBack | Reject
 
+ORDINARY: Final = Accept()
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -137,9 +139,9 @@ class TickState:
     @property
     def newest(self) -> Seen | None:
         """The newest accepted price, of a quote or a bar."""
-        return max(
-            (seen for seen in (self.quote, self.bar) if seen is not None), key=lambda seen: seen.at, default=None
-        )
+        if self.quote is None or self.bar is None:
+            return self.bar if self.quote is None else self.quote
+        return self.bar if self.bar.at > self.quote.at else self.quote
 
     def counted(self, fault: Fault) -> TickState:
         return replace(self, counts={**self.counts, fault: self.counts.get(fault, 0) + 1})
@@ -199,9 +201,9 @@ def judge(state: TickState, tick: QuoteTick | BarTick, now: datetime, policy: Da
 def _judge_quote(state: TickState, tick: QuoteTick, policy: DataPolicy) -> tuple[TickState, Verdict]:
     """Measured against the newest accepted price alone."""
     mid, known, limit = tick.mid, state.newest, policy.max_price_deviation_pct.value
-    accepted = replace(state, quote=Seen(mid, tick.at), quote_doubt=None)
+    accepted = TickState(Seen(mid, tick.at), state.bar, None, state.bar_doubt, state.suspects, state.counts)
     if known is None or _near(mid, known.price, known.price, limit):
-        return accepted, Accept()
+        return accepted, ORDINARY
     doubt = _doubted(state.quote_doubt, mid, tick.at, limit)
     traded = _traded(tick.volume_ratio, policy) and not _folded(mid, mid, known.price, known.price)
     if traded and _lasting(doubt, policy):
@@ -213,13 +215,14 @@ def _judge_quote(state: TickState, tick: QuoteTick, policy: DataPolicy) -> tuple
 def _judge_bar(state: TickState, tick: BarTick, policy: DataPolicy) -> tuple[TickState, Verdict]:
     """High and low are measured against the last accepted close and, when newer, the last accepted mid: the bar of a
     confirmed fall reaches from the one to the other."""
-    if state.bar == Seen(tick.close, tick.at):
-        return state, Accept()
+    newest = Seen(tick.close, tick.at)
+    if state.bar == newest:
+        return state, ORDINARY
     limit, known = policy.max_price_deviation_pct.value, _known(state)
-    accepted = replace(state, bar=Seen(tick.close, tick.at), bar_doubt=None, suspects=_suspects(state, tick))
+    accepted = TickState(state.quote, newest, state.quote_doubt, None, _suspects(state, tick), state.counts)
     low, high = min(known, default=tick.close), max(known, default=tick.close)
     if not known or (_near(tick.low, low, high, limit) and _near(tick.high, low, high, limit)):
-        return accepted, Accept()
+        return accepted, ORDINARY
     far = tick.high if _near(tick.low, low, high, limit) else tick.low
     if wick := _near(
         tick.close, low, high, limit
@@ -235,11 +238,9 @@ def _judge_bar(state: TickState, tick: BarTick, policy: DataPolicy) -> tuple[Tic
 
 
 def _nonsense(tick: QuoteTick | BarTick, now: datetime) -> Reject | None:
-    for name, value in tick.prices.items():
-        if not value.is_finite():
-            return Reject(Fault.NOT_FINITE, f"{name} is {value}")
-        if value <= 0:
-            return Reject(Fault.NOT_POSITIVE, f"{name} is {value}")
+    seen = (tick.bid, tick.ask) if isinstance(tick, QuoteTick) else (tick.high, tick.low, tick.close)
+    if not all(value.is_finite() and value > 0 for value in seen):
+        return _no_price(tick)
     if isinstance(tick, QuoteTick):
         crossed = tick.bid >= tick.ask
         return Reject(Fault.CROSSED, f"bid {tick.bid} is not below ask {tick.ask}") if crossed else None
@@ -252,15 +253,21 @@ def _nonsense(tick: QuoteTick | BarTick, now: datetime) -> Reject | None:
     return None
 
 
+def _no_price(tick: QuoteTick | BarTick) -> Reject:
+    """The first number that is no price."""
+    name, value = next((n, v) for n, v in tick.prices.items() if not (v.is_finite() and v > 0))
+    return Reject(Fault.NOT_POSITIVE if value.is_finite() else Fault.NOT_FINITE, f"{name} is {value}")
+
+
 def _late(state: TickState, tick: QuoteTick | BarTick) -> Reject | None:
     """Older than something of its own kind that was already judged."""
     quote = isinstance(tick, QuoteTick)
     seen, doubt = (state.quote, state.quote_doubt) if quote else (state.bar, state.bar_doubt)
+    if (seen is None or tick.at >= seen.at) and (doubt is None or tick.at >= doubt.last):
+        return None
     times = [seen.at] if seen is not None else []
     times += [doubt.last] if doubt is not None else []
-    newest = max(times, default=tick.at)
-    if tick.at >= newest:
-        return None
+    newest = max(times)
     return Reject(Fault.OUT_OF_ORDER, f"of {tick.at:%H:%M:%S.%f}, {newest:%H:%M:%S.%f} was seen before")
 
 
