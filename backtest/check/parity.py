@@ -45,6 +45,8 @@ BOOK: Final = frozenset(
     }
 )  # fmt: skip
 """Refusals that speak of quotes and books, which candles do not record."""
+LEVELS: Final = frozenset({"stop_loss", "trailing_stop", "take_profit"})
+"""Exits at a price, which follows the price that was paid."""
 ENTRY_BARS: Final = 1
 OPENED_BARS: Final = 5
 """How far apart the first purchases of one entry may lie: a quote waits, and is quoted again."""
@@ -54,9 +56,8 @@ TRAIL_BPS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One deed of either side or of both. same: product, side, reason and time agree. why: every difference, explained.
-
-    unexplained: what has no reason; empty when all has.
+    """One deed of either side or of both. same: product, side, reason and time, to a bar, agree, and so does whether it
+    filled. why: every difference, explained. unexplained: what has no reason; empty when all has.
     """
 
     kind: str
@@ -65,12 +66,9 @@ class Row:
     reason: str
     live: Entry | Exit | None
     backtest: Entry | Exit | None
+    same: bool
     why: tuple[str, ...]
     unexplained: str = ""
-
-    @property
-    def same(self) -> bool:
-        return self.live is not None and self.backtest is not None and not self.unexplained
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +113,12 @@ class _Judge:
             if known is None:
                 continue
             if one is not None and other is not None:
+                same = (one.filled.price is None) == (other.filled.price is None)
                 why, unexplained = tuple(self._fills(one.filled, other.filled)), ""
             else:
                 told, explained = self._alone(known, self.backtest if other is None else self.live)
-                why, unexplained = ((told,), "") if explained else ((), told)
-            yield Row("entry", known.product, known.rule, known.rule, one, other, why, unexplained)
+                same, why, unexplained = (False, (told,), "") if explained else (False, (), told)
+            yield Row("entry", known.product, known.rule, known.rule, one, other, same, why, unexplained)
 
     def exits(self) -> Iterator[Row]:
         pairs = _paired(
@@ -132,12 +131,12 @@ class _Judge:
                 continue
             if one is not None and other is not None:
                 found, explained = self._apart(one, other)
-                why = (*found, *self._fills(one.filled, other.filled))
+                same, why = not found, (*found, *self._fills(one.filled, other.filled))
             else:
                 found, explained = self._one_exit(known, self.backtest if other is None else self.live)
-                why = found
+                same, why = False, found
             row = (why, "") if explained else ((), "; ".join(found))
-            yield Row("exit", known.product, known.rule, known.reason, one, other, *row)
+            yield Row("exit", known.product, known.rule, known.reason, one, other, same, *row)
 
     # ---------------------------------------------------------------------------------------------------- one side only
 
@@ -190,7 +189,7 @@ class _Judge:
     def _later(self, early: Exit, entry: Decimal, told: str) -> tuple[tuple[str, ...], bool]:
         """Whether a position bought at `entry` could outlive the exit of the one that ended first."""
         price = early.filled.price
-        if price is None or early.reason in ("max_hold", "open"):
+        if price is None or early.reason not in LEVELS:
             return (f"{told}: nothing accounts for it",), False
         level = EXACT.divide(EXACT.multiply(price, entry), early.entry)
         passed = self._passed(early, level)

@@ -1,0 +1,232 @@
+"""Live over the wire and the backtest trade the same candles alike; what differs without a reason is red."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from backtest import engine
+from backtest.check.parity import Comparison, compared
+from backtest.check.parity_run import Parity
+from backtest.check.rehearsal import Replayed
+from backtest.check.sides import Entry, Exit, Filled, Side
+from backtest.cli import main
+from backtest.dataset import Dataset
+from bot.domain.decision import Decision, Evaluated, Exclusion, GateResult, Outcome, Reason, Regime, Reject
+from bot.settings.config import Config
+from tests.backtest import runs
+from tests.backtest.markets import START, rows, write_csv, write_markets
+from tests.builders import pid, proposal
+from tests.configs import write_config
+
+POLICY = {
+    **runs.LIVELY,
+    "data": {"bar_granularity": "ONE_MINUTE", "max_bar_staleness_seconds": 180, "warmup_minutes": 1500},
+    "execution": {"default_order_type": "limit_ioc", "post_only_ttl_seconds": 60},
+}
+BTC = pid("BTC-USD")
+
+
+# ------------------------------------------------------------------------------------------------------- over the wire
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, dict[str, Any]]:
+    """`backtest check parity` over two hours with a purchase and a sale in them: exit code, text and JSON."""
+    folder = tmp_path_factory.mktemp("parity")
+    write_config(folder / "config", POLICY, runs.UNIVERSE)
+    write_markets(folder / "candles", {"BTC-USD": 31, "ETH-USD": 12}, 2 * 1440)
+    out, err = io.StringIO(), io.StringIO()
+    arguments = [
+        "check", "parity", "--data", str(folder / "candles"), "--config-dir", str(folder / "config"),
+        "--from", "2024-01-02T05:00", "--to", "2024-01-02T06:40", "--out", str(folder / "parity.json"),
+    ]  # fmt: skip
+    code = main(arguments, out, err)
+    return code, out.getvalue() + err.getvalue(), json.loads((folder / "parity.json").read_text())
+
+
+def test_the_same_market_live_and_in_the_backtest_gives_the_same_entries_and_exits(checked):
+    code, text, found = checked
+    assert code == 0, text
+    assert found["passed"]
+    deeds = [(row["kind"], row["side"], row["product"], row["reason"], row["same"]) for row in found["rows"]]
+    assert sum(kind == "entry" for kind, *_ in deeds) >= 2
+    assert sum(kind == "exit" for kind, *_ in deeds) >= 1
+    assert all(row["same"] for row in found["rows"]), text
+    assert found["cycles"] >= 98
+    assert found["cycles_with_the_same_triggers"] == found["cycles"], "the wire brings the recorded bars to the digit"
+
+
+def test_every_difference_between_two_fills_is_told_with_its_reason(checked):
+    _, text, found = checked
+    for row in found["rows"]:
+        live, backtest = row["live"], row["backtest"]
+        told = " | ".join(row["because"])
+        assert ("price" in told) == (live["price"] != backtest["price"])
+        assert ("fee " in told) == (live["fee_rate"] != backtest["fee_rate"])
+        assert ("after " in told) == (live["seconds"] != backtest["seconds"])
+        assert ("of it:" in told) == (live["size"] != live["asked"] or backtest["size"] != backtest["asked"])
+        assert all(line in text for line in row["because"])
+    assert any(row["because"] for row in found["rows"])
+
+
+def test_what_was_decided_over_the_wire_is_decided_again_to_the_same_bytes(checked):
+    _, text, found = checked
+    assert found["decided_again"] >= 20
+    assert "0 otherwise" in text
+
+
+def test_bars_the_exchange_cannot_replay_are_bad_usage(tmp_path):
+    write_config(tmp_path / "config", POLICY, runs.UNIVERSE)
+    write_markets(tmp_path / "candles", {"BTC-USD": 31}, 600)
+    out, err = io.StringIO(), io.StringIO()
+    arguments = ["--data", str(tmp_path / "candles"), "--config-dir", str(tmp_path / "config"), "--bar", "5m"]
+    assert main(["check", "parity", *arguments], out, err) == 2
+    assert "one-minute candles, not FIVE_MINUTE" in err.getvalue()
+
+
+# --------------------------------------------------------------------------------------------------------- made by hand
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("bars")
+    write_csv(
+        folder, "BTC-USD", [(at, "100.00", "100.20", "99.80", "100.00", "50.0") for at, *_ in rows(1, 300, quiet=0)]
+    )
+    return engine.read(engine.wish(settings(), folder))
+
+
+def settings() -> Config:
+    return runs.settings({**POLICY, "backtest": {"half_spread_bps": 2, "slippage_bps": 3}})
+
+
+def filled(price: str | None = "100", **changes: Any) -> Filled:
+    size = Decimal(1) if price is not None else Decimal(0)
+    made = Filled(Decimal(1), size, Decimal(price) if price else None, size, Decimal("0.01"), 1, "TAKER", timedelta(0))
+    return replace(made, **changes)
+
+
+def entry(bar: int = 50, price: str | None = "100", **changes: Any) -> Entry:
+    return Entry(bar, BTC, "dip", 1, filled(price, **changes))
+
+
+def sold(minute: int, reason: str = "stop_loss", price: str = "99", paid: str = "100", opened: int = 50) -> Exit:
+    at = datetime.fromtimestamp(START + 60 * minute).astimezone()
+    return Exit(opened, at, at, BTC, "dip", reason, Decimal(paid), filled(price))
+
+
+def decision(*evaluated: Evaluated, excluded: tuple[Exclusion, ...] = ()) -> Decision:
+    at = datetime.fromtimestamp(START).astimezone()
+    return Decision(
+        "c",
+        at,
+        Outcome.NO_TRADE,
+        Reason.NO_SIGNAL,
+        "no trigger fired",
+        Regime.CHOP,
+        (),
+        excluded,
+        (),
+        evaluated,
+        {},
+        "h",
+    )
+
+
+def run(name: str, *entries: Entry, exits: tuple[Exit, ...] = (), said: Decision | None = None) -> Side:
+    return Side(name, entries, exits, (), {50: said if said is not None else decision()})
+
+
+def answer(live: Side, backtest: Side, data: Dataset) -> Parity:
+    return Parity(compared(live, backtest, data, settings()), Replayed(1, ()), data)
+
+
+def refused(reason: Reason) -> Decision:
+    return decision(Evaluated(proposal(), (GateResult("gate", Reject(reason, "no")),), None))
+
+
+def test_an_entry_that_only_one_side_made_is_red_without_a_reason(data):
+    found = answer(run("live", entry(), exits=(sold(60),)), run("backtest"), data)
+    assert not found.passed
+    assert "backtest decided NO_TRADE here: no trigger fired" in found.problems[0]
+    assert any("FAILED" in line for line in found.text())
+
+
+@pytest.mark.parametrize(
+    ("said", "explained"),
+    [
+        (refused(Reason.COOLDOWN), True),
+        (refused(Reason.POSITION_COUNT), True),
+        (refused(Reason.SPREAD_WIDE), True),
+        (refused(Reason.BELOW_MIN_CONVICTION), False),
+        (refused(Reason.BANNED), False),
+        (decision(excluded=(Exclusion(BTC, Reason.DEPTH_THIN, "thin"),)), True),
+        (decision(excluded=(Exclusion(BTC, Reason.BARS_MISSING, "gap"),)), False),
+    ],
+)
+def test_only_the_account_and_the_book_excuse_an_entry(data, said, explained):
+    shared = entry(10)
+    live, backtest = run("live", shared, entry()), run("backtest", shared, said=said)
+    assert answer(live, backtest, data).passed is explained
+    assert answer(replace(backtest, name="live"), replace(live, name="backtest"), data).passed is explained
+
+
+def test_a_cycle_that_one_side_never_ran_is_no_excuse(data):
+    shared = entry(10)
+    found = answer(run("live", shared, entry(70)), run("backtest", shared), data)
+    assert "ran no scheduled cycle" in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("live", "backtest", "passed", "same"),
+    [
+        (sold(60), sold(60), True, True),
+        (sold(60), sold(61), True, True),
+        # bought 0.5 % lower: its stop lies so much lower that the bar's low of 99.8 does not reach it
+        (sold(60, price="99.8"), sold(90, price="99.3", paid="99.5"), True, False),
+        # bought at the same price: the low at minute 60 passed its stop of 100 by 20 bps
+        (sold(60, price="100"), sold(90, price="100"), False, False),
+        (sold(60, "take_profit", "100"), sold(90, "stop_loss", "99"), False, False),
+        (sold(60, "max_hold", "100"), sold(90, "max_hold", "100"), False, False),
+        (sold(60, "max_hold", "100"), sold(62, "max_hold", "100", opened=52), True, False),
+        (sold(60, "banned", "90"), sold(90, "stop_loss", "99"), False, False),
+    ],
+)
+def test_an_exit_at_another_time_needs_a_level_of_its_own(data, live, backtest, passed, same):
+    both = run("live", entry(), exits=(live,)), run("backtest", entry(), exits=(backtest,))
+    found = answer(*both, data)
+    assert found.passed is passed, list(found.text())
+    (row,) = (row for row in found.comparison.rows if row.kind == "exit")
+    assert row.same is same
+
+
+def test_a_fill_on_one_side_alone_is_told_and_not_called_the_same(data):
+    found = answer(run("live", entry()), run("backtest", entry(price=None)), data)
+    (row,) = found.comparison.rows
+    assert found.passed
+    assert not row.same
+    assert row.why == ("filled live only: in the bars a touch is no fill (pessimistic), and none went beyond it",)
+
+
+def test_partial_fills_fees_and_prices_are_told_one_by_one(data):
+    worse = entry(price="100.05", size=Decimal("0.5"), fills=2, rate=Decimal("0.002"), liquidity="MAKER")
+    (row,) = answer(run("live", worse), run("backtest", entry()), data).comparison.rows
+    assert [line.split(":")[0] for line in row.why] == [
+        "price +5.0 bps", "live filled 50% of it", "2 fills for 1", "fee 0.200 % for 1.000 %",
+    ]  # fmt: skip
+
+
+def test_nothing_on_both_sides_and_no_kept_cycle_prove_nothing(data):
+    assert not answer(run("live"), run("backtest"), data).passed
+    assert not Parity(
+        compared(run("live", entry()), run("backtest", entry()), data, settings()), Replayed(0, ()), data
+    ).passed
+    changed = Parity(Comparison((), 1, 1), Replayed(3, ("c7",)), data)
+    assert any(problem.startswith("c7: decided over the wire") for problem in changed.problems)
