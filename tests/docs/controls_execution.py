@@ -182,6 +182,7 @@ EXECUTION: Final = (
             "execution/test_pretrade.py::test_a_crossing_entry_pays_no_more_than_the_slippage_allowed",
             "execution/test_entries.py::test_a_thin_book_is_refused_before_anything_is_recorded",
             "execution/test_entries.py::test_what_the_preview_refuses_is_not_sent",
+            "execution/test_entries.py::test_an_entry_whose_preview_cannot_be_had_is_not_sent",
             "universe/test_manager.py::test_depth_counts_both_sides_within_the_band",
         ),
         keys=(

@@ -36,6 +36,7 @@ MARKET: Final = (
         "re-price.",
         tests=(
             "loop/test_refusals.py::test_stale_quotes_are_not_traded_on",
+            "observe/test_markets.py::test_a_quote_is_used_up_to_its_limit_and_not_a_moment_longer",
             "loop/test_refusals.py::test_a_quote_that_grew_old_between_approval_and_request_refuses_the_order",
             "execution/test_halting.py::test_an_old_quote_is_refused_at_the_send",
             "execution/test_halting.py::test_a_price_that_left_the_collar_is_refused_and_not_repriced",
@@ -78,6 +79,7 @@ MARKET: Final = (
             "adapters/coinbase/test_market_data.py::test_an_outage_leaves_a_gap_that_is_fetched_and_never_filled",
             "adapters/coinbase/test_market_data.py::test_a_quiet_minute_is_filled_and_a_late_bar_mends_it",
             "triggers/test_windows.py::test_a_window_never_depends_on_what_lies_around_it",
+            "observe/test_markets.py::test_bars_are_used_up_to_their_limit_after_the_next_should_have_closed",
             "observe/test_skew.py::test_a_slow_answer_alone_is_never_skew",
             "loop/test_refusals.py::test_a_drifting_clock_warns_then_stops_entries",
             "record/test_store.py::test_a_clock_that_steps_back_over_midnight_keeps_the_files_in_order",
@@ -182,6 +184,8 @@ MARKET: Final = (
         tests=(
             "observe/test_ledger.py::test_a_new_difference_is_pending_and_restates_nothing",
             "observe/test_ledger.py::test_a_deposit_needs_both_time_and_sweeps",
+            "observe/test_ledger.py::test_a_transfer_is_told_with_the_equity_as_it_was_without_it",
+            "record/test_fold_fills.py::test_every_wallet_moves_by_what_its_fills_traded_and_cost",
             "observe/test_ledger.py::test_opposite_differences_look_like_an_unseen_trade_and_stay_pending",
             "record/test_fold_fills.py::test_the_books_balance_to_the_last_digit_after_every_fill",
             "loop/test_account.py::test_an_unexplained_difference_keeps_entries_out_and_restates_nothing",

@@ -97,8 +97,12 @@ OPERATION: Final = (
     Control(
         "dry-run shadow",
         "Real market data and full decisions on an embedded account opened with the real balances; the adapter it is "
-        "given has no way to change anything at the venue.",
+        "given has no way to change anything at the venue. `bot shadow` sets it beside live, trade by trade: intended, "
+        "would have filled, really got.",
         tests=(
+            "test_app.py::test_a_mode_that_sends_nothing_holds_nothing_that_could",
+            "ops/test_shadow.py::test_the_same_decision_of_both_is_one_row_with_three_columns",
+            "ops/test_shadow.py::test_totals_charge_what_live_filled_at_the_shadows_price",
             "adapters/coinbase/test_exchange.py::test_a_reader_has_no_way_to_trade",
             "adapters/coinbase/test_transport.py::test_a_session_for_readers_cannot_post",
             "adapters/test_paper.py::test_a_shadow_opens_with_what_the_real_account_holds_and_then_lives_by_itself",
@@ -135,6 +139,7 @@ OPERATION: Final = (
             "adapters/coinbase/test_gates.py::test_a_key_of_another_portfolio_is_refused_when_one_is_expected",
             "loop/test_refusals.py::test_a_key_that_changed_its_powers_stops_entries_within_the_hour",
             "process/test_starts.py::test_a_key_the_exchange_refuses_is_exit_five",
+            "test_app.py::test_only_live_gets_the_adapter_that_trades_and_never_without_a_key",
             "cli/test_checking.py::test_live_in_production_refuses_without_a_certificate_and_lists_what_certify_misses",
         ),
         keys=("governance.key_check_minutes", "governance.portfolio_id"),
@@ -154,6 +159,8 @@ OPERATION: Final = (
             "settings/test_reload.py::test_every_loosened_key_is_named_with_both_values",
             "settings/test_certificate.py::test_a_tighter_configuration_stays_certified_and_a_looser_one_does_not",
             "settings/test_certificate.py::test_time_code_and_portfolio_bind_it",
+            "cli/test_proofs.py::test_whatever_must_never_happen_spoils_a_rehearsal",
+            "cli/test_proofs.py::test_an_alert_proves_the_channel_it_went_through_and_not_for_ever",
             "settings/test_certificate.py::test_a_certificate_is_good_for_the_table_of_controls_it_was_issued_under",
             "process/test_leaving.py::test_a_reload_may_tighten_never_loosen_and_survives_nonsense",
         ),
