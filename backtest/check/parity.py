@@ -73,7 +73,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Every deed of both sides. bars: scheduled cycles that both ran; alike: those in which the same triggers fired."""
+    """Every deed of both sides.
+
+    bars: cycles that both ran and in which neither dropped a trigger for lack of room; alike: those in which the
+    same triggers fired in the products that both might enter.
+    """
 
     rows: tuple[Row, ...]
     bars: int
@@ -92,8 +96,8 @@ def compared(live: Side, backtest: Side, data: Dataset, config: Config) -> Compa
     """Both sides deed by deed."""
     judge = _Judge(live, backtest, data, config)
     both = live.decisions.keys() & backtest.decisions.keys()
-    alike = sum(_fired(live.decisions[bar]) == _fired(backtest.decisions[bar]) for bar in both)
-    return Comparison((*judge.entries(), *judge.exits()), len(both), alike)
+    alike = [judge.alike(live.decisions[bar], backtest.decisions[bar]) for bar in sorted(both)]
+    return Comparison((*judge.entries(), *judge.exits()), len(alike) - alike.count(None), alike.count(True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,16 @@ class _Judge:
             row = (why, "") if explained else ((), "; ".join(found))
             yield Row("exit", known.product, known.rule, known.reason, one, other, same, *row)
 
+    def alike(self, one: Decision, other: Decision) -> bool | None:
+        """Whether the same triggers fired where both might enter; None when a side had no room for all of its own."""
+        if self._full(one) or self._full(other):
+            return None
+        shared = frozenset(one.eligible) & frozenset(other.eligible)
+        return _fired(one, shared) == _fired(other, shared)
+
+    def _full(self, decision: Decision) -> bool:
+        return len(decision.triggers) >= self.config.policy.triggers.max_triggers_per_cycle
+
     # ---------------------------------------------------------------------------------------------------- one side only
 
     def _alone(self, entry: Entry, other: Side) -> tuple[str, bool]:
@@ -161,7 +175,16 @@ class _Judge:
             if excluded.product == entry.product:
                 known = excluded.reason in OWN_ACCOUNT | BOOK
                 return f"{other.name} left the product out: {excluded.reason.value}, {excluded.detail}", known
+        if self._full(decision) and self._eligible_apart(entry.bar):
+            return (
+                f"{other.name} had no room for the trigger: other markets may be entered there, and it ranks them all",
+                True,
+            )
         return f"{other.name} decided {decision.outcome.value} here: {decision.detail}", False
+
+    def _eligible_apart(self, bar: int) -> bool:
+        one, other = (side.decisions.get(bar) for side in (self.live, self.backtest))
+        return one is not None and other is not None and set(one.eligible) != set(other.eligible)
 
     def _one_exit(self, item: Exit, other: Side) -> tuple[tuple[str, ...], bool]:
         near = [
@@ -283,8 +306,8 @@ def _paired(
     yield from ((None, other) for other in left)
 
 
-def _fired(decision: Decision) -> frozenset[tuple[str, str]]:
-    return frozenset((trigger.product, trigger.kind.value) for trigger in decision.triggers)
+def _fired(decision: Decision, products: frozenset[ProductId]) -> frozenset[tuple[str, str]]:
+    return frozenset((found.product, found.kind.value) for found in decision.triggers if found.product in products)
 
 
 def _distance(one: Exit, other: Exit) -> timedelta:

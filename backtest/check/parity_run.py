@@ -40,6 +40,8 @@ class Parity:
         found += [
             f"{cycle}: decided over the wire, and otherwise when decided again" for cycle in self.replayed.different
         ]
+        odd = self.comparison.bars - self.comparison.alike
+        found += [f"{odd} cycles fired other triggers in a product that both might enter"] if odd else []
         found += [] if self.replayed.count else ["no cycle was kept to be decided again"]
         found += [] if self.comparison.shared else ["nothing was entered on both sides: nothing was compared"]
         return tuple(found)

@@ -22,7 +22,7 @@ from bot.domain.decision import Decision, Evaluated, Exclusion, GateResult, Outc
 from bot.settings.config import Config
 from tests.backtest import runs
 from tests.backtest.markets import START, rows, write_csv, write_markets
-from tests.builders import pid, proposal
+from tests.builders import pid, proposal, trigger
 from tests.configs import write_config
 
 POLICY = {
@@ -176,6 +176,23 @@ def test_only_the_account_and_the_book_excuse_an_entry(data, said, explained):
     live, backtest = run("live", shared, entry()), run("backtest", shared, said=said)
     assert answer(live, backtest, data).passed is explained
     assert answer(replace(backtest, name="live"), replace(live, name="backtest"), data).passed is explained
+
+
+def test_a_trigger_that_only_one_side_saw_is_red(data):
+    seen = replace(decision(), eligible=(BTC,), triggers=(trigger(),))
+    live, backtest = run("live", entry(10), said=seen), run("backtest", entry(10), said=replace(seen, triggers=()))
+    assert any("fired other triggers" in problem for problem in answer(live, backtest, data).problems)
+    assert answer(live, replace(backtest, decisions={50: replace(seen, triggers=(), eligible=())}), data).passed
+    assert answer(live, replace(backtest, decisions=live.decisions), data).passed
+
+
+def test_a_trigger_that_found_no_room_among_other_markets_is_no_difference_of_the_bot(data):
+    many = tuple(trigger(f"A{number}-USD") for number in range(20))
+    full = replace(decision(), eligible=(BTC, pid("ETH-USD")), triggers=many)
+    live = run("live", entry(10), entry(), said=replace(full, eligible=(BTC,), triggers=(trigger(),)))
+    assert answer(live, run("backtest", entry(10), said=full), data).passed
+    alone = replace(full, eligible=(BTC,))
+    assert not answer(live, run("backtest", entry(10), said=alone), data).passed
 
 
 def test_a_cycle_that_one_side_never_ran_is_no_excuse(data):
