@@ -184,10 +184,13 @@ class WebhookCourier:
                 ) as client,
                 client.stream("POST", target.url, content=body, headers=headers, extensions=target.tls) as answer,
             ):
-                return 200 <= answer.status_code < 300
+                taken = 200 <= answer.status_code < 300
         except (httpx.HTTPError, UnsafeAddress, OSError) as error:
             self._on_failure(type(error).__name__)
             return False
+        if not taken:
+            self._on_failure(f"HTTP_{answer.status_code}")
+        return taken
 
     def _trusted(self) -> ssl.SSLContext:
         if self._ca_file is not None and self._allow_test_venue:

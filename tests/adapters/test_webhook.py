@@ -81,6 +81,7 @@ def test_a_receiver_that_fails_keeps_the_message_waiting(receiver):
     receiver.status = 500
     post = courier(storage, receiver.url, on_failure=failures.append)
     assert not post.deliver()
+    assert failures == ["HTTP_500"]
     assert list(storage.names("outbox")) == ["a.json"]
     receiver.status = 200
     assert post.deliver()
