@@ -285,18 +285,25 @@ class Exchange:
         return row
 
     def _grow_child(self, parent: Record) -> None:
-        """An attached bracket opens with the entry's first fill, and grows with the others."""
+        """An attached bracket opens with the entry's first fill and grows with the others.
+
+        After one that sold out comes another, after one that was cancelled none.
+        """
         legs = parent.plan.attached
         if legs is None:
             return
-        child = next((r for r in self.orders.values() if r.parent_id == parent.order_id), None)
-        if child is None:
+        children = [r for r in self.orders.values() if r.parent_id == parent.order_id]
+        more = parent.filled - sum((child.plan.size.value for child in children), ZERO)
+        if children and children[-1].working:
+            last = children[-1]
+            last.plan = replace(last.plan, size=Size(last.plan.size.value + more))
+        elif not children or children[-1].status is VenueStatus.FILLED:
+            name = f"child-of-{parent.order_id}" + (f"-{len(children)}" if children else "")
             plan = replace(
-                parent.plan, client_order_id=f"child-of-{parent.order_id}", side=Side.SELL, type=OrderType.BRACKET,
+                parent.plan, client_order_id=name, side=Side.SELL, type=OrderType.BRACKET, size=Size(more),
                 limit_price=legs.limit_price, stop_price=legs.stop_trigger_price, attached=None, end_time=None,
             )  # fmt: skip
-            child = self._open(plan, parent.order_id)
-        child.plan = replace(child.plan, size=Size(parent.filled))
+            self._open(plan, parent.order_id)
 
     # ----------------------------------------------------------------------------------------------------- reading
 
