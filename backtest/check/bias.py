@@ -25,6 +25,8 @@ from bot.settings.config import Config
 
 AHEAD: Final = 1440
 """Bars of another future put behind a decision."""
+THINNED: Final = 100
+"""After so many decisions each second one is made again, after twice as many each third, and so on."""
 Note = Callable[[str], None]
 Again = Callable[[Made], Iterator[tuple[str, tuple[str, ...]]]]
 """A decision made again in several ways: name of each way, and what differs."""
@@ -32,10 +34,10 @@ Again = Callable[[Made], Iterator[tuple[str, tuple[str, ...]]]]
 
 @dataclass(slots=True)
 class Sample:
-    """Makes decisions again while a run goes on: every one that trades, and each `stride`-th of the others."""
+    """Makes decisions again while a run goes on: all (`every`), or every one that trades and ever fewer others."""
 
     again: Again
-    stride: int
+    every: bool
     seen: int = 0
     made: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -44,7 +46,8 @@ class Sample:
         if cycle.decision is None or cycle.snapshot is None:
             return
         self.seen += 1
-        if self.seen % self.stride and cycle.decision.outcome is not Outcome.TRADED:
+        stride = 1 if self.every else 1 + self.made // THINNED
+        if self.seen % stride and cycle.decision.outcome is not Outcome.TRADED:
             return
         self.made += 1
         for way, found in self.again(Made(cycle.snapshot, cycle.decision)):
@@ -52,15 +55,15 @@ class Sample:
                 self.findings.append(Finding(way, cycle.decision.cycle_id, found))
 
 
-def lookahead(data: Dataset, config: Config, *, stride: int, cuts: int, note: Note) -> Report:
-    """Whether anything of a run depends on bars that had not closed. stride, cuts: see `Sample`; moments to part at."""
+def lookahead(data: Dataset, config: Config, *, every: bool, cuts: int, note: Note) -> Report:
+    """Whether anything of a run depends on bars that had not closed. every: see `Sample`; cuts: moments to part at."""
 
     def again(made: Made) -> Iterator[tuple[str, tuple[str, ...]]]:
         k = data.newest(made.snapshot.now)
         yield "data cut at the decision", on_other_data(made, slices.cut(data, k), config)
         yield "another future", on_other_data(made, slices.scrambled(data, k, AHEAD), config)
 
-    sample, drive = _sampled(data, config, Sample(again, stride), note)
+    sample, drive = _sampled(data, config, Sample(again, every), note)
     whole, runs = trace(drive), 0
     findings = list(sample.findings)
     for k in _telling(whole, data, cuts):
@@ -75,7 +78,7 @@ def lookahead(data: Dataset, config: Config, *, stride: int, cuts: int, note: No
     return Report("lookahead", sample.seen, sample.made, runs, len(whole), tuple(findings))
 
 
-def warmup(data: Dataset, config: Config, *, declared: int, stride: int, note: Note) -> Report:
+def warmup(data: Dataset, config: Config, *, declared: int, every: bool, note: Note) -> Report:
     """Whether a run is the same whatever lies before the bars it asks for.
 
     declared: bars of history a run asks its data for. The run begins where `data` does when that many are there before
@@ -87,7 +90,7 @@ def warmup(data: Dataset, config: Config, *, declared: int, stride: int, note: N
     def again(made: Made) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "over the bars that live fetches", with_the_bars_of_live(made, data, config)
 
-    sample, drive = _sampled(slices.remembering(data, declared), config, Sample(again, stride), note)
+    sample, drive = _sampled(slices.remembering(data, declared), config, Sample(again, every), note)
     usual, runs = trace(drive), 0
     findings = list(sample.findings)
     for history in sorted({declared + declared // 2, 2 * declared, longest}):

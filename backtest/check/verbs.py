@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from backtest.check.parity_run import Parity
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from bot.settings.config import Config
 
 FINE, REFUSED = 0, 3
-USUAL: Final = 1000
-"""Decisions made again unless --all is given, besides those that trade."""
 
 Arguments = Callable[[argparse.ArgumentParser], None]
 
@@ -76,14 +74,14 @@ def _add_parity(kinds: Any, market: Arguments) -> None:
 
 def _add_sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true",
-                        help=f"every decision again (default: all that trade and about {USUAL} more)")  # fmt: skip
+                        help="every decision again (default: all that trade, and ever fewer others)")  # fmt: skip
 
 
 def _lookahead(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest.check.bias import lookahead
 
     config, data, _ = _loaded(args, 1)
-    report = lookahead(data, config, stride=_stride(args, data), cuts=args.cuts, note=_note(err))
+    report = lookahead(data, config, every=args.all, cuts=args.cuts, note=_note(err))
     return _answer(report, args.out, out)
 
 
@@ -91,7 +89,7 @@ def _warmup(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest.check.bias import warmup
 
     config, data, declared = _loaded(args, 3)
-    report = warmup(data, config, declared=declared, stride=_stride(args, data), note=_note(err))
+    report = warmup(data, config, declared=declared, every=args.all, note=_note(err))
     return _answer(report, args.out, out)
 
 
@@ -115,10 +113,6 @@ def _loaded(args: argparse.Namespace, histories: int) -> tuple[Config, Dataset, 
     config = engine.adapted(load_config(args.config_dir), LENGTHS[args.bar] if args.bar else None)
     wish = engine.wish(config, args.data, products=args.products, since=args.since, until=args.until)
     return config, engine.read(replace(wish, history=histories * wish.history)), wish.history
-
-
-def _stride(args: argparse.Namespace, data: Dataset) -> int:
-    return 1 if args.all else max(1, data.count // USUAL)
 
 
 def _note(err: TextIO) -> Callable[[str], None]:
