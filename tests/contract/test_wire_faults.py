@@ -130,7 +130,7 @@ NONSENSE = {
     "no balance": Rewrite("accounts.*.available_balance"),
     "NaN": Rewrite("accounts.*.available_balance.value", '"NaN"'),
     "negative": Rewrite("accounts.*.available_balance.value", '"-1"'),
-    "exponent": Rewrite("accounts.*.available_balance.value", '"1e4"'),
+    "endless exponent": Rewrite("accounts.*.available_balance.value", '"1E+400"'),
     "null": Rewrite("accounts", "null"),
     "no end": Rewrite("has_next"),
     **{damage.value: Garble(damage) for damage in Damage},
