@@ -214,11 +214,11 @@ MISTAKES: Final = (
         "not at_least((start - close) * 100, start, params.threshold_pct)",
     ),
     _mistake(
-        "quotes-once-more",
-        "an unfilled entry is quoted again once more than the policy allows",
+        "gives-up-at-once",
+        "an entry that its first quote did not fill is given up, although the policy allows two more",
         "bot/execution/routing.py",
         "makers <= execution.maker_max_reprices",
-        "makers <= execution.maker_max_reprices + 1",
+        "makers < execution.maker_max_reprices - 1",
     ),
     _mistake(
         "believes-bad-ticks",
