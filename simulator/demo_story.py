@@ -121,7 +121,7 @@ class Story:
             case "fill.booked":
                 return Kind.FILL, _fill(event)
             case "alert.raised" if event["severity"] != "INFO":
-                return Kind.ALERT, f"alert {event['severity'].lower()}: {event['detail']}"
+                return Kind.ALERT, f"{event['severity'].lower()}: {event['detail']}"
             case _:
                 return Kind.ORDER, None
 

@@ -14,11 +14,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     from bot.cli.books import state_of
-    from bot.cli.place import followed, look
+    from bot.cli.place import known, look
     from bot.cli.show import print_json, print_table
     from bot.domain.codec import time_text
 
-    state = state_of(look(followed(args, terminal)))
+    state = state_of(look(known(args, terminal)))
     rows = [
         {
             "product": ban.product,

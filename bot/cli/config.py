@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.cli.verb import Exit, Terminal, Verb, add_json, add_places
+from bot.cli.verb import Exit, Terminal, Verb, add_action, add_json, add_places
 from bot.errors import StorageFailed
 
 if TYPE_CHECKING:
@@ -19,24 +19,23 @@ PARTS: Final = ("all", "policy", "universe", "rules")
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="show|hash|diff|schema")
-    show = actions.add_parser(
-        "show", help="every key with its value, defaults included", epilog="example:\n  bot config show rules"
+    show = add_action(
+        actions.add_parser, "show", "every key with its value, defaults included", "bot config show rules"
     )
     show.add_argument("part", nargs="?", choices=PARTS, default="all", help="`rules` explains each rule in a sentence")
     add_json(show)
-    hashing = actions.add_parser(
-        "hash", help="the hash that every event and certificate carries", epilog="example:\n  bot config hash"
+    hashing = add_action(
+        actions.add_parser, "hash", "the hash that every event and certificate carries", "bot config hash"
     )
-    diff = actions.add_parser(
+    diff = add_action(
+        actions.add_parser,
         "diff",
-        help="what differs from another folder, or from the defaults",
-        epilog="example:\n  bot config diff\n  bot config diff config.new",
+        "what differs from another folder, or from the defaults",
+        "bot config diff\nbot config diff config.new",
     )
     diff.add_argument("other", nargs="?", type=Path, metavar="DIR", help="the folder with the newer files")
     add_json(diff)
-    schema = actions.add_parser(
-        "schema", help="the JSON Schemas, for editors", epilog="example:\n  bot config schema policy"
-    )
+    schema = add_action(actions.add_parser, "schema", "the JSON Schemas, for editors", "bot config schema policy")
     schema.add_argument("file", choices=("policy", "universe"))
     schema.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     for action in (show, hashing, diff):

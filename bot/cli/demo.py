@@ -107,7 +107,7 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
         finally:
             log.close()
         why = "stopped on request" if signals.stop_asked() else "--for is over"
-        return _told(terminal, _closing(story, app, sim, narrator.running, sim.now() - began), why, code)
+        return _told(terminal, _closing(story, app, sim, narrator.running, sim.now() - began), why, code, args.data_dir)
 
 
 def _venue(args: argparse.Namespace, terminal: Terminal) -> Simulator:
@@ -219,11 +219,20 @@ def _closing(story: Story, app: App, sim: Simulator, wall: timedelta, trading: t
     return Closing(story, app.loop.store.state, sim.do(truth_of), OPENING, wall, trading)
 
 
-def _told(terminal: Terminal, closing: Closing, why: str, code: int) -> int:
+def _afterwards(kept: Path | None) -> str:
+    """How to ask a run that is over why it did what it did."""
+    if kept is None:
+        return f"  afterwards   journal and log are gone; {_command()} demo --data-dir NEW keeps them for `explain`"
+    return (
+        f"  afterwards   {_command()} explain last --mode live --data-dir {kept}, likewise orders, fills, journal tail"
+    )
+
+
+def _told(terminal: Terminal, closing: Closing, why: str, code: int, kept: Path | None) -> int:
     """Print the summary; the exit code says whether the exchange's own books confirm a clean end."""
     from simulator.demo_summary import summary
 
-    print("\n".join(summary(closing, why)), file=terminal.out, flush=True)
+    print("\n".join([*summary(closing, why), _afterwards(kept)]), file=terminal.out, flush=True)
     if closing.truth.open_trades():
         return Exit.ORDERS_LEFT
     return code if closing.clean else Exit.ERROR

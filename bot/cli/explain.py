@@ -65,6 +65,8 @@ def explained(storage: FileStorage, cycle: str) -> Explained:
     names, events = decisions(storage), list(envelopes(storage))
     newest, how = _newest(storage)
     wanted = cycle if cycle != LAST else (names[-1] if names else newest)
+    if not wanted:
+        raise BotError(f"no cycle is known in {storage.folder}: nothing has been decided there yet")
     decision = read_decision(storage, wanted) if wanted in names else None
     mine = tuple(event for event in events if event.cycle_id == wanted)
     undecided = newest not in names and not any(e.cycle_id == newest and e.topic == "decision.made" for e in events)

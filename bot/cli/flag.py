@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bot.cli.verb import Terminal, Verb, add_places
+from bot.cli.verb import Exit, Terminal, Verb, add_places
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,18 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     from bot.domain.money import decimal_text
 
     hours = [] if args.hours is None else [decimal_text(args.hours)]
-    return ask(args, terminal, "flag", [args.product, args.red_flag, *hours])
+    code = ask(args, terminal, "flag", [args.product, args.red_flag, *hours])
+    if code == Exit.FINE and args.product not in listed(args, terminal):
+        terminal.say(f"bot: {args.product} is in no tier of universe.yaml: is that how it is spelled?")
+    return code
+
+
+def listed(args: argparse.Namespace, terminal: Terminal) -> frozenset[str]:
+    """Every product of a tier."""
+    from bot.cli.place import config_of, settings_of
+
+    tiers = config_of(settings_of(args, terminal)).universe.tiers
+    return frozenset(str(product) for tier in tiers.values() for product in tier.products)
 
 
 VERB = Verb(

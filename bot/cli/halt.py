@@ -32,10 +32,24 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     settings = settings_of(args, terminal)
     reason = args.reason or f"bot halt by {operator()}"
     kill = switch_on(settings.data_dir, reason)
-    print(f"the kill switch {settings.kill_file} is on: {kill.reason}", file=terminal.out)
+    on = "is on" if kill.reason == reason else "was on already"
+    print(f"the kill switch {settings.kill_file} {on}: {kill.reason}", file=terminal.out)
+    if not _anybody(settings):
+        terminal.say(
+            f"bot: no bot has ever run below {settings.data_dir}: one that runs with another folder is NOT halted; "
+            "check --data-dir and BOT_DATA_DIR"
+        )
     codes = [_halted(each, reason, terminal) for each in modes(settings) if is_running(each) or has_state(each)]
     codes += [_others(settings, terminal)]
     return max(codes)
+
+
+def _anybody(settings: Settings) -> bool:
+    """Whether a bot of either environment runs here, or has left state."""
+    from bot.domain.snapshot import Environment
+
+    folders = [each for env in Environment for each in modes(replace(settings, environment=env))]
+    return any(has_state(each) or is_running(each) for each in folders)
 
 
 def _halted(settings: Settings, reason: str, terminal: Terminal) -> int:

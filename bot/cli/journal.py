@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from bot.cli.verb import Exit, Terminal, Verb, add_json, add_places
+from bot.cli.verb import Exit, Terminal, Verb, add_action, add_json, add_places
+from bot.errors import BotError
 
 if TYPE_CHECKING:
     from bot.adapters.storage import FileStorage
@@ -24,14 +25,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     from bot.cli.show import count
 
     actions = parser.add_subparsers(dest="action", required=True, metavar="tail|verify")
-    tail = actions.add_parser("tail", help="the newest events", epilog="example:\n  bot journal tail -n 50 --follow")
+    tail = add_action(actions.add_parser, "tail", "the newest events", "bot journal tail -n 50 --follow")
     add_places(tail)
     add_json(tail)
     tail.add_argument("-n", "--lines", type=count, default=20, metavar="N", help="how many (default 20)")
     tail.add_argument("--follow", action="store_true", help="go on with new ones, until Ctrl-C")
     tail.add_argument("--topic", metavar="TOPIC", help="only events whose topic begins like this, such as order.")
-    verify = actions.add_parser(
-        "verify", help="prove that the chain is whole and gives state.json", epilog="example:\n  bot journal verify"
+    verify = add_action(
+        actions.add_parser, "verify", "prove that the chain is whole and gives state.json", "bot journal verify"
     )
     add_places(verify)
     add_json(verify)
@@ -41,6 +42,8 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     from bot.cli.listing import storage_of
 
     storage = storage_of(args, terminal)
+    if args.action == "verify" and not storage.journal_days() and not storage.state_generations():
+        raise BotError(f"there is no journal in {storage.folder}: nothing to verify")
     return _verify(storage, args, terminal) if args.action == "verify" else _tail(storage, args, terminal)
 
 

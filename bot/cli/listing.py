@@ -32,9 +32,9 @@ def wanted(args: argparse.Namespace) -> Wanted:
 
 
 def storage_of(args: argparse.Namespace, terminal: Terminal) -> FileStorage:
-    from bot.cli.place import followed, look
+    from bot.cli.place import known, look
 
-    return look(followed(args, terminal))
+    return look(known(args, terminal))
 
 
 def fill_rows(args: argparse.Namespace, terminal: Terminal) -> list[dict[str, Any]]:
@@ -55,8 +55,8 @@ def order_rows(args: argparse.Namespace, terminal: Terminal) -> list[dict[str, A
 
 
 def position_rows(args: argparse.Namespace, terminal: Terminal) -> list[dict[str, Any]]:
-    from bot.cli.place import followed
+    from bot.cli.place import known
     from bot.cli.report import report_of
 
-    report, only = report_of(followed(args, terminal)), args.product
+    report, only = report_of(known(args, terminal)), args.product
     return [row for row in report["positions"] if only is None or row["product"] == only]

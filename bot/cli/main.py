@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -85,6 +86,8 @@ VERBS: Final[tuple[Verb, ...]] = (
 )
 """In the order `--help` shows them."""
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
 
 def entrypoint() -> NoReturn:
     """The console script."""
@@ -107,6 +110,12 @@ def main(arguments: Sequence[str], terminal: Terminal) -> int:
     except BrokenPipeError:
         # Whoever read our output has gone; nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.ERROR
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.say(f"bot: the output cannot be written: {error.strerror}")
         return Exit.ERROR
 
 

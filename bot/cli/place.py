@@ -97,6 +97,16 @@ def look(settings: Settings) -> FileStorage:
     return FileStorage(settings.data_dir, settings.environment, settings.mode, production=production)
 
 
+def known(args: argparse.Namespace, terminal: Terminal) -> Settings:
+    """As `followed`; says so where no bot has ever run, since nothing found there is no news."""
+    settings = followed(args, terminal)
+    if not has_state(settings):
+        others = ", ".join(f"--mode {each.mode.value}" for each in modes(settings) if has_state(each))
+        hint = f"there is state of {others}" if others else "check --mode, ENV and --data-dir"
+        terminal.say(f"bot: no bot has run in {settings.state_dir} yet: {hint}")
+    return settings
+
+
 def has_state(settings: Settings) -> bool:
     """Whether a bot of this env and mode has left durable state here."""
     folder = settings.state_dir

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from bot.cli.place import config_of, settings_of
 from bot.cli.verb import Exit, Terminal, Verb, add_places
+
+if TYPE_CHECKING:
+    from bot.settings.environment import Settings
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +32,8 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     )
     as_json = settings.environment is Environment.PRODUCTION if args.log is None else args.log == "json"
     launch = Launch(settings, secrets, config, terminal.environ, terminal.err, as_json)
+    if not as_json:
+        terminal.say(_begins(settings))
     signals = Signals()
     with signals.installed():
         try:
@@ -37,6 +43,15 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
         except NoVenueYet:
             terminal.say("bot: stopped before the exchange could be reached; nothing was sent")
             return Exit.FINE
+
+
+def _begins(settings: Settings) -> str:
+    """One line for the person who started it: what begins, where it looks, and the way out."""
+    pages = f"pages on http://127.0.0.1:{settings.http_port}/" if settings.http_port else "no pages"
+    return (
+        f"bot: {settings.environment.value} {settings.mode.value} on {settings.rest_url}, state in "
+        f"{settings.state_dir}, {pages}; Ctrl-C ends it"
+    )
 
 
 VERB = Verb(

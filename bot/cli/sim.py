@@ -81,10 +81,16 @@ def _started(args: argparse.Namespace) -> Simulator:
 
 def environment(sim_env: Mapping[str, str], *, free_running: bool) -> dict[str, str]:
     """What points `bot run` at the exchange. A clock that runs by itself is nobody's to step."""
-    found = {"ENV": "staging", "BOT_MODE": "live", **sim_env}
+    found = {"ENV": "staging", "BOT_MODE": "live", **sim_env, "BOT_DATA_DIR": _folder_beside(sim_env)}
     if free_running:
         del found["BOT_TEST_CLOCK_URL"]
     return {name: value.replace("\n", "\\n") for name, value in found.items()}
+
+
+def _folder_beside(sim_env: Mapping[str, str]) -> str:
+    """A state folder for this exchange alone, since it knows nothing of earlier runs. The bot makes it."""
+    authority = Path(sim_env["COINBASE_CA_FILE"]).parent
+    return str(authority.with_name(f"bulwark-at-{authority.name}"))
 
 
 def _announce(args: argparse.Namespace, terminal: Terminal, sim: Simulator) -> None:
@@ -96,8 +102,7 @@ def _announce(args: argparse.Namespace, terminal: Terminal, sim: Simulator) -> N
 def _lines(found: Mapping[str, str], page: str) -> Iterator[str]:
     yield "# A simulated Coinbase. Paste this into another terminal; the key in it opens nothing else."
     yield from (f"export {name}={shlex.quote(value)}" for name, value in found.items())
-    yield "# Then, with a new folder, since the exchange knows nothing of earlier runs:"
-    yield '#   bot run --data-dir "$(mktemp -d)"'
+    yield "# Then `bot run`; any other terminal with these lines may ask `bot status` and the rest."
     yield f"# Its page is {page}/ (browsers warn of the certificate). Ctrl-C ends it."
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.cli.verb import Exit, Terminal, Verb, add_json, add_places
+from bot.cli.verb import Exit, Terminal, Verb, add_action, add_json, add_places
 from bot.errors import BotError, StateCorrupt, UnitError
 
 if TYPE_CHECKING:
@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="verify|restore")
-    verify = actions.add_parser("verify", help="look at every generation, the journal and the permissions",
-                                epilog="example:\n  bot state verify --mode live")  # fmt: skip
-    restore = actions.add_parser("restore", help="go back to a generation that can be used; originals are kept",
-                                 epilog="example:\n  bot state restore --generation 1")  # fmt: skip
+    verify = add_action(
+        actions.add_parser,
+        "verify",
+        "look at every generation, the journal and the permissions",
+        "bot state verify --mode live",
+    )
+    restore = add_action(
+        actions.add_parser,
+        "restore",
+        "go back to a generation that can be used; originals are kept",
+        "bot state restore --generation 1",
+    )
     add_json(verify)
     restore.add_argument("--generation", type=int, choices=(0, 1, 2), help="default: the newest that can be used")
     for action in (verify, restore):

@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any, Final
 
-from bot.cli.place import followed, has_state
+from bot.cli.place import known
 from bot.cli.verb import Exit, Terminal, Verb, add_json, add_places
 
 EVERY_S: Final = 2.0
@@ -38,10 +38,7 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
 def _report(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     from bot.cli.report import report_of
 
-    settings = followed(args, terminal)
-    if not has_state(settings):
-        terminal.say(f"bot: no bot has run in {settings.state_dir} yet: check --mode, ENV and --data-dir")
-    return report_of(settings)
+    return report_of(known(args, terminal))
 
 
 def _watch(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -49,6 +46,8 @@ def _watch(args: argparse.Namespace, terminal: Terminal) -> int:
     try:
         if args.json:
             return _watch_json(args, terminal)
+        if not terminal.out.isatty():
+            return _watch_lines(args, terminal)
         return _watch_page(args, terminal)
     except KeyboardInterrupt:
         return Exit.FINE
@@ -58,6 +57,17 @@ def _watch_json(args: argparse.Namespace, terminal: Terminal) -> int:
     """One line a look."""
     while True:
         print(json.dumps(_report(args, terminal), ensure_ascii=False), file=terminal.out, flush=True)
+        time.sleep(EVERY_S)
+
+
+def _watch_lines(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Page after page into a file or pipe, where nothing can be drawn over."""
+    from bot.cli.show import console_of
+    from bot.cli.status_view import page
+
+    while True:
+        console_of(terminal).print(page(_report(args, terminal)))
+        terminal.out.flush()
         time.sleep(EVERY_S)
 
 

@@ -48,6 +48,8 @@ def _lines(report: Report) -> Iterator[str]:
     else:
         why = f" ({cycle['reason']})" if cycle["reason"] else ""
         yield f"cycle    {cycle['cycle_id']} ended {short_time(cycle['finished_at'])} UTC: {cycle['outcome']}{why}"
+        if cycle.get("detail") and not report["halted"]:
+            yield f"why      {cycle['detail']} (`bot explain` tells the rest)"
     yield f"equity   {_equity(report)}"
     yield f"today    {_pct(report['daily_pnl_pct'])}, drawdown {_pct(report['drawdown_pct'])}"
     if not report["positions"]:

@@ -72,5 +72,13 @@ def add_places(parser: argparse.ArgumentParser, *, mode: bool = True) -> None:
         parser.add_argument("--mode", choices=choices, help="dry_run, paper or live (BOT_MODE)")
 
 
+def add_action(
+    add_parser: Callable[..., argparse.ArgumentParser], name: str, says: str, example: str
+) -> argparse.ArgumentParser:
+    """One action of a verb that has several; its help says what it does and ends with an example."""
+    lines = example.replace("\n", "\n  ")
+    return add_parser(name, help=says, description=says, epilog=f"example:\n  {lines}")
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="machine-readable output with stable names")

@@ -173,8 +173,19 @@ def _decided(decision: Decision, product: ProductId | None) -> Iterator[str]:
     yield from _section("triggers", (_trigger(t) for t in decision.triggers if _only(product)(t.product)))
     judged = [item for item in decision.evaluated if _only(product)(item.proposal.product)]
     yield from _section("proposals", (line for item in judged for line in _evaluated(item)))
+    if product in decision.eligible and not judged:
+        yield from _unwanted(decision, product)
     if product is not None and product not in _known(decision):
         yield f"{product} does not occur: it is in no tier, not discovered and not held"
+
+
+def _unwanted(decision: Decision, product: ProductId | None) -> Iterator[str]:
+    """Why nothing was proposed for a product that may be traded."""
+    fired = [trigger.kind.value for trigger in decision.triggers if trigger.product == product]
+    if not fired:
+        yield f"no trigger fired for {product}, so no rule had anything to judge; it takes a move beyond `triggers`"
+    elif decision.outcome in (Outcome.NO_TRADE, Outcome.TRADED):
+        yield f"no rule holds on {', '.join(fired)} alone; `bot config show rules` says what each asks for besides"
 
 
 def _sentence(decision: Decision) -> str:

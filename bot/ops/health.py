@@ -152,12 +152,14 @@ def page(report: dict[str, Any]) -> str:
         else '<span class="good">running</span>'
     )
     facts = {
-        "last cycle": f"{cycle.get('cycle_id')} {cycle.get('outcome')} {cycle.get('reason')}",
+        "last cycle": " ".join(str(cycle.get(name) or "") for name in ("cycle_id", "outcome", "reason")),
+        "ended": f"{str(cycle.get('finished_at'))[:19].replace('T', ' ')} UTC",
+        "why": cycle.get("detail") or "-",
         "equity": report.get("equity") or report.get("equity_problem"),
         "cash": report.get("cash"),
-        "exposure": f"{report.get('exposure_pct')} % of equity",
-        "today": f"{report.get('daily_pnl_pct')} %",
-        "drawdown": f"{report.get('drawdown_pct')} %",
+        "exposure": _percent(report.get("exposure_pct"), " of equity"),
+        "today": _percent(report.get("daily_pnl_pct")),
+        "drawdown": _percent(report.get("drawdown_pct")),
         "ledger residual": ", ".join(f"{k} {v}" for k, v in report["ledger_residual"].items()),
         "alerts waiting": report.get("alerts_undelivered"),
         "config": str(report.get("config_hash"))[:12],
@@ -174,6 +176,10 @@ def page(report: dict[str, Any]) -> str:
         )
         + _table("Circuit breakers", report["breakers"], ("name", "state", "detail"))
     )
+
+
+def _percent(value: str | None, of: str = "") -> str:
+    return "unknown" if value is None else f"{value} %{of}"
 
 
 def _table(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:

@@ -57,7 +57,7 @@ UNIVERSE: Mapping[str, Any] = {
     "hysteresis": {"enter_after": 1, "leave_after": 3},
     "tiers": {
         1: {"products": ["BTC-USD", "ETH-USD"]},
-        2: {"products": ["XRP-USD", "ADA-USD", "BCH-USD"]},
+        2: {"products": ["XRP-USD", "ADA-USD", "BCH-USD"], "min_depth": 10000},
         3: {"products": ["AAVE-USD", "ATOM-USD"]},
     },
     "themes": {

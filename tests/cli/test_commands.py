@@ -51,6 +51,14 @@ def test_what_makes_no_sense_is_refused_with_the_way_out(tmp_path, sim):
         assert "no latch 'daily_stop' is set" in desk.err
 
 
+def test_a_ban_of_a_product_nobody_trades_asks_whether_it_is_misspelled(tmp_path, sim):
+    desk = desk_at(tmp_path, sim)
+    assert desk.run("flag", "BTC-USD", "team_rug") == 0
+    assert "spelled" not in desk.err
+    assert desk.run("flag", "BTCC-USD", "team_rug") == 0
+    assert "BTCC-USD is in no tier of universe.yaml: is that how it is spelled?" in desk.err
+
+
 def test_without_a_daemon_a_command_waits_and_is_carried_out_at_the_next_start(tmp_path, sim):
     desk = desk_at(tmp_path, sim)
     assert desk.run("flag", "ETH-USD", "regulatory_action") == 0

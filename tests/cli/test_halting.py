@@ -111,6 +111,16 @@ def test_resuming_says_what_still_halts(copied):
     assert "was not on" in copied.out
 
 
+def test_a_halt_in_a_folder_no_bot_knows_says_that_nobody_is_halted(tmp_path, copied):
+    lost = desk_at(tmp_path / "typo")
+    assert lost.run("halt", "--reason", "first") == 0
+    assert "is NOT halted; check --data-dir" in lost.err
+    assert lost.run("halt", "--reason", "second") == 0
+    assert "was on already: first" in lost.out
+    copied.run("halt", "--reason", "drill")
+    assert "NOT halted" not in copied.err
+
+
 def test_a_second_halt_keeps_the_first_reason(tmp_path):
     switch_on(tmp_path / "data", "the first")
     assert switch_on(tmp_path / "data", "the second").reason == "the first"

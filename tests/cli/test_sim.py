@@ -95,10 +95,15 @@ def free_port() -> int:
 
 
 def test_a_clock_that_runs_by_itself_is_not_given_to_the_bot_to_step() -> None:
-    told = {"BOT_TEST_CLOCK_URL": "https://127.0.0.1:1/clock", "COINBASE_API_SECRET": "one\ntwo"}
+    told = {
+        "BOT_TEST_CLOCK_URL": "https://127.0.0.1:1/clock",
+        "COINBASE_API_SECRET": "one\ntwo",
+        "COINBASE_CA_FILE": "/tmp-of-it/ca-7f/ca.pem",
+    }
     assert "BOT_TEST_CLOCK_URL" not in environment(told, free_running=True)
     assert environment(told, free_running=False) == {
         "ENV": "staging", "BOT_MODE": "live", **told, "COINBASE_API_SECRET": "one\\ntwo",
+        "BOT_DATA_DIR": "/tmp-of-it/bulwark-at-ca-7f",
     }  # fmt: skip
 
 

@@ -26,6 +26,8 @@ def test_every_verb_helps_with_an_example(words):
     assert NOWHERE.out.startswith(f"usage: bot {' '.join(words)}")
     assert "example:\n  " in NOWHERE.out
     assert f"bot {' '.join(words)}" in NOWHERE.out.partition("example:")[2]
+    described = NOWHERE.out.partition("\n\n")[2].partition(":\n")[0]
+    assert len(described.split()) > 3, "no sentence says what it does"
 
 
 def test_the_list_of_verbs_is_the_contracts():
@@ -132,7 +134,7 @@ def test_a_channel_that_does_not_take_the_alert_is_told_without_its_secret(tmp_p
     desk = desk_at(tmp_path, sim)
     desk.environ["ALERT_WEBHOOK_URL"] += "/no-such-token-1234567890"
     assert desk.run("alert-test") == 1
-    assert "NOT delivered: the receiver did not answer with a success status" in desk.out
+    assert "NOT delivered: HTTP_404" in desk.out
     assert "1234567890" not in desk.out + desk.err
     assert desk.run("alert-test", "--acknowledge", "abcdef") == 1
     assert "run `bot alert-test` first" in desk.err
@@ -189,3 +191,53 @@ def test_following_the_journal_shows_new_events_as_they_come(tmp_path, sim):
             assert json.loads(following.stdout.readline())["topic"] == "run.stopped"
             following.send_signal(signal.SIGINT)
             assert following.wait(20) == 0
+
+
+def test_output_onto_a_full_disk_is_one_plain_line(tmp_path):
+    write_config(tmp_path / "config")
+    command = [sys.executable, "-m", "bot", "config", "show", "--config-dir", str(tmp_path / "config")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "bot: the output cannot be written: No space left on device\n"
+
+
+def test_watching_into_a_pipe_prints_page_after_page(traded):
+    command = [sys.executable, "-m", "bot", "status", "--watch"]
+    with subprocess.Popen(command, env=traded.clean(), text=True, stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        heads = 0
+        while heads < 2:
+            heads += watching.stdout.readline().startswith("staging live: not running")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(60) == 0
+
+
+def test_a_person_who_starts_the_bot_is_told_what_begins_and_how_to_end_it(tmp_path, sim):
+    desk = desk_at(tmp_path, sim)
+    assert desk.run("run", "--once") == 0
+    first = desk.err.splitlines()[0]
+    assert first.startswith(f"bot: staging live on {sim.rest_url}, state in {desk.state_dir}, no pages")
+    assert first.endswith("Ctrl-C ends it")
+    assert desk.run("run", "--once", "--log", "json") == 0
+    assert all(line.startswith("{") for line in desk.err.splitlines()), "a log for machines holds nothing else"
+
+
+@pytest.mark.parametrize("words", ["orders", "positions", "fills", "bans", "journal tail", "status"])
+def test_an_empty_list_from_a_folder_no_bot_has_run_in_is_told_apart_from_an_empty_account(words, tmp_path):
+    desk = desk_at(tmp_path, mode="paper")
+    assert desk.run(*words.split()) == 0
+    assert f"no bot has run in {desk.state_dir} yet: check --mode" in desk.err
+
+
+def test_state_of_another_mode_is_named_where_this_one_has_none(traded):
+    assert traded.run("orders", "--mode", "paper") == 0
+    assert "yet: there is state of --mode live" in traded.err
+
+
+def test_nothing_is_explained_or_proven_where_nothing_was_decided(tmp_path):
+    desk = desk_at(tmp_path, mode="paper")
+    assert desk.run("explain", "last") == 1
+    assert "nothing has been decided there yet" in desk.err
+    assert desk.run("journal", "verify") == 1
+    assert "there is no journal in" in desk.err

@@ -100,3 +100,31 @@ def test_the_first_lines_tell_the_outcome_its_cause_and_what_would_change_it():
         "EXIT_ONLY: only exits were permitted (daily_stop): daily_stop: -3.2 % reached -3 %; "
         "it takes the next UTC day, or `bot resume --latch daily_stop`"
     )
+
+
+def test_a_product_that_may_be_traded_and_was_not_wanted_is_told_why():
+    market = trigger().product
+    made = Decision(
+        "c1",
+        NOW,
+        Outcome.NO_TRADE,
+        Reason.NO_SIGNAL,
+        "no trigger fired",
+        Regime.CHOP,
+        (market,),
+        (),
+        (),
+        (),
+        {},
+        "f" * 64,
+    )
+    quiet = list(page(Explained("c1", made, ()), market))
+    assert f"no trigger fired for {market}" in line(quiet, "no rule had anything to judge")
+    fired = replace(made, triggers=(trigger(),), reason=Reason.NO_RULE_HOLDS)
+    assert f"no rule holds on {trigger().kind.value} alone" in line(
+        list(page(Explained("c1", fired, ()), market)), "alone"
+    )
+    halted = replace(fired, outcome=Outcome.HALTED, reason=Reason.KILL_SWITCH)
+    assert not any("no rule holds" in text for text in page(Explained("c1", halted, ()), market)), (
+        "rules were not asked"
+    )

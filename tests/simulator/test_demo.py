@@ -200,7 +200,7 @@ def test_an_order_is_told_when_it_begins_and_when_it_ends_unfilled() -> None:
 def test_alerts_are_told_but_for_the_good_news() -> None:
     bad = event("alert.raised", severity="CRITICAL", detail="the disk is full")
     good = event("alert.raised", severity="INFO", detail="no order of ours is working")
-    assert told(story(), bad, good, event("run.stopped")) == [(Kind.ALERT, "alert critical: the disk is full")]
+    assert told(story(), bad, good, event("run.stopped")) == [(Kind.ALERT, "critical: the disk is full")]
 
 
 @pytest.mark.parametrize("reason", list(Reason))
