@@ -15,7 +15,7 @@ from simulator.markets.listing import Listing
 from simulator.markets.script import Step
 from tests.faults.wired import Wired, wired_venue
 from tests.loop.seams import Disk
-from tests.loop.stage import Stage
+from tests.loop.stage import SMALL, Stage
 from tests.simulation import audit
 from tests.simulation.findings import Findings
 
@@ -28,6 +28,7 @@ class Fault:
     """One row. invariants: those judged in it, as `I1 I2`; a run in which one of them was never looked at fails.
 
     stimulus: what is done to the bot; required: what it must do; run: does it and judges. quick: part of `make test`.
+    longest_s: a run that takes longer has failed.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Fault:
     invariants: str
     run: Callable[[Trial], None]
     quick: bool = False
+    longest_s: float = 150.0
 
 
 class Trial:
@@ -84,11 +86,12 @@ class Trial:
     @contextmanager
     def wired(
         self, steps: Sequence[Step] = (), *, audited: bool = True, policy: Mapping[str, Any] | None = None,
-        environ: Mapping[str, str] | None = None, heard: bool = True, **options: Any,
+        environ: Mapping[str, str] | None = None, universe: Mapping[str, Any] = SMALL, heard: bool = True,
+        **options: Any,
     ) -> Iterator[Wired]:  # fmt: skip
         """The live bot through its real adapter on a simulator; judged when it is left. heard: boot it at once."""
         with wired_venue(steps, **options) as sim:
-            bot = Wired(sim, self.new_folder(), self.findings, policy or {}, environ or {})
+            bot = Wired(sim, self.new_folder(), self.findings, policy or {}, environ or {}, universe)
             try:
                 if heard:
                     bot.boot()
@@ -117,6 +120,7 @@ class JudgedStage(Stage):
     ) -> None:  # fmt: skip
         self.findings = findings
         self.audited = audited
+        self.forgetful = False  # its books were taken away on purpose: what is at the venue cannot be in them
         super().__init__(steps, config, opening, listings, Disk())
         self.oracle.findings = findings
 
@@ -144,6 +148,6 @@ class JudgedStage(Stage):
         return found[0] if found else ""
 
     def _publish(self, report: dict[str, Any], ready: bool, why: str) -> None:
-        if ready and self.disk.snapshots and not self.loop.store.broken:
+        if ready and not self.forgetful and self.disk.snapshots and not self.loop.store.broken:
             self.oracle.believed(json.loads(self.disk.snapshots[0]), self.world.now)
         super()._publish(report, ready, why)

@@ -52,8 +52,9 @@ class Wired:
     """One venue, one data directory, and live bots that come and go on them. cycles: every finished cycle."""
 
     def __init__(
-        self, sim: Simulator, folder: Path, findings: Findings, policy: Mapping[str, Any], environ: Mapping[str, str]
-    ) -> None:
+        self, sim: Simulator, folder: Path, findings: Findings, policy: Mapping[str, Any], environ: Mapping[str, str],
+        universe: Mapping[str, Any] = SMALL,
+    ) -> None:  # fmt: skip
         self.sim = sim
         self.findings = findings
         self.folder = folder
@@ -62,7 +63,7 @@ class Wired:
         changes = {**PLAIN, **QUICK_CALLS}
         for name, value in policy.items():
             changes[name] = {**changes.get(name, {}), **value} if isinstance(value, Mapping) else value
-        self.config_dir = write_config(folder / "config", changes, dict(SMALL))
+        self.config_dir = write_config(folder / "config", changes, dict(universe))
         self.environ = {
             **sim.env(), "ENV": "staging", "BOT_MODE": "live", "BOT_DATA_DIR": str(self.data_dir),
             "BOT_CONFIG_DIR": str(self.config_dir), "BOT_HTTP_PORT": "0", "PATH": os.environ["PATH"], **environ,

@@ -1,0 +1,211 @@
+"""Class config and operator: files edited at a bad moment or made to hurt, and the kill switch in every form."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from bot.errors import ConfigError
+from bot.settings.load import load_config
+from tests.configs import write_config
+from tests.faults.trial import Fault, Trial
+from tests.faults.venues import QUOTING
+from tests.loop.markets import RISE
+from tests.process.bots import Start, alerted, environ, eventually, outcomes, plain_config, running, venue
+from tests.settings.test_sanity import CONTRADICTIONS, TIERS
+from tests.settings.test_strict_yaml import bomb
+from tests.settings.texts import refused as said_of
+
+NOTICED_S = 1.0
+CLEARED_S = 10.0
+
+
+def edited_while_running(trial: Trial) -> None:
+    folder = trial.new_folder()
+    config = plain_config(folder / "config")
+    policy = config / "policy.yaml"
+    good = policy.read_text()
+    with venue(QUOTING) as sim, running(sim, folder, config) as daemon:
+        first = daemon.wait_for_cycle()["config_hash"]
+        edits = {
+            "invalid": "risk: [", "half-written": good[: len(good) // 2], "deleted": None,
+            "looser": good.replace("max_open_positions: 5", "max_open_positions: 9"),
+        }  # fmt: skip
+        for name, text in edits.items():
+            policy.unlink(missing_ok=True)
+            if text is not None:
+                policy.write_text(text)
+            before = len(outcomes(daemon))
+            eventually(lambda seen=before: len(outcomes(daemon)) >= seen + 2, daemon=daemon)  # type: ignore[misc]
+            trial.stimulus(f"policy.yaml {name} under a running bot", not policy.exists() or policy.read_text() != good)
+            trial.require("I31 nobody reads it unasked", daemon.heartbeat()["config_hash"] == first)
+            said = len(alerted(sim, "config.looser")) + len(alerted(sim, "config.invalid"))
+            daemon.send(signal.SIGHUP)
+            told = partial(_heard, sim, said)
+            if name in ("looser", "invalid"):
+                eventually(told, daemon=daemon)
+                trial.require(f"I31 a reload of it is refused aloud ({name})", told())
+            before = len(outcomes(daemon))
+            eventually(lambda seen=before: len(outcomes(daemon)) >= seen + 2, daemon=daemon)  # type: ignore[misc]
+            trial.require(f"I31 and changes nothing ({name})", daemon.heartbeat()["config_hash"] == first)
+        policy.write_text(good)
+        trial.require("I33 it leaves as always", daemon.terminate() == 0)
+
+
+def _heard(sim: object, before: int) -> bool:
+    found = alerted(sim, "config.looser") + alerted(sim, "config.invalid")  # type: ignore[arg-type]
+    return len(found) > before
+
+
+def files_made_to_hurt(trial: Trial) -> None:
+    hostile = {
+        "a bomb of aliases": bomb(), "an anchor": "a: &x 1\n", "a tag": "a: !!python/object/apply:os.system [id]\n",
+        "ten megabytes": "#" * 10_000_000, "a key twice": "risk: {}\nrisk: {max_total_pct: 50}\n",
+        "a hundred thousand levels": "[" * 100_000,
+    }  # fmt: skip
+    for name, text in hostile.items():
+        config = write_config(trial.new_folder())
+        (config / "policy.yaml").write_text(text)
+        began, refused = time.monotonic(), ""
+        tracemalloc.start()
+        try:
+            load_config(config)
+        except ConfigError as error:
+            refused = str(error)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        trial.stimulus(f"a policy with {name}", (config / "policy.yaml").stat().st_size == len(text))
+        trial.require(f"I31 refused, and the line named: {name}", "policy.yaml" in refused)
+        trial.require(f"I35 in little memory: {name}", peak < 64_000_000 and time.monotonic() - began < 10)
+
+
+def limits_that_contradict(trial: Trial) -> None:
+    for number, (policy, universe, said) in enumerate(CONTRADICTIONS):
+        refused = said_of(f"{policy}\n".encode(), f"{TIERS}{universe}\n".encode())
+        if number == 0:
+            trial.stimulus(f"{len(CONTRADICTIONS)} contradictions, each in files of its own", refused)
+        trial.require(f"I31 refused with its numbers: {said[:60]}", any(said in text for text in refused))
+    folder = trial.new_folder()
+    start = plain_config(folder / "config", risk={"max_total_pct": 3, "max_per_asset_pct": 5})
+    with venue(QUOTING) as sim:
+        told = {"ENV": "staging", "BOT_MODE": "live", "BOT_DATA_DIR": str(folder / "data")}
+        code, text = Start(environ(sim, BOT_CONFIG_DIR=str(start), **told)).ended(60)
+        trial.require(
+            "I31 the program ends with 2 and the numbers", code == 2 and "is more than risk.max_total_pct 3 %" in text
+        )
+        trial.require("I31 and never spoke to the venue", not sim.do(lambda c: c.world.record.requests("POST")))
+
+
+def killed_at_each_point(trial: Trial) -> None:
+    looks = _looks(trial)
+    for number in range(looks):
+        stage = trial.stage(RISE)
+        stage.idle(62)
+        stage.disk.kill_after = stage.disk.looks + number
+        sent: list[str] = []
+        stage.wire.before_place = lambda order, s=stage, found=sent: (  # type: ignore[misc]
+            found.append(order.client_order_id) if s.disk.kill.active else None
+        )
+        stage.cycle()
+        thrown = stage.clock.now()
+        stage.oracle.killed()
+        trial.stimulus(
+            f"the switch goes on at look {number + 1} of {looks} of a cycle that enters", stage.disk.kill.active
+        )
+        stage.run_until(lambda s=stage: not s.working(), 20)  # type: ignore[misc]
+        took = (stage.clock.now() - thrown).total_seconds()
+        stage.run_for(120)
+        trial.require("I3 nothing begins after the look that saw it", not sent)
+        trial.require("I3 entries gone within 10 s", took <= CLEARED_S)
+        trial.require("I22 halted from then on", stage.last.reason == "kill_switch")
+        trial.require("I29 a CRITICAL alert", stage.told("halt.kill_switch") == "CRITICAL")
+    stage = trial.stage([*RISE, *QUOTING[-100:]])
+    stage.at(75, stage.throw_the_switch)
+    stage.run_until(lambda: stage.cycles and stage.last.reason == "kill_switch", 120)
+    asleep = stage.clock.now() - stage.cycles[-1].started_at
+    trial.require("I3 a sleeping loop wakes at once", asleep <= timedelta(seconds=NOTICED_S + CLEARED_S))
+
+
+def _looks(trial: Trial) -> int:
+    """How often a cycle that enters looks at the switch."""
+    stage = trial.stage(RISE)
+    stage.idle(62)
+    before = stage.disk.looks
+    stage.cycle()
+    return stage.disk.looks - before
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+
+
+def _dangling(path: Path) -> None:
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _foreign(path: Path) -> None:
+    path.write_text("not mine")
+    path.chmod(0)
+
+
+FORMS: dict[str, Callable[[Path], None]] = {
+    "a directory": _directory, "a dangling link": _dangling, "a fifo": _fifo, "an empty file": _empty,
+    "a file nobody may read": _foreign,
+}  # fmt: skip
+
+
+def killed_in_any_form(trial: Trial) -> None:
+    for name, make in FORMS.items():
+        with trial.wired(QUOTING) as bot:
+            make(bot.data_dir / "KILL_SWITCH")
+            bot.run_for(70)
+            trial.stimulus(f"KILL_SWITCH is {name}", os.path.lexists(bot.data_dir / "KILL_SWITCH"))
+            trial.require(f"I3 {name} halts", (bot.last.outcome, bot.last.reason) == ("HALTED", "kill_switch"))
+            trial.require(f"I3 and nothing was sent: {name}", bot.posts() == [])
+    folder = trial.new_folder()
+    config = plain_config(folder / "config")
+    with venue(QUOTING) as sim:
+        for env, mode, why in (("production", "live", "launch.json"), ("staging", "live", "never trades live")):
+            known = (
+                ()
+                if env == "production"
+                else tuple(n for n in sim.env() if n.startswith(("COINBASE_", "BOT_", "ALERT_")))
+            )
+            kept = {n: v for n, v in sim.env().items() if n in ("COINBASE_API_KEY", "COINBASE_API_SECRET")}
+            told = {"ENV": env, "BOT_MODE": mode, "BOT_DATA_DIR": str(folder / env), "BOT_CONFIG_DIR": str(config)}
+            clean = {**environ(sim, *known), **kept, **told}
+            code, text = Start(clean).ended(60)
+            trial.stimulus(f"{env} {mode} with a key that does not belong there", text)
+            trial.require(f"I32 refused with its reason: {env}", code == 3 and why in text)
+        trial.require("I32 nothing was sent", not sim.do(lambda c: c.world.record.requests("POST", "/orders")))
+
+
+ROWS: Sequence[Fault] = (
+    Fault("F107", "policy.yaml invalid, half-written, deleted and looser under a running bot, then SIGHUP",
+          "the running configuration stands; a reload is all or nothing and never loosens", "I31 I33",
+          edited_while_running),
+    Fault("F108", "a YAML bomb, anchors, tags, ten megabytes, a key twice, endless depth",
+          "refused quickly, in little memory, with the line", "I31 I35", files_made_to_hurt, quick=True),
+    Fault("F110", "limits that contradict each other", "refused at the start, with the numbers", "I31",
+          limits_that_contradict),
+    Fault("F111", "the kill file appears at every point of a cycle and in the sleep between two",
+          "no request begins after it was seen, entries are gone within 10 s", "I3 I22 I29", killed_at_each_point,
+          quick=True),
+    Fault("F112", "a kill path that is a directory, a link to nowhere, a fifo, empty or unreadable; keys in the wrong "
+          "environment", "anything but a clean absence halts; a start that does not fit is refused", "I3 I32",
+          killed_in_any_form),
+)  # fmt: skip

@@ -1,0 +1,245 @@
+"""Class state-file: power cuts, full disks, damaged and foreign state, under the running loop."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import random
+from collections.abc import Callable, Sequence
+
+from bot.domain.order import OrderState
+from bot.domain.product import Side
+from bot.errors import StateCorrupt
+from tests.adapters.faulty_disk import FULL, NO_FILES, READ_ONLY, FaultyDisk, Killed
+from tests.faults.trial import Fault, JudgedStage, Trial
+from tests.faults.venues import BUY
+from tests.loop.markets import BOUGHT, RISE, calm, slide
+from tests.loop.stage import BTC, config_of, steady
+from tests.record.test_crash_points import Life, operations, prove_consistent, restarted
+
+QUOTED = (*RISE, *steady(62, 1800, "65500", 20))
+WRITES = 12
+"""More than a cycle that enters writes."""
+
+
+def killed_at_every_write(trial: Trial) -> None:
+    """First every file operation by itself, then the loop at every write of the cycle that enters."""
+    folder = trial.new_folder()
+    count = operations(folder)
+    for number in range(1, count + 1, 3):
+        disk = FaultyDisk(number, "torn" if number % 2 else "before")
+        _interrupted(Life(folder / str(number), disk))
+        with restarted(folder / str(number)) as (store, storage):
+            prove_consistent(store, storage)
+        disk.close_all()
+    died = 0
+    for number in range(WRITES):
+        stage = trial.stage(QUOTED)
+        stage.cycle()
+        stage.idle(62)
+        died += _killed_in_cycle(stage, number)
+        stage.idle(1)
+        stage.boot()
+        stage.cycle()
+        trial.findings.found("I6", [] if _agree(stage) else [f"write {number}: books and venue differ after one cycle"])
+        stage.run_for(70)
+    trial.stimulus(f"{count} file operations, and killed at {died} writes of a cycle that enters", died >= 4)
+    trial.require("I24 the old or the new state, never a default", True)
+
+
+def _interrupted(life: Life) -> None:
+    try:
+        life.run()
+    except Killed:
+        return
+
+
+def _killed_in_cycle(stage: JudgedStage, number: int) -> bool:
+    left = [number]
+
+    def die(_line: bytes) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed("in the middle of a cycle")
+
+    stage.disk.before_append = die
+    try:
+        stage.cycle()
+        return False
+    except Killed:
+        return True
+    finally:
+        stage.disk.before_append = lambda _line: None
+
+
+def _agree(stage: JudgedStage) -> bool:
+    ours = {o.order_id for o in stage.orders() if o.state.is_working}
+    return ours == {o.order_id for o in stage.working()} and not stage.orders(OrderState.UNKNOWN)
+
+
+def power_cuts(trial: Trial) -> None:
+    """Of what was not synced any part is lost, sectors are torn, renames undone: forty times, at any operation."""
+    folder, chance = trial.new_folder(), random.Random(7)
+    count = operations(folder)
+    for number in range(40):
+        disk = FaultyDisk(chance.randrange(1, count + 1), "before")
+        life = Life(folder / f"cut{number}", disk)
+        _interrupted(life)
+        disk.cut_power(chance)
+        with restarted(folder / f"cut{number}") as (store, storage):
+            trial.findings.found(
+                "I24", [] if store.state.seq >= life.durable else [f"cut {number} lost a durable event"]
+            )
+            prove_consistent(store, storage)
+        disk.close_all()
+    trial.stimulus(f"power cut at 40 of {count} operations", count > 20)
+    trial.require("I25 a torn tail is dropped, the chain verifies", True)
+
+
+def full_disks(trial: Trial) -> None:
+    folder = trial.new_folder()
+    count = operations(folder)
+    for reason in (FULL, READ_ONLY, NO_FILES):
+        for number in range(1, count, 5):
+            disk = FaultyDisk(number, reason, lasting=3)
+            life = Life(folder / f"{reason}-{number}", disk)
+            try:
+                life.run()
+            except OSError as error:
+                trial.require("only as an error of storage", error.errno == reason)
+            except Exception as error:  # the store's own word for it
+                trial.findings.found("I24", [] if type(error).__name__ == "StorageFailed" else [repr(error)])
+            with restarted(folder / f"{reason}-{number}") as (store, storage):
+                prove_consistent(store, storage)
+            disk.close_all()
+    stage = trial.stage(QUOTED)
+    stage.run_until(lambda: stage.working(Side.BUY), 120)
+    stage.disk.full = True
+    with stage.oracle.closed("the journal cannot be written", "I10/I22"):
+        stage.run_for(180)
+    trial.stimulus("ENOSPC, EROFS, EMFILE at file operations; a full disk under the loop", stage.disk.full)
+    trial.require("I10 no new intent, and our entry was taken back", not stage.working(Side.BUY))
+    trial.require("told all the same", [b for b in stage.courier.carried if b"storage.failed" in b])
+    stage.disk.full = False
+    stage.heals()
+    deaf = trial.stage(
+        [*BOUGHT, *calm(90, 300), *slide(300, ["62000"], 900)], config_of({}, exits={"resting_on_exchange": False})
+    )
+    deaf.run_until(lambda: BTC in deaf.state.positions, 200)
+    deaf.log = FullLog()
+    deaf.boot()
+    deaf.run_until(lambda: not deaf.held("BTC"), 600)
+    trial.require("I21 a log that cannot be written stops no exit", not deaf.held("BTC"))
+
+
+class FullLog(io.StringIO):
+    """A log on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def _wrong_type(_: bytes) -> bytes:
+    return json.dumps(["a", "list"]).encode()
+
+
+def _flipped(content: bytes) -> bytes:
+    return content[:100] + bytes([content[100] ^ 1]) + content[101:]
+
+
+DAMAGE: Sequence[tuple[str, Callable[[bytes], bytes]]] = (
+    ("empty", lambda _: b""), ("truncated", lambda content: content[:-40]), ("random", lambda _: b"\x93\x01" * 500),
+    ("one bit", _flipped), ("another type", _wrong_type), ("huge", lambda content: content + b" " * 40_000_000),
+)  # fmt: skip
+
+
+def damaged_state(trial: Trial) -> None:
+    for name, damage in DAMAGE:
+        stage = trial.stage(QUOTED, audited=False)
+        stage.run_until(lambda: stage.working(Side.BUY), 120)  # noqa: B023 - runs within this turn
+        good = list(stage.disk.snapshots)
+        stage.disk.snapshots = [damage(good[0]), *good[1:]]
+        stage.boot()
+        stage.cycle()
+        trial.require(f"I25 newest {name}: an older generation and the journal", stage.last.outcome != "HALTED")
+        trial.require("I25 and told", stage.told("state.recovered") == "WARNING")
+        stage.disk.snapshots = [damage(stage.disk.snapshots[0])] * 3
+        kept = (list(stage.disk.snapshots), {day: bytes(lines) for day, lines in stage.disk.days.items()})
+        stage.boot()
+        with stage.oracle.closed(f"every state is {name}", "I25/I22"):
+            stage.run_for(180)
+        trial.require(f"I25 all {name}: halted, CRITICAL", stage.told("state.corrupt") == "CRITICAL")
+        now = (list(stage.disk.snapshots), {day: bytes(lines) for day, lines in stage.disk.days.items()})
+        trial.require("I25/I9 the originals are kept to the byte", now == kept)
+    trial.stimulus("six kinds of damage, to one and to all generations", len(DAMAGE) == 6)
+
+
+def lost_and_foreign(trial: Trial) -> None:
+    """No books while the venue shows our orders, or our coins; the books of another account; of another mode."""
+    stage = trial.stage(QUOTED, audited=False)
+    stage.run_until(lambda: stage.working(Side.BUY), 120)
+    stage.disk.days.clear()
+    stage.disk.snapshots.clear()
+    stage.forgetful = True
+    stage.boot()
+    with stage.oracle.closed("no state, and our orders at the venue", "I25/I22"):
+        stage.run_for(180)
+    trial.stimulus("state gone while our order works", stage.working(Side.BUY) or stage.told("halt.foreign_instance"))
+    trial.require("I25 halted and told", stage.told("halt.foreign_instance") == "CRITICAL")
+    coins = trial.stage([*BOUGHT, *calm(90, 900)], config_of({}, exits={"resting_on_exchange": False}), audited=False)
+    coins.run_until(lambda: BTC in coins.state.positions, 200)
+    held = coins.held("BTC")
+    coins.disk.days.clear()
+    coins.disk.snapshots.clear()
+    coins.boot()
+    with coins.oracle.closed("no state, and coins at the venue", "I25", BUY):
+        coins.run_for(180)
+    trial.require("I25 coins are adopted as somebody's, not sold", coins.held("BTC") == held)
+    other = trial.stage(QUOTED, audited=False)
+    other.run_until(lambda: other.working(Side.BUY), 120)
+    other.boot(portfolio="another-account")
+    with other.oracle.closed("the books of another account", "I32/I25"):
+        other.run_for(120)
+    trial.require("I32 refused by its fingerprint", "another account" in other.alert_texts())
+    try:
+        other.loop.store.record(None)  # type: ignore[arg-type]
+        refused = False
+    except StateCorrupt:
+        refused = True
+    trial.require("I25 and nothing can be written into it", refused)
+
+
+def write_after_accept(trial: Trial) -> None:
+    stage = trial.stage(QUOTED)
+    stage.idle(62)
+
+    def fill_up(line: bytes) -> None:
+        stage.disk.full |= b'"accepted"' in line
+
+    stage.disk.before_append = fill_up
+    stage.cycle()
+    trial.stimulus("the venue took the order, then the disk was full", stage.disk.full and stage.wire.placed)
+    stage.disk.before_append = lambda _line: None
+    stage.disk.full = False
+    stage.run_for(180)
+    ids = [order.client_order_id for order in stage.wire.placed if order.side is Side.BUY]
+    known = {payload["client_order_id"] for payload in stage.events("intent.recorded")}
+    trial.require("I10 its intent was durable before", set(ids) <= known)
+    trial.require("I6/I2 found again, and not doubled", len(set(ids)) == len(ids) and _agree(stage))
+
+
+ROWS: Sequence[Fault] = (
+    Fault("F084", "killed at every write of every persisted file, and in every write of a cycle that enters",
+          "the old or the new state; converges in one cycle", "I6 I24", killed_at_every_write),
+    Fault("F085", "power cuts: unsynced writes lost in any part, sectors torn", "durable events stand",
+          "I24 I25", power_cuts),
+    Fault("F087", "ENOSPC, EROFS, EMFILE in state, journal, log", "no new intents; cancels, and exits, go out",
+          "I10 I21 I24", full_disks),
+    Fault("F088", "state empty, truncated, random, one bit flipped, of another type, huge",
+          "falls back, else halts; originals kept", "I9 I25", damaged_state, quick=True),
+    Fault("F090", "no state with orders or coins at the venue; the state of another account", "refused or halted",
+          "I25 I32", lost_and_foreign, quick=True),
+    Fault("F092", "accepted by the venue, then the local write fails", "found again by its durable intent", "I6 I10",
+          write_after_accept, quick=True),
+)  # fmt: skip
