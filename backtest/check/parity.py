@@ -41,10 +41,12 @@ OWN_ACCOUNT: Final = frozenset(
 BOOK: Final = frozenset(
     {
         Reason.SPREAD_WIDE, Reason.DEPTH_THIN, Reason.VOLUME_LOW, Reason.SLIPPAGE, Reason.HYSTERESIS,
-        Reason.QUOTE_HELD_BACK, Reason.QUOTE_STALE, Reason.QUOTE_MISSING, Reason.PRICE_COLLAR,
+        Reason.PRICE_COLLAR,
     }
 )  # fmt: skip
-"""Refusals that speak of quotes and books, which candles do not record."""
+"""Refusals that speak of books and of the volume of a day, which candles do not record or not in full."""
+FEED: Final = frozenset({Reason.QUOTE_HELD_BACK, Reason.QUOTE_STALE, Reason.QUOTE_MISSING})
+"""Refusals that speak of quotes: a reason live alone, since those of a backtest are made from the bars themselves."""
 LEVELS: Final = frozenset({"stop_loss", "trailing_stop", "take_profit"})
 """Exits at a price, which follows the price that was paid."""
 ENTRY_BARS: Final = 1
@@ -169,11 +171,11 @@ class _Judge:
                     return f"{other.name} approved it too, and its book refused the order before it was sent", True
                 refusal = item.refusal
                 if refusal is not None:
-                    known = refusal.reason in OWN_ACCOUNT | BOOK
+                    known = refusal.reason in self._excuses(other)
                     return f"{other.name} refused it: {refusal.reason.value}, {refusal.detail}", known
         for excluded in decision.excluded:
             if excluded.product == entry.product:
-                known = excluded.reason in OWN_ACCOUNT | BOOK
+                known = excluded.reason in self._excuses(other)
                 return f"{other.name} left the product out: {excluded.reason.value}, {excluded.detail}", known
         if self._full(decision) and self._eligible_apart(entry.bar):
             return (
@@ -181,6 +183,9 @@ class _Judge:
                 True,
             )
         return f"{other.name} decided {decision.outcome.value} here: {decision.detail}", False
+
+    def _excuses(self, other: Side) -> frozenset[Reason]:
+        return OWN_ACCOUNT | BOOK | (FEED if other is self.live else frozenset())
 
     def _eligible_apart(self, bar: int) -> bool:
         one, other = (side.decisions.get(bar) for side in (self.live, self.backtest))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +35,7 @@ POLICY = {
     "data": {"bar_granularity": "ONE_MINUTE", "max_bar_staleness_seconds": 180, "warmup_minutes": 1500},
     "execution": {"default_order_type": "limit_ioc", "post_only_ttl_seconds": 60},
 }
+ROOT = Path(__file__).resolve().parents[3]
 BTC = pid("BTC-USD")
 
 
@@ -80,6 +86,26 @@ def test_what_was_decided_over_the_wire_is_decided_again_to_the_same_bytes(check
     _, text, found = checked
     assert found["decided_again"] >= 20
     assert "0 otherwise" in text
+
+
+def test_a_backtest_that_looks_one_bar_ahead_no_longer_trades_as_live_does(tmp_path):
+    """Its columns are its own and the daemon has windows of another make: the two part, and the verb exits 3."""
+    for package in ("bot", "backtest", "simulator"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    source, right = tmp_path / "bot/triggers/columns.py", "self._columns.close[self._t - ago] if 0 <= ago"
+    assert source.read_text().count(right) == 1, "the plant no longer fits the source"
+    ahead = "self._columns.close[min(self._t - ago + 1, len(self._columns.close) - 1)] if 0 <= ago"
+    source.write_text(source.read_text().replace(right, ahead))
+    write_config(tmp_path / "config", POLICY, runs.UNIVERSE)
+    write_markets(tmp_path / "candles", {"BTC-USD": 31}, 2 * 1440)
+    done = subprocess.run(
+        [sys.executable, "-m", "backtest", "check", "parity", "--data", "candles", "--config-dir", "config",
+         "--from", "2024-01-02T05:00", "--to", "2024-01-02T05:40"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, text=True, capture_output=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "FAILED     entry BUY BTC-USD" in done.stdout
 
 
 def test_bars_the_exchange_cannot_replay_are_bad_usage(tmp_path):
@@ -193,6 +219,12 @@ def test_a_trigger_that_found_no_room_among_other_markets_is_no_difference_of_th
     assert answer(live, run("backtest", entry(10), said=full), data).passed
     alone = replace(full, eligible=(BTC,))
     assert not answer(live, run("backtest", entry(10), said=alone), data).passed
+
+
+def test_a_quote_that_was_held_back_excuses_live_and_never_the_backtest(data):
+    held = decision(excluded=(Exclusion(BTC, Reason.QUOTE_HELD_BACK, "a jump"),))
+    assert answer(run("live", entry(10), said=held), run("backtest", entry(10), entry()), data).passed
+    assert not answer(run("live", entry(10), entry()), run("backtest", entry(10), said=held), data).passed
 
 
 def test_a_cycle_that_one_side_never_ran_is_no_excuse(data):
