@@ -283,8 +283,8 @@ MISTAKES: Final = (
         "the receiver answers 500 once, and the CRITICAL alert is thrown away",
         "alerts and outbox",
         "bot/adapters/webhook.py",
-        "return 200 <= answer.status_code < 300",
-        "return answer.status_code > 0",
+        "taken = 200 <= answer.status_code < 300",
+        "taken = answer.status_code > 0",
         pytest("tests/adapters/test_webhook.py"),
     ),
     Mistake(
