@@ -34,7 +34,7 @@ def sellable(snap: Snapshot, position: Position) -> Size:
     Our protective sells do not count as an offer: whoever sells releases them first. Sells in an unknown state do.
     """
     base = position.product.base
-    ours = [order for order in snap.state.working if _is_sell(order.side, order.product, base)]
+    ours = [order for order in snap.state.of_base.get(base, ()) if order.side is Side.SELL and order.state.is_working]
     protective = total(o.remaining.value for o in ours if o.kind is OrderKind.PROTECTIVE)
     exits = total(o.remaining.value for o in ours if o.kind is not OrderKind.PROTECTIVE)
     balance = snap.balances.get(base)

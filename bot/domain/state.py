@@ -334,13 +334,23 @@ class State:
         """Our orders that the venue may still hold or match."""
         return tuple(order for order in self.orders.values() if order.state.is_working)
 
+    @cached_property
+    def of_base(self) -> Mapping[str, tuple[Order, ...]]:
+        """Our orders by the base currency they trade, oldest first."""
+        found: dict[str, list[Order]] = {}
+        for order in self.orders.values():
+            found.setdefault(order.product.base, []).append(order)
+        return {base: tuple(orders) for base, orders in found.items()}
+
     def changed(self, **changes: Any) -> State:
         """A copy with some fields changed: what `dataclasses.replace` gives, ten times as fast, for the fold that makes
         several of every event. Raises TypeError for a name that is no field."""
         if not changes.keys() <= _FIELDS:
             raise TypeError(f"the state has no field {', '.join(changes.keys() - _FIELDS)}")
         copy, values = object.__new__(State), self.__dict__.copy()
-        values.pop("working", None)
+        if "orders" in changes:
+            values.pop("working", None)
+            values.pop("of_base", None)
         values.update(changes)
         copy.__dict__.update(values)
         return copy

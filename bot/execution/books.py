@@ -83,7 +83,7 @@ class Books:
 
     def working(self, base: str, *kinds: OrderKind) -> list[Order]:
         """Our orders of these kinds that the venue may still hold, for one base currency."""
-        found = [order for order in self.state.working if order.product.base == base]
+        found = [order for order in self.state.of_base.get(base, ()) if order.state.is_working]
         return [order for order in found if not kinds or order.kind in kinds]
 
     def doubt(self, base: str, *sides: Side) -> Reject | None:

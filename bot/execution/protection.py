@@ -10,7 +10,7 @@ from bot.domain.holdings import sellable, view_of
 from bot.domain.money import ZERO
 from bot.domain.order import OrderKind, OrderState, PlannedOrder
 from bot.domain.position import Position
-from bot.domain.product import Side
+from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView, Snapshot
 from bot.domain.state import Intent, Order
 from bot.execution import protective
@@ -41,17 +41,45 @@ class Protection:
         self._selling = selling
         self._sender = sender
         self._policy = policy
+        self._in_step: dict[ProductId, tuple[object, ...]] = {}
 
     def keep(self, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """One step for every position, and for protective orders whose position is gone. Raises: StorageFailed."""
         for market in sorted(self._books.state.positions):
             position = self._books.state.positions[market]
             view = view_of(snapshot, market)
-            if view is not None:
-                self._step(position, view, snapshot, terms, tally)
+            if view is not None and not self._unchanged(market, position, view, snapshot):
+                self._in_step.pop(market, None)
+                plan = self._step(position, view, snapshot, terms, tally)
+                if plan == protective.IN_STEP:
+                    self._in_step[market] = self._signs(position, view, snapshot)
         self._lift_orphaned(tally)
 
-    def _step(self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
+    def _unchanged(self, market: ProductId, position: Position, view: MarketView, snapshot: Snapshot) -> bool:
+        """Whether nothing that the plan depends on moved since it was found in step. Prices do not matter then, and the
+        time only where an order was refused."""
+        known = self._in_step.get(market)
+        if known is None or known != self._signs(position, view, snapshot):
+            return False
+        orders = self._books.state.of_base.get(position.product.base, ())
+        return not any(order.state is OrderState.REJECTED for order in orders)
+
+    def _signs(self, position: Position, view: MarketView, snapshot: Snapshot) -> tuple[object, ...]:
+        """Everything else that a plan in step depends on; mostly the very objects of the cycle before."""
+        base, state = position.product.base, self._books.state
+        return (
+            position, state.of_base.get(base, ()), snapshot.balances.get(base), state.ledgers.get(base), view.product,
+            snapshot.external_orders, self._leaves(base), self._policy().exits,
+        )  # fmt: skip
+
+    def _leaves(self, base: str) -> bool:
+        """Whether an exit of ours owns the sell side."""
+        intents = self._books.state.intents.values()
+        return any(i.kind is OrderKind.EXIT and not i.closed and i.product.base == base for i in intents)
+
+    def _step(
+        self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally
+    ) -> protective.Plan:
         plan = self._plan(position, view, snapshot)
         match plan:
             case protective.ExitNow():
@@ -63,20 +91,20 @@ class Protection:
             case protective.Replace(orders, cover, why):
                 if self._may_follow(position, cover, view, terms, tally) and self._taken_back(orders, why, tally):
                     self._place_anew(position, view, snapshot, terms, tally)
+        return plan
 
     def _plan(self, position: Position, view: MarketView, snapshot: Snapshot) -> protective.Plan:
         base = position.product.base
         now = self._books.state
         free = sellable(snapshot if snapshot.state is now else replace(snapshot, state=now), position)
-        selling = any(i.kind is OrderKind.EXIT and i.product.base == base for i in self._books.open_intents())
         scene = protective.Scene(
             view.product, view.quote, view.last_trade, free,
             buying=bool(self._books.working(base, OrderKind.ENTRY)),
-            selling=selling or bool(self._books.working(base, OrderKind.EXIT)),
+            selling=self._leaves(base) or bool(self._books.working(base, OrderKind.EXIT)),
             lagging=self._lags(base, snapshot),
         )  # fmt: skip
         exits = self._policy().exits
-        offered = protective.offered(now.orders.values(), base, exits, self._venue.clock.now())
+        offered = protective.offered(now.of_base.get(base, ()), base, exits, self._venue.clock.now())
         working = self._books.working(base, OrderKind.PROTECTIVE)
         plan = protective.protective_plan(position, working, scene, offered or exits)
         if offered is None and isinstance(plan, protective.Place | protective.Replace):

@@ -77,6 +77,9 @@ class ExitNow:
     why: str
 
 
+IN_STEP: Final = Keep("in step")
+"""What rests is what should rest, whatever the price does."""
+
 Plan = Keep | Place | Replace | CancelFirst | ExitNow
 
 
@@ -203,7 +206,7 @@ def _adjust(position: Position, resting: Order, cover: Cover, scene: Scene) -> P
         return _replaced(resting, cover, scene, f"the position is {cover.size}, {resting.remaining} protected")
     if _lags(position, resting, cover):
         return _replaced(resting, cover, scene, f"the stop trails to {cover.stop_price}")
-    return Keep("in step")
+    return IN_STEP
 
 
 def _replaced(resting: Order, cover: Cover, scene: Scene, why: str) -> Plan:
