@@ -124,7 +124,7 @@ PUBLIC_S, PRIVATE_S, HOUR = 10, 30, 10_000
 def a_day_of_requests(trial: Trial) -> None:
     """A whole day on sixteen products, then as fast as the bot can go at a venue that turns the hasty away."""
     market = GeneratedMarket(default_listings(16), START, seed=3)
-    with trial.wired(market=market, universe={}) as bot:
+    with trial.wired(market=market, universe={}, step=timedelta(seconds=60)) as bot:
         bot.run_for(24 * 3600)
         asked = bot.sim.do(lambda c: [(e.at, e.path) for e in c.world.record.requests()])
         hours = Counter(f"{at:%d %H}" for at, _ in asked)
