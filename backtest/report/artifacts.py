@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from backtest.candles import Floats
 
 Rows = list[dict[str, Any]]
-Columns = Mapping[str, list[str]]
 
 
 @dataclass
@@ -41,16 +42,16 @@ class Artifacts:
         return self._rows("fills.json")
 
     @cached_property
-    def equity(self) -> Columns:
-        return self._columns("equity.csv")
+    def equity(self) -> pd.DataFrame:
+        return self._frame("equity.csv")
 
     @cached_property
-    def exposure(self) -> Columns:
-        return self._columns("exposure.csv")
+    def exposure(self) -> pd.DataFrame:
+        return self._frame("exposure.csv")
 
     @cached_property
-    def prices(self) -> Columns:
-        return self._columns("prices.csv")
+    def prices(self) -> pd.DataFrame:
+        return self._frame("prices.csv")
 
     @property
     def opening(self) -> float:
@@ -58,23 +59,23 @@ class Artifacts:
 
     def daily_returns(self) -> Floats:
         """Returns between the last rows of each UTC day; a day begun counts."""
-        times = np.array([text[:-1] for text in self.equity["time"]], dtype="datetime64[s]").astype(np.int64)
-        days = (times - 1) // 86_400
-        ends = np.flatnonzero(np.append(days[1:] != days[:-1], True))
-        values = np.concatenate(([self.opening], np.array(self.equity["equity"], dtype=np.float64)[ends]))
-        found: Floats = values[1:] / values[:-1] - 1.0
+        closing = self._closing()
+        before = closing.shift(1, fill_value=self.opening)
+        found: Floats = (closing / before - 1.0).to_numpy(dtype=np.float64)
         return found
 
     def days(self) -> list[str]:
         """The UTC day of each daily return."""
-        return list(dict.fromkeys(str(np.datetime64(text[:-1], "s") - 1)[:10] for text in self.equity["time"]))
+        return [f"{day:%Y-%m-%d}" for day in self._closing().index]
+
+    def _closing(self) -> pd.Series[float]:
+        """Equity at the end of each UTC day; what is told at midnight belongs to the day before."""
+        told = pd.to_datetime(self.equity["time"], utc=True) - pd.Timedelta(1, "s")
+        return self.equity["equity"].astype(float).groupby(told.dt.floor("D").to_numpy()).last()
 
     def _rows(self, name: str) -> Rows:
         found: Rows = json.loads(self.contents[name])
         return found
 
-    def _columns(self, name: str) -> Columns:
-        head, *rows = self.contents[name].decode().splitlines()
-        names = head.split(",")
-        columns = zip(*(row.split(",") for row in rows), strict=True) if rows else ([] for _ in names)
-        return dict(zip(names, map(list, columns), strict=True))
+    def _frame(self, name: str) -> pd.DataFrame:
+        return pd.read_csv(io.BytesIO(self.contents[name]), dtype={"time": str, "product": str})

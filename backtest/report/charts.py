@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,7 +54,7 @@ def equity(run: Artifacts) -> Chart:
 def exposure(run: Artifacts) -> Chart:
     """Share of equity invested, in the largest position and in each theme, with the caps."""
     rows, told = run.exposure, run.summary["exposure"]
-    themes = [name for name in rows if name.startswith("theme_") and any(float(value) for value in rows[name])]
+    themes = [name for name in map(str, rows.columns) if name.startswith("theme_") and rows[name].any()]
     area = {"fill": "tozeroy", "fillcolor": "rgba(37,99,235,0.12)"}
     lines = [
         _line(rows["time"], rows["invested_pct_max"], "everything", BLUE) | area,
@@ -165,10 +165,10 @@ def gates(run: Artifacts) -> Chart:
 
 
 def _line(
-    x: Sequence[Any], y: Sequence[Any], name: str, color: str, *, width: float = 1.3, dash: str = "solid"
+    x: Iterable[Any], y: Iterable[Any], name: str, color: str, *, width: float = 1.3, dash: str = "solid"
 ) -> dict[str, Any]:
     style = {"color": color, "width": width, "dash": dash}
-    return {"type": "scatter", "mode": "lines", "x": x, "y": [float(v) for v in y], "name": name, "line": style}
+    return {"type": "scatter", "mode": "lines", "x": list(x), "y": [float(v) for v in y], "name": name, "line": style}
 
 
 def _cap(value: float, text: str, color: str) -> tuple[dict[str, Any], dict[str, Any]]:

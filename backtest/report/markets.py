@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from backtest.report.artifacts import Artifacts
 from backtest.report.charts import BLUE, GREEN, GREY, RED
 
@@ -23,19 +25,17 @@ class Market:
 
 def markets(run: Artifacts) -> list[Market]:
     """Every market that traded, the busiest first."""
-    rows: dict[str, list[int]] = {}
-    for index, product in enumerate(run.prices["product"]):
-        rows.setdefault(_coin(product), []).append(index)
+    coins = run.prices["product"].map(_coin)
     traded = {trade["product"] for trade in run.trades}
-    found = [_market(run, product, rows.get(_coin(product), [])) for product in sorted(traded)]
+    found = [_market(run, product, run.prices[coins == _coin(product)]) for product in sorted(traded)]
     return sorted(found, key=lambda market: -market.trades)
 
 
-def _market(run: Artifacts, product: str, rows: Sequence[int]) -> Market:
-    prices, mine = run.prices, [trade for trade in run.trades if trade["product"] == product]
+def _market(run: Artifacts, product: str, prices: pd.DataFrame) -> Market:
+    mine = [trade for trade in run.trades if trade["product"] == product]
     bars = {
-        "type": "candlestick", "x": [prices["time"][i] for i in rows], "name": product, "showlegend": False,
-        **{name: [float(prices[name][i]) for i in rows] for name in ("open", "high", "low", "close")},
+        "type": "candlestick", "x": prices["time"].tolist(), "name": product, "showlegend": False,
+        **{name: prices[name].astype(float).tolist() for name in ("open", "high", "low", "close")},
         "increasing": _outline("#94a3b8"), "decreasing": _outline("#475569"),
     }  # fmt: skip
     closed = [trade for trade in mine if trade["closed_at"] is not None]
