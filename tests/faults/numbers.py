@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 
-from bot.domain.decision import Reason
 from bot.domain.fees import cost_with_fee, size_after_fees
 from bot.domain.money import Money, Price, Size, decimal_text, floor_to, parse_decimal
 from bot.errors import UnitError
@@ -66,7 +65,7 @@ def tight_budgets(trial: Trial) -> None:
         if not size.is_zero:
             cost = cost_with_fee(product, price, size, rate).amount
             trial.require(f"I39 {budget} buys {size} and the fee fits", cost <= budget)
-    for cash, buys in (("201", True), ("0.90", False), ("30", False)):
+    for cash, refusal in (("201", "total_cap"), ("0.90", "min_notional"), ("30", "")):
         stage = trial.stage(
             [*RISE, *steady(62, 300, "65500", 20)],
             config_of({"size": {"usd": 200}}, risk={"max_total_pct": 25, "max_per_asset_pct": 5}),
@@ -78,10 +77,9 @@ def tight_budgets(trial: Trial) -> None:
             stage.metric("bot_rejections_total", gate="exchange_rejected") == 0,
         )
         why = {p.get("reason") for row in stage.events("decision.made") for p in row["verdicts"]}
-        said = stage.wire.placed or why & {reason.value for reason in Reason} or stage.last.reason
-        trial.require(f"I8 {cash} USD: an order or a recorded reason", said)
-        if buys:
-            trial.stimulus("cash just as large as the order", stage.cycles)
+        told = not stage.wire.placed and refusal in why if refusal else stage.wire.placed
+        trial.require(f"I8 {cash} USD: {refusal or 'a legal order'}", told)
+    trial.stimulus("cash that reaches for nothing, for less than the minimum, for a small order", stage.wire.placed)
 
 
 ROWS: Sequence[Fault] = (
