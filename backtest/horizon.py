@@ -133,8 +133,11 @@ class Horizon:
 
     def _paused(self, look: Look, base: str) -> int:
         """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`."""
-        told, soonest = look.pauses.get(base), self._data.closed(look.k + 1)
-        if told is None or told <= soonest:
+        told = look.pauses.get(base)
+        if told is None:
+            return look.k
+        soonest = self._data.closed(look.k + 1)
+        if told <= soonest:
             return look.k
         pause = blocking(look.state.cooldowns, base, soonest)
         if pause is None or pause.until != told:

@@ -75,20 +75,22 @@ class Position:
     @property
     def size(self) -> Size:
         """Base of `lots`, without the coins of others."""
+        if len(self.lots) == 1:
+            return self.lots[0].size
         return Size(total(lot.size.value for lot in self.lots))
 
     @property
     def whole(self) -> Size:
         """Base of everything the account holds of this market."""
-        return self.size + Size(total(lot.size.value for lot in self.others))
+        return self.size + Size(total(lot.size.value for lot in self.others)) if self.others else self.size
 
     @property
     def whole_cost(self) -> Decimal:
-        return EXACT.add(self.cost, total(lot.cost for lot in self.others))
+        return EXACT.add(self.cost, total(lot.cost for lot in self.others)) if self.others else self.cost
 
     @property
     def cost(self) -> Decimal:
-        return total(lot.cost for lot in self.lots)
+        return self.lots[0].cost if len(self.lots) == 1 else total(lot.cost for lot in self.lots)
 
     @property
     def average_price(self) -> Price | None:

@@ -34,6 +34,8 @@ def sort_fills(state: State, fills: Sequence[Fill], reports: Mapping[str, OrderR
     reports: orders as the venue shows them now, by order id.
     """
     fresh = [f for f in fills if not state.has_fill(f.entry_id, f.order_id, f.trade_id, f.adjustment)]
+    if not fresh:
+        return Sorted((), ())
     sized = _sized(_unique(fresh), reports)
     blocked = blocked_bases(tuple(state.orders.values()))
     ours = {order.order_id for order in state.orders.values() if order.order_id}

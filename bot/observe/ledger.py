@@ -34,8 +34,13 @@ class Sweep:
 
 def residuals(state: State, balances: Mapping[str, Balance]) -> Mapping[str, Decimal]:
     """Venue minus books per currency; empty when every equation holds."""
-    found = {currency: _difference(ledger, balances.get(currency)) for currency, ledger in state.ledgers.items()}
-    return {currency: amount for currency, amount in sorted(found.items()) if amount != 0}
+    found = {}
+    for currency, ledger in state.ledgers.items():
+        balance = balances.get(currency)
+        shown = ZERO if balance is None else balance.total
+        if shown != ledger.expected:
+            found[currency] = EXACT.subtract(shown, ledger.expected)
+    return dict(sorted(found.items())) if len(found) > 1 else found
 
 
 def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:
@@ -68,15 +73,12 @@ def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:
 
 def pending(state: State) -> Mapping[str, Decimal]:
     """Differences that are neither gone nor classified: while there is one, nothing may be entered."""
-    return {currency: ledger.pending for currency, ledger in sorted(state.ledgers.items()) if ledger.pending != 0}
+    found = {currency: ledger.pending for currency, ledger in state.ledgers.items() if ledger.pending}
+    return dict(sorted(found.items())) if len(found) > 1 else found
 
 
 def _by_currency(balances: Mapping[str, Balance]) -> list[Balance]:
     return [balances[currency] for currency in sorted(balances)]
-
-
-def _difference(ledger: Ledger, balance: Balance | None) -> Decimal:
-    return EXACT.subtract(balance.total if balance is not None else ZERO, ledger.expected)
 
 
 def _settled(

@@ -45,7 +45,8 @@ class TickGuard:
         """Fault -> ticks held back or rejected for it, over all markets."""
         found: Counter[str] = Counter()
         for state in self._states.values():
-            found.update({fault.value: count for fault, count in state.counts.items()})
+            if state.counts:
+                found.update({fault.value: count for fault, count in state.counts.items()})
         return found
 
     def _bar(self, market: ProductId, facts: MarketFacts) -> BarTick | None:

@@ -55,7 +55,7 @@ def unrealised(state: State, valuation: Valuation) -> Decimal | None:
     """Value less cost of every position, in the equity currency; None while anything in it has no mark."""
     marks, parts = marks_of(valuation), []
     for position in state.positions.values():
-        mark, rate = marks.get(position.product.base), _quote_rate(valuation, position.product.quote)
+        mark, rate = marks.get(position.product.base), marks.get(position.product.quote)
         if mark is None or rate is None:
             return None
         worth = EXACT.multiply(mark, position.whole.value)
@@ -67,15 +67,16 @@ def corrected_equity(state: State, valuation: Valuation) -> Decimal | None:
     """Equity without the ledger differences that are not yet explained: a transfer in the making is no gain or loss."""
     if valuation.nlv is None:
         return None
-    marks, pending = marks_of(valuation), []
-    for currency, ledger in state.ledgers.items():
-        if ledger.pending == 0:
-            continue
+    differing = [(currency, ledger.pending) for currency, ledger in state.ledgers.items() if ledger.pending]
+    if not differing:
+        return valuation.nlv.amount
+    marks, parts = marks_of(valuation), []
+    for currency, pending in differing:
         mark = marks.get(currency)
         if mark is None:
             return None
-        pending.append(EXACT.multiply(ledger.pending, mark))
-    return EXACT.subtract(valuation.nlv.amount, total(pending))
+        parts.append(EXACT.multiply(pending, mark))
+    return EXACT.subtract(valuation.nlv.amount, total(parts))
 
 
 def breaches(performance: Performance, state: State, policy: RiskPolicy, now: datetime) -> tuple[Latch, ...]:
@@ -142,10 +143,6 @@ def rearmed(name: str, state: State, valuation: Valuation, by: str) -> tuple[Pay
 
 def _restarted(kind: str, current: Period | None, equity: Decimal, open_profit: Decimal) -> tuple[Payload, ...]:
     return () if current is None else (PeriodBegan(kind, Period(current.id, equity, open_profit)),)
-
-
-def _quote_rate(valuation: Valuation, currency: str) -> Decimal | None:
-    return marks_of(valuation).get(currency)
 
 
 def _period_pct(period: Period | None, open_profit: Decimal | None) -> Decimal | None:
