@@ -39,7 +39,8 @@ class RecordedMarket:
         self._data = data
         self._clock = clock
         self._facts: dict[ProductId, MarketFacts] = {}
-        self._newest: int | None = None
+        self._newest = -1
+        self._looked: datetime | None = None
 
     def watch(self, needed_bars: Mapping[ProductId, int]) -> None:
         """Everything recorded is there already."""
@@ -48,14 +49,21 @@ class RecordedMarket:
         """Nothing has to be fetched."""
 
     def facts(self, market: ProductId) -> MarketFacts:
-        newest = self._data.newest(self._clock.now())
-        if newest != self._newest:
-            self._facts.clear()
-            self._newest = newest
+        newest = self._up_to_date()
         known = self._facts.get(market)
         if known is None:
             known = self._facts[market] = self._made(market, newest)
         return known
+
+    def _up_to_date(self) -> int:
+        """The newest bar; what was made of an older one is forgotten."""
+        now = self._clock.now()
+        if now is not self._looked:
+            newest, self._looked = self._data.newest(now), now
+            if newest != self._newest:
+                self._facts.clear()
+                self._newest = newest
+        return self._newest
 
     def requote(self, market: ProductId) -> Quote | None:
         return self.facts(market).quote
@@ -122,20 +130,20 @@ class Tape:
 
     def _slices(self, k: int, only: frozenset[ProductId] | None) -> dict[ProductId, MarketSlice]:
         """Bar `k` of every market that has one."""
-        found = {}
+        found, span = {}, (self._data.opened(k), self._data.closed(k))
         for market in self._data.tracks if only is None else only:
             track = self._data.tracks[market]
             segment = track.at(k)
             if segment is not None:
-                found[market] = self._slice(track, segment, k)
+                found[market] = self._slice(track, segment, k, span)
         return found
 
-    def _slice(self, track: Track, segment: Segment, k: int) -> MarketSlice:
+    def _slice(self, track: Track, segment: Segment, k: int, span: tuple[datetime, datetime]) -> MarketSlice:
         series, t, tick = segment.columns.series, k - segment.first, track.scale.tick
         prices = (series.open[t], series.high[t], series.low[t], series.close[t])
         first, high, low, close = (EXACT.multiply(Decimal(int(price)), tick) for price in prices)
         volume = EXACT.multiply(Decimal(int(series.volume[t])), track.scale.lot)
-        return MarketSlice(track.market, self._data.opened(k), self._data.closed(k), first, high, low, close, volume)
+        return MarketSlice(track.market, *span, first, high, low, close, volume)
 
 
 class Listed:

@@ -69,7 +69,11 @@ class Scale:
         return int(EXACT.divide(volume, self.lot).to_integral_value(ROUND_DOWN))
 
     def price(self, ticks: int) -> Price:
-        return Price(EXACT.multiply(Decimal(ticks), self.tick))
+        return Price(self.value(ticks))
+
+    def value(self, ticks: int) -> Decimal:
+        """Quote currency for one unit of base, as a plain number."""
+        return EXACT.multiply(Decimal(ticks), self.tick)
 
     @classmethod
     def proven(cls, tick: Decimal, base_increment: Decimal, max_price: Decimal, window_volume: Decimal) -> Self:

@@ -116,8 +116,9 @@ class Observation:
         self._record(self._strangers(report), cycle_id)
         now = self._world.clock.now()
         valuation = self.valuation = self._observer.valuation(truth, metadata)
-        sweep = self._observer.sweep(truth, metadata, self._store.state, valuation)
-        self._record(ledger.check(self._store.state, sweep, self._config.policy.state), cycle_id)
+        if not ledger.balanced(self._store.state, truth.balances):
+            sweep = self._observer.sweep(truth, metadata, self._store.state, valuation)
+            self._record(ledger.check(self._store.state, sweep, self._config.policy.state), cycle_id)
         self._record(self._flags(now), cycle_id)
         self._record(upkeep.expiries(self._store.state, now), cycle_id)
         self._record(upkeep.equity_marks(self._store.state, valuation, now), cycle_id)
@@ -184,10 +185,12 @@ class Observation:
             owned = (currency for currency, balance in self.truth.balances.items() if balance.total > 0)
             pricing = (market_of(currency, metadata.products, portfolio) for currency in owned)
             held |= {market for market in pricing if market is not None}
+        # What the universe lists is watched wherever it is, held or not.
+        beside = held - self._config.universe.places.keys()
         known = self._listed
-        if known is None or known[0] is not metadata.products or known[1] != held:
-            listed = candidates(tuple(metadata.products.values()), self._config.universe, held)
-            known = self._listed = metadata.products, held, {product.market: product for product in listed}
+        if known is None or known[0] is not metadata.products or known[1] != beside:
+            listed = candidates(tuple(metadata.products.values()), self._config.universe, beside)
+            known = self._listed = metadata.products, beside, {product.market: product for product in listed}
         found = dict(known[2])
         leader = self._config.policy.regime.product
         if self._config.policy.regime.enabled and leader in metadata.products:
@@ -218,13 +221,16 @@ class Observation:
 
     def _open_books(self, truth: Truth, metadata: Metadata, cycle_id: str) -> None:
         """The first complete read of an account anchors its books; later ones adopt what had no price then."""
-        markets, marks = self._bases(truth, metadata), self._observer.marks
+        marks = self._observer.marks
         if self.needs_opening:
+            markets = self._bases(truth.balances, metadata)
             events = coldstart.opening(self._past(), truth.balances, markets, marks, truth.began_at)
             self._record(events, cycle_id)
             self.needs_opening = False
             return
-        late = coldstart.unopened(self._store.state, markets)
+        unmoved = coldstart.unmoved(self._store.state)
+        still = (currency for currency in truth.balances if currency in unmoved) if unmoved else ()
+        late = coldstart.unopened(self._store.state, self._bases(still, metadata))
         if any(market in marks for market in late.values()):
             self._record(coldstart.holdings(self._past(), truth.balances, late, marks, truth.began_at), cycle_id)
 
@@ -233,9 +239,9 @@ class Observation:
         days = timedelta(days=self._config.policy.state.rebuild_days)
         return self._world.exchange.fills_since(self._world.clock.now() - days)
 
-    def _bases(self, truth: Truth, metadata: Metadata) -> Mapping[str, ProductId]:
+    def _bases(self, currencies: Iterable[str], metadata: Metadata) -> Mapping[str, ProductId]:
         portfolio = self._config.policy.portfolio
-        pairs = ((currency, market_of(currency, metadata.products, portfolio)) for currency in truth.balances)
+        pairs = ((currency, market_of(currency, metadata.products, portfolio)) for currency in currencies)
         cash = {portfolio.quote_currency, *portfolio.stable_values}
         return {currency: market for currency, market in pairs if market is not None and currency not in cash}
 

@@ -43,6 +43,14 @@ def residuals(state: State, balances: Mapping[str, Balance]) -> Mapping[str, Dec
     return dict(sorted(found.items())) if len(found) > 1 else found
 
 
+def balanced(state: State, balances: Mapping[str, Balance]) -> bool:
+    """Whether every equation holds and nothing is in the making: then `check` has nothing to say."""
+    if not state.ledgers or any(ledger.pending for ledger in state.ledgers.values()):
+        return False
+    known = all(currency in state.ledgers or balance.total == 0 for currency, balance in balances.items())
+    return known and not residuals(state, balances)
+
+
 def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:
     """What this sweep says about the books: anchors, differences begun or gone, transfers recognised, quarantines.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +12,18 @@ from bot.domain.bars import Windows
 from bot.domain.decision import Reason
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Problem
-from bot.observe.ticks import Accept, BarTick, QuoteTick, TickState, bar_tick, caught_up, judge, quote_tick
+from bot.observe.ticks import (
+    ORDINARY,
+    Accept,
+    BarTick,
+    QuoteTick,
+    TickState,
+    bar_tick,
+    caught_up,
+    judge,
+    quote_tick,
+    volume_ratio,
+)
 from bot.ports import MarketFacts
 from bot.settings.policy import DataPolicy
 
@@ -32,14 +44,13 @@ class TickGuard:
         known = self._states.get(market)
         if known is not None and facts.windows is not None:
             self._states[market] = caught_up(known, facts.windows, self._policy)
-        return self._judged(market, self._bar(market, facts), now)
+        return self._judged(market, self._bar(market, facts), facts.windows, now)
 
     def quote_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
         """Why the quote may not be acted on."""
         if facts.quote is None:
             return None
-        bar = self._bar(market, facts)
-        return self._judged(market, quote_tick(facts.quote, bar.volume_ratio if bar is not None else None), now)
+        return self._judged(market, quote_tick(facts.quote), facts.windows, now)
 
     def counts(self) -> Mapping[str, int]:
         """Fault -> ticks held back or rejected for it, over all markets."""
@@ -55,14 +66,21 @@ class TickGuard:
             return None
         known = self._bars.get(market)
         if known is None or known[0] is not facts.windows:
-            known = self._bars[market] = (facts.windows, bar_tick(facts.windows, AVERAGE_BARS))
+            known = self._bars[market] = (facts.windows, bar_tick(facts.windows))
         return known[1]
 
-    def _judged(self, market: ProductId, tick: QuoteTick | BarTick | None, now: datetime) -> Problem | None:
+    def _judged(
+        self, market: ProductId, tick: QuoteTick | BarTick | None, windows: Windows | None, now: datetime
+    ) -> Problem | None:
         if tick is None:
             return None
         before = self._states.get(market, TickState())
-        self._states[market], verdict = judge(before, tick, now, self._policy)
+        after, verdict = judge(before, tick, now, self._policy)
+        if verdict is not ORDINARY and windows is not None:
+            # How much was traded only matters once a price lies far from the ones before.
+            traded = replace(tick, volume_ratio=volume_ratio(windows, AVERAGE_BARS))
+            after, verdict = judge(before, traded, now, self._policy)
+        self._states[market] = after
         if isinstance(verdict, Accept):
             return None
         return Problem(Reason.QUOTE_HELD_BACK, f"{verdict.fault.value}: {verdict.detail}")

@@ -152,19 +152,23 @@ def quote_tick(quote: Quote, volume_ratio: Decimal | None = None) -> QuoteTick:
     return QuoteTick(quote.bid.value, quote.ask.value, quote.at, volume_ratio)
 
 
-def bar_tick(windows: Windows, average_bars: int) -> BarTick | None:
-    """The newest closed bar, its volume over the average of the `average_bars` bars before it. None: there is no bar.
-
-    The ratio is None when those bars are not all known or had no volume.
-    """
+def bar_tick(windows: Windows) -> BarTick | None:
+    """The newest closed bar, its volume not yet compared. None: there is no bar."""
     high, low, close = windows.high(), windows.low(), windows.close()
     if high is None or low is None or close is None:
         return None
-    price, end = windows.scale.price, datetime.fromtimestamp(windows.end, UTC)
+    value, end = windows.scale.value, datetime.fromtimestamp(windows.end, UTC)
+    return BarTick(value(high), value(low), value(close), end)
+
+
+def volume_ratio(windows: Windows, average_bars: int) -> Decimal | None:
+    """Volume of the newest closed bar over the average of the `average_bars` bars before it.
+
+    None when those bars are not all known or had no volume.
+    """
     own, all_of_them = windows.volume_sum(1), windows.volume_sum(average_bars + 1)
     before = all_of_them - own if own is not None and all_of_them is not None else 0
-    ratio = EXACT.divide(Decimal(own * average_bars), Decimal(before)) if own is not None and before else None
-    return BarTick(price(high).value, price(low).value, price(close).value, end, ratio)
+    return EXACT.divide(Decimal(own * average_bars), Decimal(before)) if own is not None and before else None
 
 
 def caught_up(state: TickState, windows: Windows, policy: DataPolicy) -> TickState:
@@ -178,11 +182,11 @@ def caught_up(state: TickState, windows: Windows, policy: DataPolicy) -> TickSta
     step = windows.granularity.value
     missed = (windows.end - int(state.bar.at.timestamp())) // step - 1
     start, last = (windows.close(missed + 1), windows.close(1)) if missed > 0 else (None, None)
-    if start is None or last is None or windows.scale.price(start).value != state.bar.price:
+    if start is None or last is None or windows.scale.value(start) != state.bar.price:
         return state
     if not windows.steady_before(missed, policy.max_price_deviation_pct.value):
         return state
-    return replace(state, bar=Seen(windows.scale.price(last).value, datetime.fromtimestamp(windows.end - step, UTC)))
+    return replace(state, bar=Seen(windows.scale.value(last), datetime.fromtimestamp(windows.end - step, UTC)))
 
 
 def judge(state: TickState, tick: QuoteTick | BarTick, now: datetime, policy: DataPolicy) -> tuple[TickState, Verdict]:

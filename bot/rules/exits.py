@@ -29,12 +29,11 @@ from bot.settings.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One position with what is needed to judge it. free: base that may be sold now."""
+    """One position with what is needed to judge it."""
 
     position: Position
     product: Product
     quote: Quote
-    free: Size
     levels: ExitLevels
     bids: tuple[Price, ...]
     snap: Snapshot
@@ -43,6 +42,11 @@ class Holding:
     @property
     def bid(self) -> Price:
         return self.quote.bid
+
+    @property
+    def free(self) -> Size | None:
+        """Base that may be sold now; None when that is too little for the venue."""
+        return largest_sale(self.product, sellable(self.snap, self.position), self.quote.bid)
 
     def fell_to(self, level: Price) -> bool:
         """Whether enough quotes in a row were at or below `level`."""
@@ -58,25 +62,22 @@ def proposals(snap: Snapshot, policy: Policy, flatten: bool = False) -> tuple[Tr
 
 
 def _holding(snap: Snapshot, policy: Policy, position: Position) -> Holding | None:
-    """None for what the bot may not, cannot or need not sell; without a bid nothing can be judged."""
+    """None for what the bot may not sell; without a bid nothing can be judged."""
     view = view_of(snap, position.product)
     if not position.managed or view is None or view.quote is None:
         return None
-    free = largest_sale(view.product, sellable(snap, position), view.quote.bid)
-    if free is None:
-        return None
     bids = view.bids or (view.quote.bid,)
-    return Holding(position, view.product, view.quote, free, exit_levels(position), bids, snap, policy)
+    return Holding(position, view.product, view.quote, exit_levels(position), bids, snap, policy)
 
 
 def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
-    if flatten:
-        return _sell(holding, ExitReason.FLATTEN, holding.free)
-    reason = next((reason for reason, due in DUE.items() if due(holding)), None)
-    if reason is not None:
-        return _sell(holding, reason, holding.free)
-    excess = _above_cap(holding)
-    return None if excess is None else _sell(holding, ExitReason.TRIM_TO_CAP, excess)
+    """The sale that is due; None when nothing is, or when nothing of it may be sold now."""
+    reason = ExitReason.FLATTEN if flatten else next((reason for reason, due in DUE.items() if due(holding)), None)
+    if reason is None:
+        excess = _above_cap(holding)
+        return None if excess is None else _sell(holding, ExitReason.TRIM_TO_CAP, excess)
+    free = holding.free
+    return None if free is None else _sell(holding, reason, free)
 
 
 def _stop_loss(holding: Holding) -> bool:
@@ -132,17 +133,20 @@ DUE: Final[dict[ExitReason, Callable[[Holding], bool]]] = {
 def _above_cap(holding: Holding) -> Size | None:
     """What lies above the cap per asset, once it is above it by more than the tolerance; None when nothing legal is."""
     nlv, policy = holding.snap.valuation.nlv, holding.policy
+    if not policy.exits.trim_to_cap or nlv is None or not nlv.is_positive:
+        return None
     rate = marks_of(holding.snap.valuation).get(holding.product.quote)
-    if not policy.exits.trim_to_cap or nlv is None or not nlv.is_positive or rate is None:
+    if rate is None:
         return None
     cap = policy.risk.max_per_asset_pct.of(nlv).amount
     unit = EXACT.multiply(holding.bid.value, rate)
     worth = EXACT.multiply(holding.position.size.value, unit)
     tolerated = EXACT.multiply(cap, EXACT.add(ONE, EXACT.divide(policy.exits.trim_tolerance_pct.value, HUNDRED)))
-    if worth <= tolerated:
+    free = holding.free if worth > tolerated else None
+    if free is None:
         return None
     excess = EXACT.divide(EXACT.subtract(worth, cap), unit)
-    return largest_sale(holding.product, Size(min(_up(excess, holding.product), holding.free.value)), holding.bid)
+    return largest_sale(holding.product, Size(min(_up(excess, holding.product), free.value)), holding.bid)
 
 
 def _up(amount: Decimal, product: Product) -> Decimal:

@@ -24,6 +24,7 @@ from bot.observe.ticks import (
     bar_tick,
     judge,
     quote_tick,
+    volume_ratio,
 )
 from bot.settings.policy import DataPolicy
 from tests.builders import NOW, d, policy, quote, windows
@@ -328,10 +329,9 @@ def test_ticks_are_made_of_what_the_snapshot_has() -> None:
     bars = windows(
         [10_000, 10_010, 10_020], highs=[10_000, 10_010, 10_050], lows=[10_000, 10_010, 9_990], volumes=[10, 30, 50]
     )
-    made = bar_tick(bars, 2)
-    assert made == BarTick(d("100.5"), d("99.9"), d("100.2"), NOW, d("2.5"))
-    assert bar_tick(bars, 3) == BarTick(d("100.5"), d("99.9"), d("100.2"), NOW, None)
-    assert bar_tick(windows([]), 2) is None
-    silent = bar_tick(windows([1, 1, 1], volumes=[0, 0, 50]), 2)
-    assert silent is not None
-    assert silent.volume_ratio is None
+    assert bar_tick(bars) == BarTick(d("100.5"), d("99.9"), d("100.2"), NOW)
+    assert volume_ratio(bars, 2) == d("2.5")
+    assert volume_ratio(bars, 3) is None
+    assert bar_tick(windows([])) is None
+    assert volume_ratio(windows([]), 2) is None
+    assert volume_ratio(windows([1, 1, 1], volumes=[0, 0, 50]), 2) is None
