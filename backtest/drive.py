@@ -70,8 +70,8 @@ class Drive:
         stage = self.stage
         before = stage.loop.store.state
         if about is not None:
-            held = before.positions.keys() | {order.market for order in stage.venue.working()}
-            about = about | held
+            ours = {intent.product for intent in before.intents.values() if not intent.closed}
+            about = about | ours | before.positions.keys() | {order.market for order in stage.venue.working()}
         stage.tape.only = about
         stage.clock.wait_until(self.data.closed(k))
         stage.loop.run_cycle(about=about)
