@@ -99,6 +99,7 @@ class Horizon:
         self._landmarks = landmarks(data, config).tolist()
         self._landmark = frozenset(self._landmarks)
         self._signals = {market: found.tolist() for market, found in signals(data, config).items()}
+        self._asking = [(market.base, bars) for market, bars in self._signals.items()]
         self._signal = {market: frozenset(found) for market, found in self._signals.items()}
         self._known: dict[_Held, int] = {}
         self._clear: dict[_Held, int] = {}
@@ -115,10 +116,10 @@ class Horizon:
             return Next(k + 1, self._about(k + 1))
         stop = min(_after(self._landmarks, k, end), self._moments(look), end)
         covered = {order.product.base for order in look.state.working if order.kind is OrderKind.PROTECTIVE}
-        for market, bars in self._signals.items():
+        for base, bars in self._asking:
             # A rule that holds where an order protects a position asks for nothing new.
-            if market.base not in covered:
-                stop = min(stop, _after(bars, self._paused(look, market.base), end))
+            if base not in covered:
+                stop = min(stop, _after(bars, self._paused(look, base), end))
         for held in self._held(look):
             stop = min(stop, self._reached(held, k, stop))
         stop, peak = self._equity(look, stop)
@@ -163,6 +164,8 @@ class Horizon:
         decision, state = look.cycle.decision, look.state
         if look.restless or decision is None or any(item.proposal.side is Side.SELL for item in decision.evaluated):
             return True
+        if len({position.product.base for position in state.positions.values()}) < len(state.positions):
+            return True
         return any(not self._calm(market, position, state, look.k) for market, position in state.positions.items())
 
     def _calm(self, market: ProductId, position: Position, state: State, k: int) -> bool:
@@ -170,9 +173,7 @@ class Horizon:
         if self._data.tracks[market].at(k) is None or market in state.quarantined:
             return False
         levels = exit_levels(position)
-        if sum(other.product.base == position.product.base for other in state.positions.values()) > 1:
-            return False
-        working = [order for order in state.working if order.product.base == position.product.base]
+        working = [order for order in state.of_base.get(position.product.base, ()) if order.state.is_working]
         if not position.managed:
             return not working
         if not self._config.policy.exits.resting_on_exchange or levels.highest_stop is None:

@@ -26,6 +26,7 @@ class Books:
         self._recorder = recorder
         self._controls = controls
         self.cycle_id = ""
+        self._applied: dict[str, tuple[OrderReport, Order]] = {}
 
     @property
     def state(self) -> State:
@@ -45,8 +46,16 @@ class Books:
             self.record((IntentClosed(number, why),), tally)
 
     def observe(self, reports: Iterable[OrderReport], tally: Tally) -> None:
-        """Apply what the venue shows of our orders; other people's are left alone."""
+        """Apply what the venue shows of our orders; other people's are left alone.
+
+        The very report that said nothing new of the very same order says nothing new once more.
+        """
+        before, self._applied = self._applied, {}
         for report in reports:
+            known = before.get(report.order_id)
+            if known is not None and known[0] is report and self._is_newest(known[1]):
+                self._applied[report.order_id] = known
+                continue
             self._adopt(report, tally)
             order = self._find(report)
             if order is None:
@@ -57,6 +66,12 @@ class Books:
             self.record(observed(order, report), tally)
             if order.state is OrderState.REJECTED and not report.status.is_terminal:
                 tally.orphans.append(report.order_id)
+            elif self._is_newest(order) and not report.parent_id:
+                self._applied[report.order_id] = (report, order)
+
+    def _is_newest(self, order: Order) -> bool:
+        """Whether nothing happened to an order since it was looked at."""
+        return self.state.orders.get(order.client_order_id) is order
 
     def book(
         self, fills: Sequence[Fill], reports: Mapping[str, OrderReport], read_at: datetime, overlap: timedelta,

@@ -28,7 +28,7 @@ from bot.execution.last_hop import LastHop
 from bot.execution.lifecycle import seconds, timer
 from bot.execution.patience import Patience
 from bot.execution.protection import Protection
-from bot.execution.report import ActReport, Tally, Timing, combined
+from bot.execution.report import ActReport, Tally, combined
 from bot.execution.selling import SellSide
 from bot.execution.sender import Sender
 from bot.execution.settling import Settlement
@@ -92,7 +92,7 @@ class ExecutionEngine:
 
     def execute(self, decision: Decision, snapshot: Snapshot) -> ActReport:
         """Carry out a decision: exits first, then time-outs and re-quotes, then entries, then protective sells."""
-        with self._round("execute", snapshot.cycle_id) as tally:
+        with self._round(snapshot.cycle_id) as tally:
             self._exits(decision.approved, snapshot, tally)
             self._serve(snapshot, tally)
             if not snapshot.service:
@@ -103,7 +103,7 @@ class ExecutionEngine:
 
     def manage_open_orders(self, snapshot: Snapshot | None) -> ActReport:
         """Serve timers and open intents outside a decision. Without a snapshot: cancels and reads only."""
-        with self._round("manage", snapshot.cycle_id if snapshot is not None else self._books.cycle_id) as tally:
+        with self._round(snapshot.cycle_id if snapshot is not None else self._books.cycle_id) as tally:
             self._serve(snapshot, tally)
             if snapshot is not None:
                 self._protect(snapshot, tally)
@@ -117,7 +117,7 @@ class ExecutionEngine:
 
         read_at: when the read began; missing: client ids of our acknowledged orders that the venue does not show.
         """
-        with self._round("observe", self._books.cycle_id) as tally:
+        with self._round(self._books.cycle_id) as tally:
             self._missing = tuple(missing)
             self._books.observe(reports, tally)
             self._canceller.orphans(tally.orphans, tally)
@@ -128,7 +128,7 @@ class ExecutionEngine:
 
     def resolve_unknown(self) -> ActReport:
         """Look for orders of unknown fate by complete listings; also after a restart, for whatever was in flight."""
-        with self._round("resolve", self._books.cycle_id) as tally:
+        with self._round(self._books.cycle_id) as tally:
             self._resolver.resolve(self._missing, tally)
         return tally.report()
 
@@ -137,7 +137,7 @@ class ExecutionEngine:
 
         With the cycle's snapshot, positions that just grew get their protective sell at once.
         """
-        with self._round("settle", self._books.cycle_id) as tally:
+        with self._round(self._books.cycle_id) as tally:
             if self._settlement.pending:
                 wait = seconds(self._policy.execution.post_trade_reconcile_wait_seconds)
                 self._patience.until(self._venue.clock.now() + wait)
@@ -153,14 +153,14 @@ class ExecutionEngine:
 
         enough: asked between sweeps; True stops waiting with what is left listed. The default never does.
         """
-        with self._round("cancel_all", self._books.cycle_id) as tally:
+        with self._round(self._books.cycle_id) as tally:
             result = self._canceller.cancel_all(kinds, deadline, why, tally, enough)
             self._selling.refresh_fills(tally)
         return Cleared(result.left, tally.report())
 
     def flatten(self, products: Mapping[str, Product], tier: FeeTier) -> ActReport:
         """Sell every managed position, under the one exemption of the last hop. products: by market id."""
-        with self._round("flatten", self._books.cycle_id) as tally:
+        with self._round(self._books.cycle_id) as tally:
             self._close_ended_exits(tally)
             terms = replace(self._terms(tier), stale_ok=True)
             for market, position in sorted(self._books.state.positions.items()):
@@ -273,7 +273,7 @@ class ExecutionEngine:
                 yield routing.next_time(intent, self._books.orders_of(intent), self._policy)
 
     def _order_times(self) -> Iterator[datetime | None]:
-        for order in self._books.state.orders.values():
+        for order in self._books.state.working:
             doubtful = order.state is OrderState.UNKNOWN
             yield next_listing(order, self._policy.execution) if doubtful else timer(order, self._policy.execution)
 
@@ -302,12 +302,11 @@ class ExecutionEngine:
         return self._policy
 
     @contextmanager
-    def _round(self, step: str, cycle_id: str) -> Iterator[Tally]:
-        """One call: its tally, its cycle id on every event, its time, and every wake it used up given back."""
-        tally, began = Tally(), self._venue.clock.stopwatch()
+    def _round(self, cycle_id: str) -> Iterator[Tally]:
+        """One call: its tally, its cycle id on every event, and every wake it used up given back."""
+        tally = Tally()
         self._books.cycle_id = cycle_id
         try:
             yield tally
         finally:
-            tally.timings.append(Timing(step, self._venue.clock.stopwatch() - began))
             self._patience.repay()

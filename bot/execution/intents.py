@@ -108,8 +108,10 @@ class Intents:
     def _timers(self, tally: Tally) -> None:
         """Orders whose state should have passed: read them; an expiry that is over proves nothing by itself."""
         now, execution = self._venue.clock.now(), self._policy().execution
-        for order in list(self._books.state.orders.values()):
+        for order in self._books.state.working:
             fired = due(order, now, execution)
+            if fired is None:
+                continue
             if fired is Due.READ or fired is Due.CANCEL_AGAIN:
                 self._canceller.read(order, tally)
             fresh = self._books.state.orders[order.client_order_id]

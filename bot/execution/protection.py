@@ -175,7 +175,7 @@ class Protection:
         settled = (OrderState.OPEN, OrderState.PARTIAL)
         stray = [
             order
-            for order in self._books.state.orders.values()
+            for order in self._books.state.working
             if order.kind is OrderKind.PROTECTIVE and order.state in settled and order.product.base not in held
         ]
         self._canceller.ask([o for o in stray if not self._parent_open(o)], "no position to protect", tally)

@@ -37,14 +37,6 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """Real seconds one step took, waits included."""
-
-    step: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class ActReport:
     """One round of acting. Ids are client order ids, but for `cancelled` and `orphans`, which are the venue's.
 
@@ -67,7 +59,6 @@ class ActReport:
     orphans: tuple[str, ...] = ()
     exit_now: tuple[ProductId, ...] = ()
     errors: tuple[str, ...] = ()
-    timings: tuple[Timing, ...] = ()
     auth_refused: bool = False
     rate_limited: int = 0
 
@@ -94,7 +85,6 @@ class Tally:
     orphans: list[str] = field(default_factory=list)
     exit_now: list[ProductId] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    timings: list[Timing] = field(default_factory=list)
     auth_refused: bool = False
     rate_limited: int = 0
 
@@ -102,8 +92,11 @@ class Tally:
         self.refused.append(Refusal(product, side, kind, verdict.reason, verdict.detail))
 
     def report(self) -> ActReport:
-        lists = {name: tuple(getattr(self, name)) for name in _LISTS}
-        return ActReport(**lists, auth_refused=self.auth_refused, rate_limited=self.rate_limited)
+        lists = _READ(self)
+        if not (self.auth_refused or self.rate_limited or any(lists)):
+            return NOTHING
+        found: dict[str, tuple[Any, ...]] = dict(zip(_LISTS, map(tuple, lists), strict=True))
+        return ActReport(**found, auth_refused=self.auth_refused, rate_limited=self.rate_limited)
 
 
 _LISTS: Final = tuple(f.name for f in fields(Tally) if f.name not in {"auth_refused", "rate_limited"})
@@ -111,11 +104,16 @@ _LISTS: Final = tuple(f.name for f in fields(Tally) if f.name not in {"auth_refu
 
 _READ: Final[Callable[[object], tuple[Any, ...]]] = attrgetter(*_LISTS)
 
+NOTHING: Final = ActReport()
+"""A round in which there was nothing to be done, as in most."""
+
 
 def combined(reports: Iterable[ActReport]) -> ActReport:
     """Several rounds as one."""
-    parts = tuple(reports)
-    columns = zip(*map(_READ, parts), strict=True) if parts else ((),) * len(_LISTS)
+    parts = [report for report in reports if report is not NOTHING]
+    if len(parts) < 2:
+        return parts[0] if parts else NOTHING
+    columns = zip(*map(_READ, parts), strict=True)
     lists: dict[str, tuple[Any, ...]] = {
         name: tuple(chain.from_iterable(column)) for name, column in zip(_LISTS, columns, strict=True)
     }

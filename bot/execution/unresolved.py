@@ -54,7 +54,9 @@ class Resolver:
 
     def silence(self, tally: Tally) -> None:
         """An order still without an answer here is not in flight: nothing runs beside us, so no answer will come."""
-        for order in list(self._books.state.orders.values()):
+        for order in self._books.state.working:
+            if order.state not in (OrderState.NEW, OrderState.SUBMITTED):
+                continue
             if order.state is OrderState.NEW:
                 self._books.record((changed(order, OrderEvent.SEND, "may have been sent"),), tally)
             fresh = self._books.state.orders[order.client_order_id]
@@ -62,9 +64,10 @@ class Resolver:
                 self._books.record((changed(fresh, OrderEvent.SILENCE, "no answer was recorded"),), tally)
 
     def _due(self, missing: Iterable[str]) -> list[Order]:
-        now, orders = self._venue.clock.now(), self._books.state.orders
+        now, state = self._venue.clock.now(), self._books.state
+        orders = state.orders
         lost = [orders[cid] for cid in missing if cid in orders and orders[cid].state.is_working]
-        doubtful = {o.client_order_id: o for o in (*filter(unresolved, orders.values()), *lost)}
+        doubtful = {o.client_order_id: o for o in (*filter(unresolved, state.working), *lost)}
         return [order for order in doubtful.values() if now >= next_listing(order, self._policy().execution)]
 
     def _judge(self, order: Order, listing: list[OrderReport], fills: Sequence[Fill], tally: Tally) -> None:
