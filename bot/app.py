@@ -357,7 +357,7 @@ def _blamed(refused: AuthRefused, reader: CoinbaseReader) -> AuthRefused:
     if abs(ahead) <= TOKEN_TOLERANCE:
         return refused
     return AuthRefused(
-        f"our clock is {ahead.total_seconds():+.0f} s from the exchange's, which therefore refuses every signed request "
+        f"our clock is {ahead.total_seconds():+.0f} s from the exchange's, which refuses every signed request for it "
         f"({refused}); set this machine's clock (timedatectl set-ntp true) and start again; the key may be good"
     )
 

@@ -58,7 +58,7 @@ def skipping_cycles_changes_no_byte(data: Path) -> list[str]:
 def _problems(candles: Path, stretch: Stretch, out: Path) -> list[str]:
     granularity = {"data": {"bar_granularity": stretch.length.name}}
     config = runs.settings({**stretch.policy, **granularity})
-    wanted = {
+    wanted: dict[str, Any] = {
         "since": stretch.since,
         "until": stretch.until,
         "products": tuple(ProductId(name) for name in stretch.products),
