@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bot.domain.decision import Reject
@@ -42,6 +42,7 @@ class Protection:
         self._sender = sender
         self._policy = policy
         self._in_step: dict[ProductId, tuple[object, ...]] = {}
+        self._exits: tuple[Mapping[int, Intent], frozenset[str]] | None = None
 
     def keep(self, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """One step for every position, and for protective orders whose position is gone. Raises: StorageFailed."""
@@ -74,8 +75,11 @@ class Protection:
 
     def _leaves(self, base: str) -> bool:
         """Whether an exit of ours owns the sell side."""
-        intents = self._books.state.intents.values()
-        return any(i.kind is OrderKind.EXIT and not i.closed and i.product.base == base for i in intents)
+        intents = self._books.state.intents
+        if self._exits is None or self._exits[0] is not intents:
+            leaving = (i.product.base for i in intents.values() if i.kind is OrderKind.EXIT and not i.closed)
+            self._exits = intents, frozenset(leaving)
+        return base in self._exits[1]
 
     def _step(
         self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally

@@ -116,9 +116,10 @@ class Observation:
         self._record(self._strangers(report), cycle_id)
         now = self._world.clock.now()
         valuation = self.valuation = self._observer.valuation(truth, metadata)
-        if not ledger.balanced(self._store.state, truth.balances):
-            sweep = self._observer.sweep(truth, metadata, self._store.state, valuation)
-            self._record(ledger.check(self._store.state, sweep, self._config.policy.state), cycle_id)
+        state = self._store.state
+        if not ledger.balanced(state, truth.balances, self._observer.residuals(truth, state)):
+            sweep = self._observer.sweep(truth, metadata, state, valuation)
+            self._record(ledger.check(state, sweep, self._config.policy.state), cycle_id)
         self._record(self._flags(now), cycle_id)
         self._record(upkeep.expiries(self._store.state, now), cycle_id)
         self._record(upkeep.equity_marks(self._store.state, valuation, now), cycle_id)
@@ -248,7 +249,7 @@ class Observation:
     def _reread_when_unbalanced(self, truth: Truth, engine: ExecutionEngine) -> tuple[Truth, ActReport]:
         """Books and balances are read one after the other: a second look explains what a fill in between did."""
         state = self._store.state
-        differs = ledger.residuals(state, truth.balances)
+        differs = self._observer.residuals(truth, state)
         known = ledger.pending(state)
         if not state.ledgers or dict(differs) == dict(known):
             return truth, ActReport()

@@ -43,12 +43,28 @@ def residuals(state: State, balances: Mapping[str, Balance]) -> Mapping[str, Dec
     return dict(sorted(found.items())) if len(found) > 1 else found
 
 
-def balanced(state: State, balances: Mapping[str, Balance]) -> bool:
-    """Whether every equation holds and nothing is in the making: then `check` has nothing to say."""
-    if not state.ledgers or any(ledger.pending for ledger in state.ledgers.values()):
+class Comparison:
+    """The residuals of the books and balances compared last: asked for again, they are not worked out again."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Mapping[str, Ledger], Mapping[str, Balance]] | None = None
+        self._found: Mapping[str, Decimal] = {}
+
+    def residuals(self, state: State, balances: Mapping[str, Balance]) -> Mapping[str, Decimal]:
+        """`residuals` of these very ledgers and balances, neither of which ever changes."""
+        if self._of is None or self._of[0] is not state.ledgers or self._of[1] is not balances:
+            self._of, self._found = (state.ledgers, balances), residuals(state, balances)
+        return self._found
+
+
+def balanced(state: State, balances: Mapping[str, Balance], differing: Mapping[str, Decimal]) -> bool:
+    """Whether every equation holds and nothing is in the making: then `check` has nothing to say.
+
+    differing: the `residuals` of both.
+    """
+    if differing or not state.ledgers or any(ledger.pending for ledger in state.ledgers.values()):
         return False
-    known = all(currency in state.ledgers or balance.total == 0 for currency, balance in balances.items())
-    return known and not residuals(state, balances)
+    return all(currency in state.ledgers or balance.total == 0 for currency, balance in balances.items())
 
 
 def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:

@@ -26,7 +26,7 @@ from bot.domain.snapshot import (
 from bot.domain.state import FeeTier, Ledger, Order, State
 from bot.errors import CriticalDataUnavailable, ExchangeError
 from bot.observe.keywatch import KeyWatch
-from bot.observe.ledger import Sweep, residuals
+from bot.observe.ledger import Comparison, Sweep
 from bot.observe.markets import LastGood, RecentBids, bars_problem, quote_problem, stale_fraction, view
 from bot.observe.reconcile import Truth, read_account
 from bot.observe.skew import SkewMeter
@@ -79,6 +79,7 @@ class Observer:
         self._last_good = LastGood({})
         self._guard = TickGuard(config.policy.data)
         self._bids = RecentBids(config.policy.exits.stop_confirmations)
+        self._comparison = Comparison()
         self._key = KeyWatch(config.policy.governance, clock.now())
 
     def metadata(self, *, doubtful: bool = False) -> Metadata:
@@ -178,6 +179,10 @@ class Observer:
         now = self._clock.now()
         return value(truth.balances, self.marks, metadata.products, policy.portfolio, now, unpriced_after)
 
+    def residuals(self, truth: Truth, state: State) -> Mapping[str, Decimal]:
+        """Where the balances of this read differ from the books, by currency."""
+        return self._comparison.residuals(state, truth.balances)
+
     def sweep(self, truth: Truth, metadata: Metadata, state: State, valuation: Valuation) -> Sweep:
         """What the ledger check needs of this read."""
         portfolio = self._config.policy.portfolio
@@ -225,7 +230,7 @@ class Observer:
             reconciled_at=truth.at,
             unpriced=tuple(part.currency for part in valuation.parts if part.source == "unpriced"),
             stale_fraction=stale_fraction(tuple(views.values())),
-            residuals=residuals(state, truth.balances),
+            residuals=self.residuals(truth, state),
             service=service,
         )
 

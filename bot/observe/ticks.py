@@ -243,8 +243,9 @@ def _judge_bar(state: TickState, tick: BarTick, policy: DataPolicy) -> tuple[Tic
 
 def _nonsense(tick: QuoteTick | BarTick, now: datetime) -> Reject | None:
     seen = (tick.bid, tick.ask) if isinstance(tick, QuoteTick) else (tick.high, tick.low, tick.close)
-    if not all(value.is_finite() and value > 0 for value in seen):
-        return _no_price(tick)
+    for value in seen:
+        if not (value.is_finite() and value > 0):
+            return _no_price(tick)
     if isinstance(tick, QuoteTick):
         crossed = tick.bid >= tick.ask
         return Reject(Fault.CROSSED, f"bid {tick.bid} is not below ask {tick.ask}") if crossed else None

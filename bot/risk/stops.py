@@ -94,14 +94,14 @@ def rolled(state: State, valuation: Valuation, now: datetime) -> tuple[PeriodBeg
 
     Periods only move forward: a clock that was set back does not forget a loss.
     """
+    periods = (("day", state.day, day_id(now)), ("week", state.week, week_id(now)))
+    due = [item for item in periods if item[1] is None or item[1].id < item[2]]
+    if not due:
+        return ()
     equity, open_profit = corrected_equity(state, valuation), unrealised(state, valuation)
     if equity is None or open_profit is None or equity <= 0:
         return ()
-    begun = []
-    for kind, current, fresh in (("day", state.day, day_id(now)), ("week", state.week, week_id(now))):
-        if current is None or current.id < fresh:
-            begun.append(PeriodBegan(kind, _opening(current, fresh, equity, open_profit)))
-    return tuple(begun)
+    return tuple(PeriodBegan(kind, _opening(old, fresh, equity, open_profit)) for kind, old, fresh in due)
 
 
 def _opening(before: Period | None, fresh: str, equity: Decimal, open_profit: Decimal) -> Period:

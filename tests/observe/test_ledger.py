@@ -12,7 +12,7 @@ from bot.domain.event import LedgerAnchored, LedgerPending, QuarantineBegan, Tra
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Balance
 from bot.domain.state import Ledger, State
-from bot.observe.ledger import Sweep, check, pending, residuals
+from bot.observe.ledger import Comparison, Sweep, balanced, check, pending, residuals
 from bot.settings.policy import StatePolicy
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,6 +44,33 @@ def test_the_first_sweep_anchors_every_wallet():
 
 def test_balanced_books_say_nothing():
     assert list(check(books(USD=ledger("100")), sweep(USD="100"), POLICY)) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (State(), {"USD": "100"}),
+        (books(USD=ledger("100")), {"USD": "100"}),
+        (books(USD=ledger("100")), {"USD": "100", "BTC": "0"}),
+        (books(USD=ledger("100")), {"USD": "100", "BTC": "0.5"}),
+        (books(USD=ledger("100")), {"USD": "99"}),
+        (books(USD=ledger("100"), BTC=ledger("0")), {"USD": "100"}),
+        (books(USD=ledger("100"), BTC=ledger("1")), {"USD": "100"}),
+        (books(USD=ledger("100", "-7", sweeps=1)), {"USD": "100"}),
+        (books(USD=ledger("100", "-7", sweeps=1)), {"USD": "93"}),
+    ],
+)
+def test_books_are_balanced_exactly_when_a_sweep_has_nothing_to_say(state, shown):
+    found, wallets = list(check(state, sweep(**shown), POLICY)), balances(**shown)
+    assert balanced(state, wallets, residuals(state, wallets)) == (not found)
+
+
+def test_a_comparison_follows_both_the_books_and_the_wallets():
+    comparison, state, wallets = Comparison(), books(USD=ledger("100")), balances(USD="90")
+    assert comparison.residuals(state, wallets) == {"USD": Decimal(-10)}
+    assert comparison.residuals(state, wallets) == {"USD": Decimal(-10)}
+    assert comparison.residuals(books(USD=ledger("90")), wallets) == {}
+    assert comparison.residuals(books(USD=ledger("90")), balances(USD="95")) == {"USD": Decimal(5)}
 
 
 def test_a_hold_is_still_ours():
