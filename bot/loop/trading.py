@@ -45,7 +45,7 @@ from bot.loop.guard import KILL_RECHECK, Guard
 from bot.loop.observation import Observation, Observed
 from bot.loop.report import Reporter
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
-from bot.loop.words import decision_made, key_refused, told
+from bot.loop.words import decision_made, key_refused, told, undecided
 from bot.loop.world import Identity, Operator, World
 from bot.observe.observer import Observer
 from bot.ops.alerts import Severity
@@ -102,6 +102,7 @@ class TradingLoop:
         self._numbered = (world.clock.now(), 0)
         self._stage_s: dict[str, float] = {}
         self._look_again = False
+        self._decided_in = ""
         self._fruitless = 0
         self.last: CycleRecord | None = None
 
@@ -314,6 +315,7 @@ class TradingLoop:
         """The decision's record and its memory. A service cycle that decided nothing leaves the idle streak alone."""
         if self._operator.audience and (not service or decision.evaluated):
             self.store.record_decision(decision_made(decision), cycle_id)
+            self._decided_in = cycle_id
         if decision.hysteresis:
             self.store.record(HysteresisMoved(decision.hysteresis), cycle_id)
         for wanted in approval.requests(decision, self.store.state, self._config.policy.risk):
@@ -359,21 +361,22 @@ class TradingLoop:
 
     def _refused(self, cycle_id: str, started: datetime, reason: Reason | None, detail: str, breaker: str) -> Finished:
         """A cycle that could not decide: counted, orders still served as far as reads allow."""
+        outcome = Outcome.ERROR if reason is None else Outcome.NO_TRADE
         try:
             now = self._world.clock.now()
             changed = upkeep.breaker_hit(breaker, self.store.state, self._config.policy, now, detail[:120])
             if changed is not None:
                 self.store.record(changed, cycle_id)
-            facts = self.guard.conditions(self.guard.look_at_kill())
-            self.guard.settle_halts(facts, cycle_id)
+            self.guard.settle_halts(self.guard.conditions(self.guard.look_at_kill()), cycle_id)
+            if any(halt.cause is HaltCause.KILL_SWITCH for halt in self.guard.halts):
+                outcome, reason = Outcome.HALTED, Reason.KILL_SWITCH
             report = self._engine.manage_open_orders(None)
             self._reporter.acted(report)
+            if self._operator.audience and self._decided_in != cycle_id:
+                self.store.record_decision(undecided(outcome, reason, detail), cycle_id)
             self._save()
         except (StorageFailed, StateCorrupt) as error:
             return self._without_disk(cycle_id, started, error)
-        outcome = Outcome.ERROR if reason is None else Outcome.NO_TRADE
-        if any(halt.cause is HaltCause.KILL_SWITCH for halt in self.guard.halts):
-            outcome, reason = Outcome.HALTED, Reason.KILL_SWITCH
         return self._ended(cycle_id, started, outcome, reason, detail, report)
 
     def _without_disk(self, cycle_id: str, started: datetime, error: BotError) -> Finished:

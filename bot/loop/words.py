@@ -39,6 +39,12 @@ def decision_made(decision: Decision) -> DecisionMade:
     )
 
 
+def undecided(outcome: Outcome, reason: Reason | None, detail: str) -> DecisionMade:
+    """The record of a cycle that could not look, and so decided nothing."""
+    why = reason.value if reason is not None else ""
+    return DecisionMade(outcome.value, why, detail, regime="", proposals=(), verdicts=(), eligible=0)
+
+
 def told(decision: Decision, acted: ActReport, state: State) -> tuple[Outcome, Reason | None, str]:
     """How the cycle ended after acting: an approval that was refused on the way is no trade, with that reason.
 

@@ -219,6 +219,15 @@ def test_a_mistake_of_ours_ends_the_cycle_and_not_the_bot(call):
     assert stage.working(Side.BUY) == []
 
 
+def test_a_cycle_that_could_not_look_stands_in_the_journal_with_its_reason():
+    stage = quoting()
+    stage.wire.broken["balances"] = Transient("page 2 answered 500")
+    stage.cycle()
+    made = stage.events("decision.made")[-1]
+    assert (made["outcome"], made["reason"]) == ("NO_TRADE", "data_unavailable")
+    assert "page 2 answered 500" in made["detail"]
+
+
 def test_a_burst_of_mistakes_opens_the_breaker():
     stage = quoting()
     stage.wire.broken["balances"] = ZeroDivisionError("a bug")
