@@ -38,12 +38,10 @@ def sort_fills(state: State, fills: Sequence[Fill], reports: Mapping[str, OrderR
         return Sorted((), ())
     sized = _sized(_unique(fresh), reports)
     blocked = blocked_bases(tuple(state.orders.values()))
-    ours = {order.order_id for order in state.orders.values() if order.order_id}
-    ours |= {past.order_id for past in state.past_orders.values()}
     ready: list[Fill] = []
     deferred: list[Fill] = []
     for fill in sized:
-        strange = fill.order_id not in ours and fill.order_id not in state.foreign_orders
+        strange = owner_of(state, fill.order_id) is None and fill.order_id not in state.foreign_orders
         doubtful = strange and (fill.product.base, fill.side) in blocked and not _is_foreign(fill, reports, state)
         (deferred if doubtful or fill.size is None else ready).append(fill)
     return Sorted(tuple(sorted(ready, key=lambda f: (f.at, f.entry_id))), tuple(deferred))

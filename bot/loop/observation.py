@@ -149,7 +149,7 @@ class Observation:
         state = self._store.state
         snap = self._observer.snapshot(cycle_id, observed.reading, halts, state, self.is_ours, service=service)
         self._record(upkeep.breaker_changes(snap, self._config.policy), cycle_id)
-        return replace(snap, state=self._store.state)
+        return snap if self._store.state is state else replace(snap, state=self._store.state)
 
     def is_ours(self, report: OrderReport) -> bool:
         """Whether an order at the venue is one of ours, attached children included."""
