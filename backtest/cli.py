@@ -22,7 +22,9 @@ FINE, ERROR, USAGE = 0, 1, 2
 
 def entrypoint() -> NoReturn:
     """The console script."""
-    sys.exit(main(sys.argv[1:], sys.stdout, sys.stderr))
+    code = main(sys.argv[1:], sys.stdout, sys.stderr)
+    gc.freeze()  # the process ends: what it leaves behind need not be looked through for garbage first
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
@@ -109,6 +111,11 @@ def _products(text: str) -> tuple[Any, ...]:
 
 
 def _run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    with _uncollected():
+        return _ran(args, out, err)
+
+
+def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest import prepare
     from backtest.candles import LENGTHS
     from bot.settings.load import load_config
@@ -126,7 +133,7 @@ def _run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
         hashing = aside.submit(engine.data_hashes, args.data, data)
         drive = Drive(config, data, code[:12], every=args.every_cycle)
-        with _progress(err, data.count, args.quiet) as tick, _uncollected():
+        with _progress(err, data.count, args.quiet) as tick:
             drive.run(tick)
         run = engine.finish(drive, given.config_hash, code, _command(args))
         figures = engine.write(run, args.data, args.out, hashing.result())
@@ -136,15 +143,15 @@ def _run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """A run makes no garbage in cycles worth looking for: what it drops is freed at once, by its count."""
-    gc.collect()
-    gc.freeze()
+    """A run, the loading of its modules included, makes no garbage in cycles worth looking for: what it drops is freed
+    at once, by its count."""
+    looking = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
-        gc.unfreeze()
+        if looking:
+            gc.enable()
 
 
 def _command(args: argparse.Namespace) -> str:
