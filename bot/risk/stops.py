@@ -94,8 +94,10 @@ def rolled(state: State, valuation: Valuation, now: datetime) -> tuple[PeriodBeg
 
     Periods only move forward: a clock that was set back does not forget a loss.
     """
-    periods = (("day", state.day, day_id(now)), ("week", state.week, week_id(now)))
-    due = [item for item in periods if item[1] is None or item[1].id < item[2]]
+    due = []
+    for kind, current, fresh in (("day", state.day, day_id(now)), ("week", state.week, week_id(now))):
+        if current is None or current.id < fresh:
+            due.append((kind, current, fresh))
     if not due:
         return ()
     equity, open_profit = corrected_equity(state, valuation), unrealised(state, valuation)
