@@ -42,6 +42,7 @@ from bot.loop import strays, upkeep
 from bot.loop.desk import CommandDesk
 from bot.loop.finished import Finished
 from bot.loop.guard import KILL_RECHECK, Guard
+from bot.loop.naming import CycleNames
 from bot.loop.observation import Observation, Observed
 from bot.loop.report import Reporter
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
@@ -99,7 +100,7 @@ class TradingLoop:
         self._wanted = Wanted.RUN
         self._stop_why = ""
         self._new_config: Callable[[Config], Config | None] = _unchanged
-        self._numbered = (world.clock.now(), 0)
+        self._names = CycleNames()
         self._stage_s: dict[str, float] = {}
         self._look_again = False
         self._decided_in = ""
@@ -179,7 +180,7 @@ class TradingLoop:
         started = self._world.clock.now()
         self._stage_s = {}
         self._observation.about = about
-        cycle_id = self._next_id(started)
+        cycle_id = self._names.next(started, self.store.state.last_cycle)
         if not self._world.storage.lock_held():
             raise LockHeld("the lock file was taken away from this process; another instance may run")
         finished = self._guarded(cycle_id, started, service)
@@ -195,13 +196,6 @@ class TradingLoop:
         except Exception as error:  # a report that cannot be made must not stop trading's own clean-up
             self._operator.log.critical("cycle.not_reported", cycle_id=cycle_id, exc_info=error)
         return finished.record
-
-    def _next_id(self, started: datetime) -> str:
-        """Named after its start; the number tells apart cycles that start in one millisecond."""
-        moment = started.replace(microsecond=started.microsecond // 1000 * 1000)
-        before, number = self._numbered
-        self._numbered = (moment, number + 1 if moment == before else 1)
-        return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}-{self._numbered[1]}"
 
     def _guarded(self, cycle_id: str, started: datetime, service: bool) -> Finished:
         """The edge at which every error becomes a cycle's outcome, also one that comes up while another is served."""

@@ -268,9 +268,14 @@ _NEVER_NEGATIVE = ("size", "limit_price", "price", "filled", "filled_value", "fe
 
 def _numbers(rows: Rows, state: State) -> Iterator[str]:
     for source, document in (("state", state), *((f"journal {row['seq']}", row["payload"]) for row in rows)):
-        if found := _ABSURD.search(json.dumps(document)):
+        if found := _ABSURD.search(json.dumps(_without_words(document))):
             yield f"{source} holds {found[0]}"
         yield from (f"{source}: {path} is {value}" for path, value in _negative(document, ""))
+
+
+def _without_words(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A document without the sentence that quotes what somebody else said."""
+    return {key: value for key, value in document.items() if key != "detail"}
 
 
 def _negative(node: Any, path: str) -> Iterator[tuple[str, str]]:

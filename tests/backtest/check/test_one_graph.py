@@ -26,7 +26,7 @@ WHO = {"mode", "_mode", "portfolio", "venue", "pid", "genesis", "code_version", 
 """Who trades, where and since when the journal runs: Identity, and what is derived from it."""
 AUDIENCE = {"audience", "keeps_files", "keeps_inputs", "_journalled", "head", "_day"}
 """Nobody reads a backtest's journal: its events are folded and not sealed, so it has no hash and no day of a file."""
-START = {"_looked_at", "_numbered[0]"}
+START = {"_looked_at"}
 """When it was built, by its own clock."""
 
 
