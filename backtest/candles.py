@@ -17,8 +17,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import csv, parquet
 
-from bot.domain.bars import Granularity, Ints
+from bot.domain.bars import LENGTHS, Granularity, Ints
 from bot.domain.product import ProductId
 from bot.errors import CandlesCorrupt, ConfigError, UnitError
 
@@ -26,18 +27,6 @@ Floats = npt.NDArray[np.float64]
 
 PRICES: Final = ("open", "high", "low", "close")
 COLUMNS: Final = ("start", *PRICES, "volume")
-LENGTHS: Final[Mapping[str, Granularity]] = {
-    "1m": Granularity.ONE_MINUTE,
-    "5m": Granularity.FIVE_MINUTE,
-    "15m": Granularity.FIFTEEN_MINUTE,
-    "30m": Granularity.THIRTY_MINUTE,
-    "1h": Granularity.ONE_HOUR,
-    "2h": Granularity.TWO_HOUR,
-    "4h": Granularity.FOUR_HOUR,
-    "6h": Granularity.SIX_HOUR,
-    "1d": Granularity.ONE_DAY,
-}
-"""Bar lengths by the names that files and the command line use."""
 
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)
 _EXPONENT: Final = re.compile(rb"[a-zA-Z]", re.ASCII)
@@ -119,8 +108,6 @@ def _named(path: Path) -> tuple[ProductId, int] | None:
 
 
 def _from_parquet(path: Path) -> dict[str, Any]:
-    from pyarrow import parquet  # noqa: PLC0415 - a tenth of a second that CSV readers need not pay
-
     try:
         file = parquet.ParquetFile(path)
         names = file.schema_arrow.names
@@ -198,8 +185,6 @@ def _spacing(path: Path, start: Ints) -> Granularity:
 
 
 def _from_csv(path: Path) -> dict[str, Any]:
-    from pyarrow import csv  # noqa: PLC0415 - as above
-
     content = _content(path)
     types: dict[str, Any] = dict.fromkeys(COLUMNS[1:], pa.float64()) | {"start": pa.int64()}
     convert = csv.ConvertOptions(column_types=types, null_values=[], quoted_strings_can_be_null=False)

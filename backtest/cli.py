@@ -117,7 +117,7 @@ def _run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
 def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest import prepare
-    from backtest.candles import LENGTHS
+    from bot.domain.bars import LENGTHS
     from bot.settings.load import load_config
 
     began = time.monotonic()

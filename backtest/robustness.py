@@ -19,11 +19,12 @@ from typing import Any, Final
 import numpy as np
 
 from backtest import bootstrap, engine, metrics, prepare
-from backtest.candles import LENGTHS, Floats
+from backtest.candles import Floats
 from backtest.drive import Drive
 from backtest.metrics import NOT_ENOUGH, Series, rounded
 from backtest.report import page
 from backtest.report.artifacts import Artifacts
+from bot.domain.bars import LENGTHS
 from bot.domain.product import ProductId
 from bot.errors import ConfigError
 from bot.settings.config import Config

@@ -10,6 +10,7 @@ from backtest.dataset import Dataset
 from backtest.market import Listed, RecordedMarket, Tape
 from bot.adapters.manual_clock import ManualClock
 from bot.adapters.memory import MemoryStorage
+from bot.adapters.notify import ServiceManager
 from bot.adapters.venue_exchange import PORTFOLIO, Surroundings, VenueExchange, operational
 from bot.domain.snapshot import Environment, Mode
 from bot.loop import Identity, Operator, TradingLoop, World
@@ -43,27 +44,13 @@ class NoCommands:
 
 
 class Nobody:
-    """Courier and Heart: nobody waits for alerts, no service manager listens."""
-
-    watchdog_s: float | None = None
+    """Courier: nobody waits for alerts."""
 
     def nudge(self) -> None:
         """Alerts stay in the journal."""
 
     def carry(self, alert_id: str, body: bytes) -> None:
         """Alerts stay in the journal."""
-
-    def ready(self, status: str = "") -> bool:  # noqa: ARG002 - the port's signature
-        return True
-
-    def alive(self) -> bool:
-        return True
-
-    def stopping(self, why: str = "") -> bool:  # noqa: ARG002 - the port's signature
-        return True
-
-    def status(self, text: str) -> bool:  # noqa: ARG002 - the port's signature
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +75,9 @@ def build(config: Config, data: Dataset, code_version: str, follow: Callable[[Fi
     around = Surroundings(tape.catch_up, listed.products, lambda: operational(clock.now()))
     world = World(clock, VenueExchange(venue, clock, around), RecordedMarket(data, clock), MemoryStorage(), NoJitter())
     identity = Identity(Environment.STAGING, Mode.PAPER, PORTFOLIO, "recorded candles", code_version, GENESIS)
-    nobody = Nobody()
     operator = Operator(
-        null_log(), Metrics(config.config_hash, code_version), lambda *_: None, nobody, nobody, NoCommands(),
-        lambda *_: None, keeps_inputs=False, keeps_files=False, audience=False, follow=follow,
+        null_log(), Metrics(config.config_hash, code_version), lambda *_: None, Nobody(), ServiceManager({}),
+        NoCommands(), lambda *_: None, keeps_inputs=False, keeps_files=False, audience=False, follow=follow,
     )  # fmt: skip
     loop = TradingLoop(config, identity, world, operator)
     loop.open()

@@ -1,7 +1,7 @@
 """The daemon itself, trading recorded candles on the simulated exchange in this process: the other side of parity.
 
-The one module of the backtest that knows the simulator, and only while it runs: parity is proven against the real
-adapter on the wire (TLS, signed requests, feeds), and nothing else here speaks Coinbase.
+The one module of the backtest that knows the simulator; only `backtest check parity` imports it. Parity is proven
+against the real adapter on the wire (TLS, signed requests, feeds), and nothing else here speaks Coinbase.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Final, TextIO
 
 from backtest.check.sides import Records, decided_at
 from backtest.recorder import Origin
@@ -34,9 +34,8 @@ from bot.settings.environment import Settings, read_settings
 from bot.settings.secrets import read_secrets
 from bot.venue.orders import OrderRecord, VenueFill
 from bot.venue.rules import FillRules
-
-if TYPE_CHECKING:
-    from simulator.server import Simulator
+from simulator.markets.replay import ReplayMarket
+from simulator.server import Simulator, SimulatorConfig
 
 UNBOUNDED: Final = Decimal(1_000_000)
 """Requests a second: a venue on this machine may be asked as often as one likes."""
@@ -81,9 +80,6 @@ def live(
 
 @contextmanager
 def _venue(config: Config, files: Mapping[ProductId, Path], since: datetime) -> Iterator[Simulator]:
-    from simulator.markets.replay import ReplayMarket  # noqa: PLC0415 - see above
-    from simulator.server import Simulator, SimulatorConfig  # noqa: PLC0415 - see above
-
     rules = FillRules.for_ticks(config.policy.backtest, timedelta(0))
     opening = dict(config.policy.paper.starting_cash)
     # The first cycle runs at once; this way it is the one that knows the first bar, as in the backtest.

@@ -107,7 +107,7 @@ def _parity(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 def _loaded(args: argparse.Namespace, histories: int) -> tuple[Config, Dataset, int]:
     """Configuration, data with so many times the usual history before --from, and how many bars the usual is."""
     from backtest import engine
-    from backtest.candles import LENGTHS
+    from bot.domain.bars import LENGTHS
     from bot.settings.load import load_config
 
     config = engine.adapted(load_config(args.config_dir), LENGTHS[args.bar] if args.bar else None)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 class Result(Enum):
     """FAIL refuses a start; WARN is allowed but hardly meant; SKIP could not be looked at."""
 
-    PASS = "pass"  # noqa: S105 - the word of a table, no password
+    FINE = "pass"
     WARN = "warn"
     FAIL = "FAIL"
     SKIP = "skip"
@@ -93,7 +93,7 @@ def _configuration(found: Checked) -> Iterator[Row]:
     except BotError as error:
         yield from (Row("configuration", Result.FAIL, line) for line in str(error).splitlines())
         return
-    yield Row("configuration", Result.PASS, f"{found.settings.config_dir}, hash {found.config.config_hash[:8]}")
+    yield Row("configuration", Result.FINE, f"{found.settings.config_dir}, hash {found.config.config_hash[:8]}")
     yield from (Row("configuration", Result.WARN, line) for line in sanity.warnings(found.config))
 
 
@@ -108,7 +108,7 @@ def _secrets(found: Checked) -> Iterator[Row]:
         yield from (Row("secrets", Result.FAIL, line) for line in str(error).splitlines())
         return
     named = "an API key that parses" if found.credentials is not None else "no API key"
-    yield Row("secrets", Result.PASS, named)
+    yield Row("secrets", Result.FINE, named)
 
 
 def _matrix(found: Checked) -> Iterator[Row]:
@@ -133,7 +133,7 @@ def _folder(found: Checked) -> Iterator[Row]:
 
 def _lock(found: Checked) -> Iterator[Row]:
     if not is_running(found.settings):
-        yield Row("lock", Result.PASS, "no other instance runs")
+        yield Row("lock", Result.FINE, "no other instance runs")
         return
     who = holder(found.settings.state_dir)
     yield Row("lock", Result.FAIL, f"another instance runs: {who or f'pid {pid_of(found.settings)}'}")
@@ -141,13 +141,13 @@ def _lock(found: Checked) -> Iterator[Row]:
 
 def _kill(found: Checked) -> Iterator[Row]:
     if not found.settings.data_dir.exists():
-        yield Row("kill switch", Result.PASS, "off")
+        yield Row("kill switch", Result.FINE, "off")
         return
     seen = look(found.settings).kill_state()
     yield (
         Row("kill switch", Result.FAIL, f"on: {seen.reason}; `bot resume`")
         if seen.active
-        else Row("kill switch", Result.PASS, "off")
+        else Row("kill switch", Result.FINE, "off")
     )
 
 
@@ -158,9 +158,9 @@ def _state(found: Checked) -> Iterator[Row]:
         yield Row("state", Result.FAIL, f"{error}; `bot state verify`")
         return
     if state is None:
-        yield Row("state", Result.PASS, "none yet: a new journal begins")
+        yield Row("state", Result.FINE, "none yet: a new journal begins")
     else:
-        yield Row("state", Result.PASS, f"event {state.seq}, {len(state.positions)} positions")
+        yield Row("state", Result.FINE, f"event {state.seq}, {len(state.positions)} positions")
         yield from (
             Row("latch", Result.WARN, f"{x.name}: {x.detail}; `bot resume --latch {x.name}`")
             for x in state.latches.values()
@@ -170,11 +170,11 @@ def _state(found: Checked) -> Iterator[Row]:
 def _port(found: Checked) -> Iterator[Row]:
     port, production = found.settings.http_port, found.settings.environment is Environment.PRODUCTION
     if port == 0:
-        yield Row("port", Result.PASS, "off (BOT_HTTP_PORT=0)")
+        yield Row("port", Result.FINE, "off (BOT_HTTP_PORT=0)")
         return
     try:
         with socket.create_server(("127.0.0.1", port)):
-            yield Row("port", Result.PASS, f"{port} is free")
+            yield Row("port", Result.FINE, f"{port} is free")
     except OSError:
         bad = Result.FAIL if production else Result.WARN
         yield Row("port", bad, f"{port} on 127.0.0.1 is taken: set BOT_HTTP_PORT")
@@ -184,7 +184,7 @@ def _alerts(found: Checked) -> Iterator[Row]:
     if found.secrets is None:
         yield Row("alerts", Result.SKIP, "the secrets cannot be read")
     elif found.secrets.webhooks:
-        yield Row("alerts", Result.PASS, f"to {', '.join(found.secrets.webhook_hosts)}; `bot alert-test` tries it")
+        yield Row("alerts", Result.FINE, f"to {', '.join(found.secrets.webhook_hosts)}; `bot alert-test` tries it")
     else:
         yield Row("alerts", Result.WARN, "ALERT_WEBHOOK_URL is not set: nobody is told of a halt")
 
@@ -200,7 +200,7 @@ def _planner(found: Checked) -> Iterator[Row]:
 
 def _certificate(found: Checked) -> Iterator[Row]:
     if not needs_certificate(found.settings):
-        yield Row("certificate", Result.PASS, "not needed here")
+        yield Row("certificate", Result.FINE, "not needed here")
     elif found.config is None:
         yield Row("certificate", Result.SKIP, "the configuration cannot be used")
     else:
@@ -254,7 +254,7 @@ def _venue(found: Checked, *, smoke: bool) -> Iterator[Row]:
 def _asked(found: Checked, config: Config, desk: Desk, *, smoke: bool) -> Iterator[Row]:
     began = time.monotonic()
     desk.reader.server_time()
-    yield Row("venue", Result.PASS, f"{found.settings.rest_url} answers in {(time.monotonic() - began) * 1000:.0f} ms")
+    yield Row("venue", Result.FINE, f"{found.settings.rest_url} answers in {(time.monotonic() - began) * 1000:.0f} ms")
     yield clock_row(config, desk)
     yield from _key(found, config, desk)
     yield from _feasible(found, config, desk)
@@ -271,7 +271,7 @@ def clock_row(config: Config, desk: Desk) -> Row:
     off = abs(Decimal(str(skew.ms)))
     if off >= limits.no_entries_ms:
         return Row("clock", Result.FAIL, f"{told}, limit {limits.no_entries_ms} ms: set the clock by NTP")
-    return Row("clock", Result.WARN if off >= limits.warn_ms else Result.PASS, told)
+    return Row("clock", Result.WARN if off >= limits.warn_ms else Result.FINE, told)
 
 
 def _key(found: Checked, config: Config, desk: Desk) -> Iterator[Row]:
@@ -309,7 +309,7 @@ def _feasible(found: Checked, config: Config, desk: Desk) -> Iterator[Row]:
         problem = desk.observer.valuation(truth, metadata).problem if truth is not None else "nothing was valued yet"
         yield Row("equity", Result.FAIL, f"unknown: {problem}")
         return
-    yield Row("equity", Result.PASS, f"{nlv}")
+    yield Row("equity", Result.FINE, f"{nlv}")
     yield from _each("feasibility", infeasible(config, nlv, metadata.products, prices), "every tier has a legal order")
 
 
@@ -355,11 +355,11 @@ def _smoke(found: Checked, desk: Desk) -> Iterator[Row]:
             yield Row("smoke", Result.FAIL, f"{name}: {error}")
         else:
             count = len(answer) if isinstance(answer, Sized) else 0
-            yield Row("smoke", Result.PASS, f"{name}: {count} in {(time.monotonic() - began) * 1000:.0f} ms")
+            yield Row("smoke", Result.FINE, f"{name}: {count} in {(time.monotonic() - began) * 1000:.0f} ms")
 
 
 def _each(check: str, problems: Sequence[str], fine: str, bad: Result = Result.FAIL) -> Iterator[Row]:
     """One row for each problem, or one that says that all is well."""
     yield from (Row(check, bad, line) for line in problems)
     if not problems:
-        yield Row(check, Result.PASS, fine)
+        yield Row(check, Result.FINE, fine)

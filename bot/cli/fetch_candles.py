@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bot.cli.verb import Exit, Terminal, Verb, add_places
-from bot.domain.bars import Granularity
+from bot.domain.bars import LENGTHS, Granularity
 from bot.errors import BotError, ConfigError
 
 if TYPE_CHECKING:
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from bot.domain.bars import Bar
     from bot.domain.product import ProductId
 
-LENGTHS: Final[Mapping[str, Granularity]] = {
-    "1m": Granularity.ONE_MINUTE,
-    "5m": Granularity.FIVE_MINUTE,
-    "15m": Granularity.FIFTEEN_MINUTE,
-    "30m": Granularity.THIRTY_MINUTE,
-    "1h": Granularity.ONE_HOUR,
-    "2h": Granularity.TWO_HOUR,
-    "4h": Granularity.FOUR_HOUR,
-    "6h": Granularity.SIX_HOUR,
-    "1d": Granularity.ONE_DAY,
-}
 MINUTES_OF_GRACE: Final = 1
 """The newest candle of all is still being made."""
 

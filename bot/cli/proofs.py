@@ -142,7 +142,7 @@ def _key(config: Config, desk: Desk) -> tuple[str, Proof]:
 
 def _clock(config: Config, desk: Desk) -> Proof:
     row = clock_row(config, desk)
-    return Proof("clock", row.result is Result.PASS, row.detail)
+    return Proof("clock", row.result is Result.FINE, row.detail)
 
 
 def _folder(settings: Settings) -> Proof:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -48,6 +49,20 @@ class Granularity(IntEnum):
     def open_of(self, at: datetime) -> int:
         """Unix seconds at which the bar containing `at` opened."""
         return int(at.timestamp()) // self.value * self.value
+
+
+LENGTHS: Final[Mapping[str, Granularity]] = {
+    "1m": Granularity.ONE_MINUTE,
+    "5m": Granularity.FIVE_MINUTE,
+    "15m": Granularity.FIFTEEN_MINUTE,
+    "30m": Granularity.THIRTY_MINUTE,
+    "1h": Granularity.ONE_HOUR,
+    "2h": Granularity.TWO_HOUR,
+    "4h": Granularity.FOUR_HOUR,
+    "6h": Granularity.SIX_HOUR,
+    "1d": Granularity.ONE_DAY,
+}
+"""Bar lengths by the names that files and the command line use."""
 
 
 @dataclass(frozen=True, slots=True)
