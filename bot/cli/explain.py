@@ -81,7 +81,7 @@ def _newest(storage: FileStorage) -> tuple[str, str]:
     from bot.cli.books import document
     from bot.cli.report import HEARTBEAT
     from bot.domain.decision import Reason
-    from bot.ops.explain import CHANGES
+    from bot.ops.remedies import CHANGES
 
     beat = document(storage, HEARTBEAT)
     if beat is None:

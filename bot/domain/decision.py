@@ -172,8 +172,28 @@ class TradeProposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """One comparison of a gate that allowed: `value` of `what` against `limit`, in `unit`; only people's pages word it.
+
+    limit: None when nothing bounds it. key: of the policy, where the limit comes from; empty when from the venue.
+    floor: the limit is the least, not the most. whole: what both are shares of (equity), if percents say more.
+    """
+
+    what: str
+    value: Decimal
+    limit: Decimal | None = None
+    unit: str = ""
+    key: str = ""
+    floor: bool = False
+    whole: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Allow:
-    """The gate has nothing against it."""
+    """The gate has nothing against it. measured: what it compared; note: what it saw where nothing has a number."""
+
+    measured: tuple[Measure, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

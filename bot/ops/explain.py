@@ -19,9 +19,9 @@ from bot.domain.decision import (
     Outcome,
     Reason,
     Regime,
-    Reject,
     TradeProposal,
     Trigger,
+    Verdict,
 )
 from bot.domain.event import (
     DecisionMade,
@@ -34,6 +34,8 @@ from bot.domain.event import (
 from bot.domain.money import decimal_text
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId
+from bot.ops.measures import measured, seen
+from bot.ops.remedies import CHANGES
 
 _OUTCOMES: Final[Mapping[Outcome, str]] = {
     Outcome.TRADED: "orders were approved",
@@ -49,70 +51,6 @@ _REGIMES: Final[Mapping[Regime, str]] = {
     Regime.BEAR: "sizes are scaled down",
     Regime.CRASH: "nothing may be entered",
 }
-
-CHANGES: Final[Mapping[Reason, str]] = {
-    Reason.NO_SIGNAL: "a trigger firing, see `triggers` in policy.yaml",
-    Reason.NO_RULE_HOLDS: "a rule whose `when` these triggers meet, see `bot config show rules`",
-    Reason.BELOW_MIN_CONVICTION: "a stronger signal, or a lower conviction.min_conviction",
-    Reason.REGIME_CRASH: "the leading market leaving the crash regime",
-    Reason.ALL_REJECTED: "what each gate below asks for",
-    Reason.NO_LEGAL_SIZE: "more equity or larger caps",
-    Reason.TOO_FEW_ELIGIBLE: "more products fit to trade, or a lower min_eligible_assets",
-    Reason.NEVER_TRADE: "taking it out of exclusions.never_trade",
-    Reason.NOT_IN_TIER: "listing it in a tier of universe.yaml",
-    Reason.WRONG_QUOTE_CURRENCY: "adding the currency to quote_currencies",
-    Reason.NOT_ONLINE: "the exchange listing it as online",
-    Reason.PRODUCT_MODE: "the exchange lifting its flag",
-    Reason.BANNED: "the ban's end, or `bot unflag`",
-    Reason.TOO_NEW: "time, or a lower min_listed_days",
-    Reason.VOLUME_LOW: "more volume, or a lower min_volume_24h",
-    Reason.VOLUME_UNKNOWN: "the exchange telling its volume",
-    Reason.SPREAD_WIDE: "a tighter market, or a higher max_spread_bps",
-    Reason.DEPTH_THIN: "a deeper book, or a lower min_depth",
-    Reason.QUOTE_MISSING: "a quote",
-    Reason.QUOTE_STALE: "a fresh quote",
-    Reason.QUOTE_HELD_BACK: "the price being confirmed by volume, book or bars",
-    Reason.BARS_MISSING: "the warm-up ending",
-    Reason.BARS_STALE: "newer bars",
-    Reason.HYSTERESIS: "more eligible cycles in a row",
-    Reason.ALIAS_DUPLICATE: "nothing: its other listing is traded",
-    Reason.DATA_UNAVAILABLE: "the exchange answering completely",
-    Reason.TOO_MANY_STALE: "the market feed recovering",
-    Reason.NLV_UNKNOWN: "a price for every holding",
-    Reason.METADATA_STALE: "a fresh product list",
-    Reason.KILL_SWITCH: "`bot resume`",
-    Reason.HALTED: "the halt's end, see `bot status`",
-    Reason.LATCHED: "`bot resume --latch`",
-    Reason.ENVIRONMENT: "another ENV or mode",
-    Reason.DATA_FRESHNESS: "fresh data",
-    Reason.EXCHANGE_STATUS: "the exchange's status page recovering",
-    Reason.PRODUCT_STATUS: "the exchange opening the product",
-    Reason.CLOCK_SKEW: "a clock in step with the exchange",
-    Reason.CIRCUIT_BREAKER: "the breaker's cool-off ending",
-    Reason.DRAWDOWN_STOP: "`bot resume --latch drawdown_stop`",
-    Reason.DAILY_STOP: "the next UTC day, or `bot resume --latch daily_stop`",
-    Reason.WEEKLY_STOP: "the next ISO week, or `bot resume --latch weekly_stop`",
-    Reason.TRADE_PACING: "time, or looser pacing limits",
-    Reason.COOLDOWN: "the pause's end",
-    Reason.QUARANTINED: "`bot adopt` or `bot ignore`",
-    Reason.ORDER_UNRESOLVED: "the order's fate being found",
-    Reason.ALREADY_WORKING: "the working order's end",
-    Reason.ALREADY_HELD: "the position being closed",
-    Reason.RULE_BUDGET: "a position of the rule closing, or a larger budget_pct",
-    Reason.POSITION_COUNT: "a position closing, or a higher risk.max_open_positions",
-    Reason.PER_ASSET_CAP: "less of the asset held, or a higher risk.max_per_asset_pct",
-    Reason.THEME_CAP: "less of the theme held, or a higher risk.max_per_theme_pct",
-    Reason.TOTAL_CAP: "less held, or a higher risk.max_total_pct",
-    Reason.CASH: "more free cash, or a lower risk.cash_reserve_pct",
-    Reason.MIN_NOTIONAL: "a larger size",
-    Reason.EXIT_GUARANTEE: "a larger size, or a lower risk.min_exit_margin_pct",
-    Reason.APPROVAL_PENDING: "`bot approve`",
-    Reason.RECONCILE_PENDING: "books and exchange agreeing",
-    Reason.EXIT_ONLY: "the unmet gate being met",
-}
-"""What would turn a reason around. Reasons of the last hop and of execution say it in their own detail."""
-
-GATES_A_LINE: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,25 +154,11 @@ def _trigger(item: Trigger, margin: str = "  ") -> str:
 
 
 def _evaluated(item: Evaluated) -> Iterator[str]:
-    """The wish, the triggers behind it, every gate that had something to say, and what came of it."""
+    """The wish, the triggers behind it, every gate with what it saw, and what came of it."""
     yield f"  {_wish(item.proposal)}"
     yield from (_trigger(trigger, "    on ") for trigger in item.proposal.triggers)
-    silent: list[str] = []
-    for result in item.results:
-        if isinstance(result.verdict, Allow):
-            silent.append(result.gate)
-            continue
-        yield from _allowing(silent)
-        yield f"    {result.gate:<18} {_verdict(result.verdict)}"
-        silent = []
-    yield from _allowing(silent)
+    yield from (f"    {result.gate:<18} {_verdict(result.verdict)}" for result in item.results)
     yield f"    {'=' * 18} {_end(item)}"
-
-
-def _allowing(gates: Sequence[str]) -> Iterator[str]:
-    """Gates that had nothing to say, as many to a line as one reads at a glance."""
-    for number in range(0, len(gates), GATES_A_LINE):
-        yield f"    {'allows':<18} {', '.join(gates[number : number + GATES_A_LINE])}"
 
 
 def _wish(want: TradeProposal) -> str:
@@ -244,7 +168,9 @@ def _wish(want: TradeProposal) -> str:
     return f"{want.side.value} {want.product} for {size} at {want.reference}: {cause}{conviction}"
 
 
-def _verdict(verdict: Clamp | Reject) -> str:
+def _verdict(verdict: Verdict) -> str:
+    if isinstance(verdict, Allow):
+        return f"allows: {seen(verdict)}"
     if isinstance(verdict, Clamp):
         what = f"allows at most {verdict.size_quote} ({verdict.reason.value})"
     else:
@@ -379,7 +305,7 @@ def _evaluated_json(item: Evaluated) -> dict[str, Any]:
 def _gate_json(result: GateResult) -> dict[str, Any]:
     verdict = result.verdict
     if isinstance(verdict, Allow):
-        return {"gate": result.gate, "verdict": "allow"}
+        return {"gate": result.gate, "verdict": "allow", "detail": seen(verdict)} | measured(verdict)
     row = {"gate": result.gate, "reason": verdict.reason.value, "detail": verdict.detail}
     change = {"change": CHANGES.get(verdict.reason, "")}
     if isinstance(verdict, Clamp):

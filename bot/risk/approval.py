@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from bot.domain.decision import Allow, Clamp, Decision, Evaluated, Reason, Reject, TradeProposal, Verdict
+from bot.domain.decision import Allow, Clamp, Decision, Evaluated, Measure, Reason, Reject, TradeProposal, Verdict
 from bot.domain.money import EXACT, HUNDRED
 from bot.domain.product import Side
 from bot.domain.state import Approval, State
 from bot.risk.context import Candidate, RiskContext
 from bot.risk.exposure import ExposureBook
 from bot.settings.policy import RiskPolicy
+
+NOBODY_ASKED: Final = Allow(note="risk.approval_above_usd is off")
+JUDGED: Final = Allow(note="a further attempt of an entry that was judged when it was approved")
 
 TOLERANCE_PCT: Final = Decimal(1)
 """How far the size may have moved between question and answer, in percent of what was asked."""
@@ -23,15 +26,17 @@ TOLERANCE_PCT: Final = Decimal(1)
 def human_approval(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     """A further attempt of an approved intent was approved with it."""
     limit = ctx.policy.risk.approval_above_usd
-    if limit is None or want.continues is not None:
-        return Allow()
+    if limit is None:
+        return NOBODY_ASKED
+    if want.continues is not None:
+        return JUDGED
     value = ctx.value_of(want.size_quote.currency)
     worth = None if value is None else EXACT.multiply(want.size_quote.amount, value)
     if worth is not None and worth <= limit:
-        return Allow()
+        return Allow((Measure("size", worth, limit, "USD", "risk.approval_above_usd"),))
     known = matching(want.proposal, want.size_quote.amount, ctx.snap.state, ctx.snap.now)
     if known is not None and known.granted:
-        return Allow()
+        return Allow(note=known.id + " was approved by an operator")
     waiting = f"bot approve {known.id} before {known.expires_at:%H:%M:%S}" if known else "it is put to the operator now"
     return Reject(Reason.APPROVAL_PENDING, f"{want.size_quote} is above approval_above_usd {limit}; {waiting}")
 

@@ -6,17 +6,23 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from bot.domain.decision import Allow, Clamp, Reason, Reject, Verdict
+from bot.domain.decision import Allow, Clamp, Measure, Reason, Reject, Verdict
 from bot.domain.fees import get_min_gross_size, largest_buy, largest_sale, net_of
 from bot.domain.holdings import sellable
-from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Size, decimal_text
+from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Money, Price, Size, decimal_text
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import Product
-from bot.risk.context import Candidate, RiskContext
+from bot.risk.context import Candidate, RiskContext, percent_of
 from bot.risk.cooldowns import blocking
 from bot.risk.exposure import ExposureBook
 
-ALLOW: Final = Allow()
+COUNTED: Final = Allow(note="a further attempt of an entry that was counted when it was approved")
+NO_PAUSE: Final = Allow(note="neither it nor everything pauses")
+NO_BAN: Final = Allow(note="neither banned nor in never_trade")
+BOOKS_AGREE: Final = Allow(note="books and account agree about it")
+OURS: Final = Allow(note="quarantined, and ours to sell by our books")
+NO_BUDGET: Final = Allow(note="its rule has no budget of its own")
+NO_THEME: Final = Allow(note="it is in no theme")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -29,16 +35,16 @@ def trade_pacing(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdi
     if working is not None:
         return _one_at_a_time(want, working)
     if want.continues is not None:
-        return ALLOW
-    return _too_many_of_rule(want, book, ctx) or _too_many(book, ctx) or ALLOW
+        return COUNTED
+    return _too_many_of_rule(want, book, ctx) or _too_many(want, book, ctx)
 
 
 def cooldowns(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     if want.continues is not None:
-        return ALLOW
+        return COUNTED
     pause = blocking(ctx.snap.state.cooldowns, want.base, ctx.snap.now)
     if pause is None:
-        return ALLOW
+        return NO_PAUSE
     whom = pause.product or "everything"
     return Reject(Reason.COOLDOWN, f"{whom} pauses ({pause.reason}) until {pause.until:%Y-%m-%d %H:%M:%S}")
 
@@ -52,17 +58,17 @@ def bans(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
             return Reject(
                 Reason.BANNED, f"{ban.product} is banned for {ban.kind} ({ban.source}) until {ban.until:%Y-%m-%d %H:%M}"
             )
-    return ALLOW
+    return NO_BAN
 
 
 def quarantine(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     """No entry while books and account disagree about a coin; an exit only of what our books say is ours to sell."""
     why = next((why for product, why in ctx.snap.state.quarantined.items() if product.base == want.base), None)
     if why is None:
-        return ALLOW
+        return BOOKS_AGREE
     ours = any(p.managed and p.product.base == want.base for p in ctx.snap.state.positions.values())
     if not want.is_entry and ours:
-        return ALLOW
+        return OURS
     return Reject(Reason.QUARANTINED, f"{want.proposal.product}: {why}; bot adopt or bot ignore ends it")
 
 
@@ -71,21 +77,24 @@ def rule_budget(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdic
     if rule is None:
         return Reject(Reason.RULE_BUDGET, f"rule {want.proposal.rule!r} is not in the policy any more")
     if rule.budget_pct is None:
-        return ALLOW
+        return NO_BUDGET
     cap = ctx.cap(rule.budget_pct)
-    return _within(want, ctx, cap, book.rule(rule.name), Reason.RULE_BUDGET, f"budget of rule {rule.name}")
+    what = f"budget of rule {rule.name}"
+    return _within(want, ctx, cap, book.rule(rule.name), Reason.RULE_BUDGET, what, "rules.*.budget_pct")
 
 
 def position_count(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
     limit, taken = ctx.policy.risk.max_open_positions, len(book.positions)
     if want.base in book.positions or taken < limit:
-        return ALLOW
+        with_this = len(book.positions | {want.base})
+        return Allow((Measure("positions with it", Decimal(with_this), Decimal(limit), key="risk.max_open_positions"),))
     return Reject(Reason.POSITION_COUNT, f"{taken} positions are open or opening, limit {limit}; one must close first")
 
 
 def per_asset_cap(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
     cap = ctx.cap(ctx.policy.risk.max_per_asset_pct)
-    return _within(want, ctx, cap, book.asset(want.base), Reason.PER_ASSET_CAP, f"cap per asset, {want.base}")
+    what = f"cap per asset, {want.base}"
+    return _within(want, ctx, cap, book.asset(want.base), Reason.PER_ASSET_CAP, what, "risk.max_per_asset_pct")
 
 
 def theme_cap(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
@@ -96,12 +105,14 @@ def theme_cap(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
         bases = {member.base for member in members}
         if want.base in bases and (fullest is None or book.group(bases) > worst):
             fullest, worst = name, book.group(bases)
-    return ALLOW if fullest is None else _within(want, ctx, cap, worst, Reason.THEME_CAP, f"cap of theme {fullest}")
+    if fullest is None:
+        return NO_THEME
+    return _within(want, ctx, cap, worst, Reason.THEME_CAP, f"cap of theme {fullest}", "risk.max_per_theme_pct")
 
 
 def total_cap(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
     cap = ctx.cap(ctx.policy.risk.max_total_pct)
-    return _within(want, ctx, cap, book.total, Reason.TOTAL_CAP, "cap on everything held")
+    return _within(want, ctx, cap, book.total, Reason.TOTAL_CAP, "cap on everything held", "risk.max_total_pct")
 
 
 def cash(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
@@ -112,7 +123,10 @@ def cash(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
         return _unpriced(want)
     reserve = EXACT.divide(ctx.policy.risk.cash_reserve_pct.of(ctx.equity).amount, value)
     free, promised = ctx.snap.available(product.quote), book.promised.get(product.quote, ZERO)
-    room = net_of(product, Money(EXACT.subtract(EXACT.subtract(free, promised), reserve), product.quote), ctx.rate)
+    left = EXACT.subtract(EXACT.subtract(free, promised), reserve)
+    room = net_of(product, Money(left, product.quote), ctx.rate)
+    if want.size_quote <= room:
+        return Allow((Measure("cost with its fee", _cost(want, ctx), left, product.quote, "risk.cash_reserve_pct"),))
     text = f"{_text(free)} {product.quote} free, {_text(promised)} promised, {_text(reserve)} kept in reserve"
     return _narrowed(want, room, Reason.CASH, text)
 
@@ -133,7 +147,12 @@ def exit_guarantee(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Ve
     left = EXACT.divide(EXACT.subtract(HUNDRED, fall), HUNDRED)
     worth = product.notional(quote.bid, size).times(left)
     if worth.amount >= product.quote_min and size.value >= product.base_min:
-        return ALLOW
+        return Allow(
+            (
+                Measure("worth at its stop", worth.amount, product.quote_min, product.quote, floor=True),
+                Measure("size", size.value, product.base_min, product.base, floor=True),
+            )
+        )
     least = f"{_text(product.quote_min)} {product.quote}"
     return Reject(
         Reason.EXIT_GUARANTEE,
@@ -174,16 +193,29 @@ def _too_many_of_rule(want: Candidate, book: ExposureBook, ctx: RiskContext) -> 
     )
 
 
-def _too_many(book: ExposureBook, ctx: RiskContext) -> Reject | None:
+def _too_many(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
     limits = (
-        ("hour", HOUR, ctx.policy.risk.max_entries_per_hour),
-        ("day", DAY, ctx.policy.risk.max_entries_per_day),
+        ("hour", HOUR, ctx.policy.risk.max_entries_per_hour, "risk.max_entries_per_hour"),
+        ("day", DAY, ctx.policy.risk.max_entries_per_day, "risk.max_entries_per_day"),
     )
-    for name, span, limit in limits:
+    measured = []
+    for name, span, limit, key in limits:
         count = book.entries_approved + _entries_since(ctx, span)
         if limit is not None and count >= limit:
             return Reject(Reason.TRADE_PACING, f"{count} entries within the last {name}, limit {limit}")
-    return None
+        most = None if limit is None else Decimal(limit)
+        measured.append(Measure(f"entries of the {name} with it", Decimal(count + 1), most, key=key))
+    return Allow((*measured, *_of_rule(want, book, ctx)))
+
+
+def _of_rule(want: Candidate, book: ExposureBook, ctx: RiskContext) -> tuple[Measure, ...]:
+    rule = ctx.policy.rule(want.proposal.rule)
+    if rule is None:
+        return ()
+    made = Decimal(book.entries.get(rule.name, 0) + 1)
+    return (
+        Measure("of its rule in this cycle", made, Decimal(rule.max_new_per_cycle), key="rules.*.max_new_per_cycle"),
+    )
 
 
 def _entries_since(ctx: RiskContext, span: timedelta) -> int:
@@ -191,19 +223,33 @@ def _entries_since(ctx: RiskContext, span: timedelta) -> int:
     return sum(1 for i in ctx.snap.state.intents.values() if i.kind is OrderKind.ENTRY and i.at > since)
 
 
-def _within(want: Candidate, ctx: RiskContext, cap: Money, used: Decimal, reason: Reason, what: str) -> Verdict:
+def _within(
+    want: Candidate, ctx: RiskContext, cap: Money, used: Decimal, reason: Reason, what: str, key: str
+) -> Verdict:
     """Room under a cap, brought into the wish's currency, its fee set aside."""
     value = ctx.value_of(want.size_quote.currency)
     if want.product is None or ctx.equity is None or value is None:
         return _unpriced(want)
     gross = Money(EXACT.divide(EXACT.subtract(cap.amount, used), value), want.size_quote.currency)
-    text = f"{what}: {_text(used)} of {_text(cap.amount)} {cap.currency} used by holdings, open buys and this cycle"
-    return _narrowed(want, net_of(want.product, gross, ctx.rate), reason, text)
-
-
-def _narrowed(want: Candidate, room: Money, reason: Reason, text: str) -> Verdict:
+    room = net_of(want.product, gross, ctx.rate)
     if want.size_quote <= room:
-        return ALLOW
+        after = EXACT.add(used, EXACT.multiply(_cost(want, ctx), value))
+        return Allow((Measure(what, after, cap.amount, cap.currency, key, whole=ctx.equity.amount),))
+    shares = f"{_text(percent_of(used, ctx.equity))} % of {_text(percent_of(cap.amount, ctx.equity))} % of equity"
+    text = (
+        f"{what}: {_text(used)} of {_text(cap.amount)} {cap.currency} ({shares}) used by holdings, open buys and "
+        "this cycle"
+    )
+    return _narrowed(want, room, reason, text)
+
+
+def _cost(want: Candidate, ctx: RiskContext) -> Decimal:
+    """What the wish takes from the wallet with its fee, in its quote currency."""
+    return EXACT.multiply(want.size_quote.amount, EXACT.add(ONE, ctx.rate))
+
+
+def _narrowed(want: Candidate, room: Money, reason: Reason, text: str) -> Clamp | Reject:
+    """A wish that is larger than the room there is."""
     if room.is_positive:
         return Clamp(room, reason, f"{text}; room for {room} before fees, wanted {want.size_quote}")
     return Reject(reason, f"{text}; no room for {want.size_quote}")
@@ -215,8 +261,8 @@ def _entry_legal(want: Candidate, ctx: RiskContext, product: Product) -> Verdict
         return _unpriced(want)
     if quote.bid > worst:
         return Reject(Reason.SLIPPAGE, f"bid {quote.bid} is above the worst price {worst} this entry was decided at")
-    if entry_size(want, ctx) is not None:
-        return ALLOW
+    if (size := entry_size(want, ctx)) is not None:
+        return _legal(product, size, min(quote.bid, worst))
     least = get_min_gross_size(product, min(quote.bid, worst), ctx.rate)
     return Reject(
         Reason.MIN_NOTIONAL,
@@ -238,7 +284,17 @@ def _exit_legal(want: Candidate, book: ExposureBook, ctx: RiskContext, product: 
     if wanted is not None and legal < wanted:
         most = product.notional(want.proposal.reference, legal)
         return Clamp(most, Reason.NOTHING_TO_SELL, f"{legal} of {wanted} {want.base} is free and sellable")
-    return ALLOW
+    return _legal(product, legal, worst)
+
+
+def _legal(product: Product, size: Size, price: Price) -> Allow:
+    worth = product.notional(price, size).amount
+    return Allow(
+        (
+            Measure("worth", worth, product.quote_min, product.quote, floor=True),
+            Measure("size", size.value, product.base_min, product.base, floor=True),
+        )
+    )
 
 
 def _unpriced(want: Candidate) -> Reject:

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from bot.domain.decision import Allow, Reason, Reject, Verdict
-from bot.domain.money import Percent, decimal_text
+from bot.domain.decision import Allow, Measure, Reason, Reject, Verdict
+from bot.domain.money import EXACT, Percent, decimal_text, quantised
 from bot.domain.order import OrderType
 from bot.domain.product import TradingMode
-from bot.domain.snapshot import Environment, Halt, Mode
+from bot.domain.snapshot import Environment, Halt, Mode, StatusLevel
 from bot.domain.state import HaltCause
 from bot.risk.breakers import breaker_policy, is_open, scope_of
 from bot.risk.context import Candidate, RiskContext
 from bot.risk.exposure import ExposureBook
 from bot.risk.halts import REASONS, TABLE
 
-ALLOW: Final = Allow()
+NO_KILL: Final = Allow(note="the kill switch is off")
+FLATTENS: Final = Allow(note="the kill switch is on, kill_switch.on_halt sells what is held")
+NO_HALT: Final = Allow(note="no halt and no latch is in force")
+EXITS_GO_ON: Final = Allow(note="what is halted lets exits go on")
+NO_BREAKER: Final = Allow(note="no breaker is open for it")
+RUNS_HERE: Final[Mapping[tuple[Environment, Mode], Allow]] = {
+    (env, mode): Allow(note=f"{mode.value} may run in {env.value}") for env in Environment for mode in Mode
+}
+STATUS_SAYS: Final[Mapping[StatusLevel, Allow]] = {
+    level: Allow(note=f"the status page says {level.value}, which stops nothing") for level in StatusLevel
+}
+MODE_IS: Final[Mapping[TradingMode, Allow]] = {mode: Allow(note=f"trading mode {mode.value}") for mode in TradingMode}
 
 EXIT_TYPES: Final[Mapping[TradingMode, tuple[OrderType, ...]]] = {
     TradingMode.NORMAL: (OrderType.LIMIT_IOC, OrderType.LIMIT_POST_ONLY, OrderType.MARKET),
@@ -31,14 +42,18 @@ EXIT_TYPES: Final[Mapping[TradingMode, tuple[OrderType, ...]]] = {
 }
 """How a position may be left in each mode of its product, best first."""
 
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
 # Each has its own row further up or down, which knows more about it.
 _ELSEWHERE: Final = frozenset({HaltCause.KILL_SWITCH, HaltCause.BREAKER})
 
 
 def kill_switch(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     killed = next((halt for halt in ctx.halts if halt.cause is HaltCause.KILL_SWITCH), None)
-    if killed is None or (not want.is_entry and _permits_exit(killed, ctx)):
-        return ALLOW
+    if killed is None:
+        return NO_KILL
+    if not want.is_entry and _permits_exit(killed, ctx):
+        return FLATTENS
     rule = f"on_halt is {ctx.policy.kill_switch.on_halt}"
     return Reject(
         Reason.KILL_SWITCH, f"kill switch since {killed.since:%H:%M:%S} ({killed.detail}), {rule}; remove the file"
@@ -56,26 +71,27 @@ def halts(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
         return Reject(
             reason, f"{halt.cause.value} since {halt.since:%Y-%m-%d %H:%M:%S}: {halt.detail}; ends with {ends}"
         )
-    return ALLOW
+    return EXITS_GO_ON if any(halt.cause not in _ELSEWHERE for halt in ctx.halts) else NO_HALT
 
 
 def environment(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     """What may run where is refused at the start already; this is its last line."""
     if ctx.snap.env is Environment.PRODUCTION and ctx.snap.mode is Mode.PAPER:
         return Reject(Reason.ENVIRONMENT, "paper does not run in production; use dry_run there, or ENV=staging")
-    return ALLOW
+    return RUNS_HERE[ctx.snap.env, ctx.snap.mode]
 
 
 def data_freshness(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
     """Equity, the market's quote, its bars and its metadata must all be known and young."""
-    return _account_unknown(book, ctx) or _market_unknown(want, ctx) or _metadata_old(want, ctx) or ALLOW
+    refused = _account_unknown(book, ctx) or _market_unknown(want, ctx) or _metadata_old(want, ctx)
+    return refused or Allow(tuple(_ages(want, ctx)))
 
 
 def exchange_status(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     """Only a stated outage of a matched component counts; an unreachable page is no statement."""
     status = ctx.snap.exchange_status
     if status.level.value not in ctx.policy.exchange_status.levels:
-        return ALLOW
+        return STATUS_SAYS[status.level]
     return Reject(
         Reason.EXCHANGE_STATUS, f"status page says {status.level.value}: {status.detail}; ends when the page clears"
     )
@@ -88,7 +104,7 @@ def product_status(want: Candidate, _book: ExposureBook, _ctx: RiskContext) -> V
             Reason.PRODUCT_STATUS, f"{want.proposal.product} is not among the markets known; wait for its metadata"
         )
     if product.mode is TradingMode.NORMAL or (not want.is_entry and EXIT_TYPES[product.mode]):
-        return ALLOW
+        return MODE_IS[product.mode]
     what = "an entry needs normal trading" if want.is_entry else "no order that could close it is taken"
     return Reject(
         Reason.PRODUCT_STATUS,
@@ -99,9 +115,14 @@ def product_status(want: Candidate, _book: ExposureBook, _ctx: RiskContext) -> V
 def clock(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     skew, policy = ctx.snap.skew, ctx.policy.clock
     if skew.samples < policy.min_samples:
-        return ALLOW
+        count, least = Decimal(skew.samples), Decimal(policy.min_samples)
+        return Allow(
+            (Measure("measurements", count, least, key="clock.min_samples", floor=True),),
+            "too few to judge the clock by",
+        )
     if math.isfinite(skew.ms) and abs(skew.ms) <= policy.no_entries_ms:
-        return ALLOW
+        off = quantised(Decimal(abs(skew.ms)), 1)
+        return Allow((Measure("clock off by", off, policy.no_entries_ms, "ms", "clock.no_entries_ms"),))
     limit = decimal_text(policy.no_entries_ms)
     return Reject(
         Reason.CLOCK_SKEW, f"clock is {skew.ms} ms off exchange time, limit {limit} ms; synchronise the clock"
@@ -125,12 +146,19 @@ def loss_stops(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdi
     """The figures themselves, in case a breach is not latched yet; an unknown figure permits nothing."""
     figures, limits = ctx.snap.performance, ctx.policy.risk
     rows = (
-        ("drawdown", figures.drawdown_pct, limits.max_drawdown_pct, Reason.DRAWDOWN_STOP),
-        ("daily result", figures.daily_pnl_pct, limits.daily_stop_pct, Reason.DAILY_STOP),
-        ("weekly result", figures.weekly_pnl_pct, limits.weekly_stop_pct, Reason.WEEKLY_STOP),
+        ("drawdown", figures.drawdown_pct, limits.max_drawdown_pct, Reason.DRAWDOWN_STOP, "risk.max_drawdown_pct"),
+        ("daily result", figures.daily_pnl_pct, limits.daily_stop_pct, Reason.DAILY_STOP, "risk.daily_stop_pct"),
+        ("weekly result", figures.weekly_pnl_pct, limits.weekly_stop_pct, Reason.WEEKLY_STOP, "risk.weekly_stop_pct"),
     )
-    found = (_stopped(*row) for row in rows)
-    return next((reject for reject in found if reject is not None), ALLOW)
+    found = (_stopped(*row[:4]) for row in rows)
+    refused = next((reject for reject in found if reject is not None), None)
+    return refused or Allow(
+        tuple(
+            Measure(name, figure, EXACT.minus(limit.value), "%", key, floor=True)
+            for name, figure, limit, _, key in rows
+            if figure is not None and limit is not None
+        )
+    )
 
 
 def _permits_exit(halt: Halt, ctx: RiskContext) -> bool:
@@ -180,12 +208,31 @@ def _metadata_old(want: Candidate, ctx: RiskContext) -> Reject | None:
     )
 
 
+def _ages(want: Candidate, ctx: RiskContext) -> Iterator[Measure]:
+    """How old the data is that was found young enough."""
+    data, now = ctx.policy.data, ctx.snap.now
+    if want.quote is not None:
+        age, most = _units(now - want.quote.at, SECOND), data.max_quote_staleness_seconds
+        yield Measure("quote age", age, most, "s", "data.max_quote_staleness_seconds")
+    yield Measure(
+        "share of stale markets", ctx.snap.stale_fraction, data.max_stale_fraction, "", "data.max_stale_fraction"
+    )
+    if want.product is not None:
+        age, most = _units(now - want.product.as_of, MINUTE), data.product_max_age_minutes
+        yield Measure("metadata age", age, most, "min", "data.product_max_age_minutes")
+
+
+def _units(age: timedelta, unit: timedelta) -> Decimal:
+    """An age in tenths of a unit, exact; never negative."""
+    return Decimal(max(0, age * 10 // unit)).scaleb(-1)
+
+
 def _halted_breaker(want: Candidate, ctx: RiskContext) -> Verdict:
     """A breaker the observer reported open although the state does not hold it."""
     for halt in ctx.halts:
         if halt.cause is HaltCause.BREAKER and (want.is_entry or not _permits_exit(halt, ctx)):
             return Reject(Reason.CIRCUIT_BREAKER, f"{halt.name or 'a breaker'} is open: {halt.detail}")
-    return ALLOW
+    return NO_BREAKER
 
 
 def _stopped(name: str, figure: Decimal | None, limit: Percent | None, reason: Reason) -> Reject | None:

@@ -18,8 +18,8 @@ from bot.cli.main import VERBS
 from bot.domain.decision import Reason, TriggerKind
 from bot.domain.event import Payload
 from bot.domain.money import Percent, decimal_text
-from bot.ops.explain import CHANGES
 from bot.ops.metrics import Metrics
+from bot.ops.remedies import CHANGES
 from bot.record.topics import MONEY, TOPICS
 from bot.settings.policy import BreakerPolicy, BreakersPolicy, Policy
 from bot.settings.reload import direction

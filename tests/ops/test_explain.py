@@ -13,14 +13,17 @@ from bot.domain.decision import (
     Evaluated,
     Exclusion,
     GateResult,
+    Measure,
     Outcome,
     Reason,
     Regime,
     Reject,
 )
-from bot.ops.explain import CHANGES, Explained, page
+from bot.ops.explain import Explained, page
+from bot.ops.measures import measured, seen
+from bot.ops.remedies import CHANGES
 from bot.risk.gates import GATES
-from tests.builders import NOW, pid, price, proposal, size, trigger, usd
+from tests.builders import NOW, d, pid, price, proposal, size, trigger, usd
 
 NAMES = [row.name for row in GATES]
 BOUGHT = replace(proposal(), triggers=(trigger(),))
@@ -59,13 +62,28 @@ def test_a_refusal_says_its_number_its_limit_and_the_way_out():
     assert line(lines, "====").endswith("not approved")
 
 
-def test_gates_that_allow_are_named_in_few_lines_and_those_behind_a_refusal_not_at_all():
+def test_every_gate_that_was_asked_has_its_line_and_those_behind_a_refusal_have_none():
     lines = decided(judged("cooldowns", Reject(Reason.COOLDOWN, "BTC-USD pauses until 12:30:00")))
-    named = [
-        name for text in lines if text.strip().startswith("allows ") for name in text.split("allows")[1].split(",")
-    ]
-    assert [name.strip() for name in named] == NAMES[: NAMES.index("cooldowns")]
-    assert len(lines) < 15
+    named = [text.split()[0] for text in lines if "allows: " in text or "REFUSES" in text]
+    assert named == NAMES[: NAMES.index("cooldowns") + 1]
+
+
+def test_an_allowed_cap_is_told_in_percent_and_money_against_its_limit_and_key():
+    cap = Measure("cap on everything held", d("1240.0049"), d(2500), "USD", "risk.max_total_pct", whole=d(10000))
+    assert seen(Allow((cap,))) == (
+        "cap on everything held 12.4 % of 25 % of equity with it (1240 of 2500 USD) (risk.max_total_pct)"
+    )
+    assert measured(Allow((cap,)))["measured"][0]["value"] == "1240.0049", "data keeps the exact number"
+
+
+def test_a_floor_an_absent_limit_and_a_word_are_each_told_as_what_they_are():
+    loss = Measure("daily result", d("-0.03712"), d(-3), "%", "risk.daily_stop_pct", floor=True)
+    assert seen(Allow((loss,))) == "daily result -0.0371 %, at least -3 % (risk.daily_stop_pct)"
+    assert seen(Allow((Measure("entries of the day with it", d(4)),))) == "entries of the day with it 4, no limit"
+    assert seen(Allow(note="no pause")) == "no pause"
+    assert seen(Allow((Measure("size", d("0.00012345"), d("0.0001"), "BTC", floor=True),))) == (
+        "size 0.00012345 BTC, at least 0.0001 BTC"
+    )
 
 
 def test_a_clamp_stands_where_it_was_made_and_the_end_is_in_cents():

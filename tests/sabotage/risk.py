@@ -48,8 +48,8 @@ MISTAKES: Final = (
         "a size that just fits the cap is pushed over it by its own fee",
         "fee-aware sizing",
         "bot/risk/gates_limits.py",
-        "return _narrowed(want, net_of(want.product, gross, ctx.rate), reason, text)",
-        "return _narrowed(want, gross, reason, text)",
+        "room = net_of(want.product, gross, ctx.rate)",
+        "room = gross",
         pytest("tests/risk/test_engine.py"),
     ),
     Mistake(
@@ -246,8 +246,8 @@ MISTAKES: Final = (
         "somebody else trades the coin, the books do not fit, and the bot buys more of it",
         "foreign orders, trades and transfers",
         "bot/risk/gates_limits.py",
-        "    if not want.is_entry and ours:\n        return ALLOW",
-        "    if ours:\n        return ALLOW",
+        "    if not want.is_entry and ours:\n        return OURS",
+        "    if ours:\n        return OURS",
         pytest("tests/risk/test_gates.py"),
     ),
     Mistake(
