@@ -187,6 +187,7 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
         log, metrics, lambda report, ready, why: board.publish(report, ready=ready, why=why), courier,
         ServiceManager(launch.environ), Inbox(storage),
         _daily(lambda store, now: tend(store, storage, now, policy.state.retention_days)), clean=redactor.text,
+        complaints=feed_of[0].complaints,
     )  # fmt: skip
     world = World(clock, exchange, market, storage, SystemRng())
     loop = TradingLoop(config, _identity(settings, permissions.portfolio_uuid), world, operator)

@@ -18,7 +18,7 @@ from bot.domain.state import HaltCause, State
 from bot.errors import StateCorrupt, StorageFailed
 from bot.execution.report import ActReport, Refusal
 from bot.loop.finished import Finished
-from bot.loop.standing import Standing, standing
+from bot.loop.standing import Standing, feeds_down, standing
 from bot.loop.upkeep import stopped_out
 from bot.loop.world import Identity, Operator, World
 from bot.ops.alerts import AlertService, Severity
@@ -63,7 +63,7 @@ class Reporter:
         """Fire an alert for everything that restricts trading, resolve what ended. A refused cycle ends nothing."""
         seen = cycle.snapshot if cycle.complete else None
         found = standing(cycle.halts, self._store.state, seen, cycle.decision, self._config, cycle.record.finished_at)
-        in_force = {item[0]: item for item in found}
+        in_force = {item[0]: item for item in (*found, *feeds_down(self._operator.complaints()))}
         self._raise_new(in_force.values())
         for fingerprint in sorted(self._alerted - in_force.keys()):
             if cycle.complete or fingerprint.startswith("halt."):

@@ -41,6 +41,13 @@ def standing(
     yield from _universe(snapshot, decision, config)
 
 
+def feeds_down(complaints: Mapping[str, str]) -> Iterator[Standing]:
+    """Live connections that are down for longer than a blip; their data is read by requests meanwhile."""
+    for name, why in complaints.items():
+        detail = f"{why}; what it told is read by requests until it is back"
+        yield f"feed.{name}", Severity.WARNING, f"the {name} feed is down", detail
+
+
 def _halt(name: str, cause: HaltCause, detail: str) -> Standing:
     return f"halt.{name}", _SEVERITY.get(cause, Severity.CRITICAL), f"trading is restricted: {name}", detail
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -82,6 +82,11 @@ Publish = Callable[[dict[str, Any], bool, str], None]
 """Takes the status report, whether the newest observation was complete, and why not."""
 
 
+def _content() -> Mapping[str, str]:
+    """Nothing to complain of."""
+    return {}
+
+
 def _nobody(_cycle: Finished) -> None:
     """Nobody follows."""
 
@@ -95,6 +100,7 @@ class Operator:
     audience: whether anybody reads journal, metrics, log or alerts; else a cycle is not put into words, and state is
     folded from events that nobody seals.
     follow: is given every finished cycle in full. clean: takes secrets out of the texts of alerts.
+    complaints: live connections that are down, each with why.
     """
 
     log: Log
@@ -109,3 +115,4 @@ class Operator:
     audience: bool = True
     follow: Callable[[Finished], None] = _nobody
     clean: Callable[[str], str] = without_secrets
+    complaints: Callable[[], Mapping[str, str]] = _content

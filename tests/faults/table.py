@@ -12,11 +12,25 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from tests.faults import clock, data, numbers, operator, orders, process, recorded, security, storage, transport, venue
+from tests.faults import (
+    clock,
+    data,
+    links,
+    numbers,
+    operator,
+    orders,
+    process,
+    recorded,
+    security,
+    storage,
+    transport,
+    venue,
+)
 from tests.faults.trial import Fault, Trial
 
 GROUPS: Mapping[str, Sequence[Fault]] = {
     "transport": transport.ROWS,
+    "links": links.ROWS,
     "venue": venue.ROWS,
     "orders": orders.ROWS,
     "data": data.ROWS,

@@ -1,24 +1,13 @@
-"""Class network: connections that tear, hang and lie, names that do not resolve, floods of refusals."""
+"""Class network: connections that tear, hang and lie, floods of refusals."""
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-from urllib.request import getproxies
 
-import requests
-
-from bot.app import NoVenueYet
 from bot.domain.product import Side
-from simulator.control import Controls
 from simulator.faults import Answer, Damage, Drop, Garble, Hang, Rule, When
-from simulator.tls import Flaw
 from tests.faults.trial import Fault, Trial
 from tests.faults.venues import (
     ACCOUNTS,
@@ -35,7 +24,7 @@ from tests.faults.venues import (
     seconds_of,
     states,
 )
-from tests.faults.wired import Wired, wired_venue
+from tests.faults.wired import Wired
 from tests.loop.markets import BOUGHT, calm, slide
 
 # ------------------------------------------------------------------------------------------------ orders and answers
@@ -135,115 +124,7 @@ def post_hangs(trial: Trial) -> None:
         trial.require("I27 a cancel that hangs is asked again", code == 0 and time.monotonic() - began < 20)
 
 
-# ---------------------------------------------------------------------------------------- names and certificates
-
-
-class NameServer:
-    """What every name look-up of this process meets from now on: nothing, a refusal, or a long wait."""
-
-    def __init__(self) -> None:
-        self.mood = ""
-        self.asked = 0
-        sys.addaudithook(self._hear)
-
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "socket.getaddrinfo" or not self.mood or arguments[0] != "localhost":
-            return
-        self.asked += 1
-        if self.mood == "hangs":
-            time.sleep(30)
-        raise socket.gaierror(socket.EAI_AGAIN if self.mood == "servfail" else socket.EAI_NONAME, self.mood)
-
-
-def names_do_not_resolve(trial: Trial) -> None:
-    names, patient = NameServer(), {"post_only_ttl_seconds": 3000, "maker_max_reprices": 0}
-    with trial.wired(QUOTING, policy={"execution": patient}, heard=False) as bot:
-        bot.environ = {name: _by_name(value) if name != "BOT_TEST_CLOCK_URL" else value
-                       for name, value in bot.environ.items()}  # fmt: skip
-        bot.boot()
-        bot.run_until(bot.working, 120)
-        for mood, cycles in (("nxdomain", 6), ("servfail", 2), ("hangs", 2)):
-            names.mood = mood
-            bot.sim.do(lambda c: c.sockets.abort_all())
-            bot.sim.do(lambda c: c.rules.add(Rule(Drop(When.BEFORE), "GET", "*", times=8)))
-            longest = 0.0
-            with bot.oracle.closed("nothing can be read", "I12"):
-                for _ in range(cycles):
-                    bot.wait(59)
-                    began = time.monotonic()
-                    bot.cycle()
-                    longest = max(longest, time.monotonic() - began)
-            trial.stimulus(f"localhost: {mood} for {cycles} cycles", names.asked)
-            trial.require(f"I27 with {mood} every cycle ends within its budget ({longest:.1f} s)", longest < 20)
-            trial.require("I11/I40 the order stays tracked", states(bot)[0] in {"OPEN", "CANCEL_PENDING", "UNKNOWN"})
-        names.mood = ""
-        bot.heal()
-        trial.require("the operator is told", bot.told("halt.breaker.api_errors"))
-        bot.heals()
-
-
-def _by_name(address: str) -> str:
-    return address.replace("//127.0.0.1:", "//localhost:")
-
-
-def _booted_within(bot: Wired, seconds: float) -> bool:
-    started = time.monotonic()
-    try:
-        bot.boot(lambda: time.monotonic() - started > seconds)
-    except NoVenueYet:
-        return False
-    return True
-
-
-def certificates(trial: Trial) -> None:
-    for flaw in (Flaw.EXPIRED, Flaw.WRONG_HOST, Flaw.UNTRUSTED):
-        with wired_venue(QUOTING, flaw=flaw) as bad, trial.wired(QUOTING, heard=False, audited=False) as bot:
-            bundle = bot.folder / "ca.pem"
-            bundle.write_text(Path(bad.ca_file).read_text() + Path(bot.sim.ca_file).read_text())
-            told = {**bad.env(), "BOT_TEST_CLOCK_URL": bot.sim.clock_url, "COINBASE_CA_FILE": str(bundle)}
-            bot.environ = {**bot.environ, **told}
-            booted = _booted_within(bot, 1.5)
-            trial.stimulus(f"the venue's certificate is {flaw.value}", "certificate" in bot.log.getvalue().lower())
-            asked = bad.do(lambda c: c.world.record.requests())
-            trial.require(f"I36/I12 {flaw.value}: refused, not one request was sent", not booted and not asked)
-    for flaw in (Flaw.EXPIRED, Flaw.UNTRUSTED):
-        with wired_venue(QUOTING, flaw=flaw) as bad, trial.wired(QUOTING, heard=False) as bot:
-            bundle = bot.folder / "ca.pem"
-            bundle.write_text(Path(bad.ca_file).read_text() + Path(bot.sim.ca_file).read_text())
-            feeds = {"COINBASE_WS_URL": bad.ws_url, "COINBASE_WS_USER_URL": bad.ws_user_url}
-            bot.environ = {**bot.environ, **feeds, "COINBASE_CA_FILE": str(bundle)}
-            bot.boot()
-            bot.run_until(bot.working, 200)
-            heard = bad.do(lambda c: c.world.record.entries("event"))
-            trial.require(f"I36 no feed is opened to a host whose certificate is {flaw.value}", not heard)
-
-
 # ------------------------------------------------------------------------------------------------ refusals and nonsense
-
-
-def proxies_and_netrc(trial: Trial) -> None:
-    """A proxy that counts its guests, a netrc with an entry for the host, a bundle that trusts nobody."""
-    with socket.create_server(("127.0.0.1", 0)) as proxy:
-        proxy.setblocking(False)
-        folder = trial.new_folder()
-        netrc = folder / ".netrc"
-        netrc.write_text("machine 127.0.0.1 login mallory password stolen\n")
-        netrc.chmod(0o600)
-        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-        traps = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"), address)
-        traps |= {"NETRC": str(netrc), "HOME": str(folder), "REQUESTS_CA_BUNDLE": "/nonexistent"}
-        os.environ.update(traps)
-        found = requests.utils.get_netrc_auth("https://127.0.0.1/")
-        trial.stimulus("proxy, netrc and bundle stand in the environment", found and getproxies())
-        with trial.wired(QUOTING, environ=traps) as bot:
-            bot.run_until(bot.working, 120)
-            refused = [e for e in bot.requests() if e.status == 401]
-        try:
-            guests = bool(proxy.accept())
-        except BlockingIOError:
-            guests = False
-        trial.require("I36 nobody came through the proxy", not guests)
-        trial.require("I36 every private request carried the bot's own token", not refused)
 
 
 def throttled(trial: Trial) -> None:
@@ -360,7 +241,7 @@ def spoil(trial: Trial, kinds: Sequence[Damage]) -> None:
         bot.heals()
 
 
-# ------------------------------------------------------------------------------------------------ partitions and feeds
+# ------------------------------------------------------------------------------------------------ partitions
 
 
 def partition(trial: Trial) -> None:
@@ -402,67 +283,6 @@ def posts_fail(trial: Trial) -> None:
         trial.require("I12 no entry without a snapshot", not bot.posts())
 
 
-def feed_dies(trial: Trial) -> None:
-    for what in ({"silent": True}, {"no_heartbeats": True}):
-        with trial.wired(QUOTING) as bot:
-            bot.cycle()
-            at_speed(bot, 1.0)
-            bot.sim.conditions(feed=what)
-            began, mark = time.monotonic(), bot.mark()
-            feed = bot.feed
-            while feed.states()["market"].up and time.monotonic() - began < 15:
-                bot.wait(0.25)
-            took = time.monotonic() - began
-            trial.stimulus(f"the feed is {next(iter(what))}", bot.sim.do(lambda c: c.conditions.feed))
-            trial.require(f"I28 marked dead after {took:.1f} s", took <= 9.5)
-            at_speed(bot, 0.0)
-            bot.run_until(bot.working, 200)
-            trial.require("I12 traded on REST books", bot.requests("GET", "product_book", mark))
-            opened = bot.happened("opened", mark)
-            trial.require(f"I28 reconnects with patience ({len(opened)})", len(opened) <= 30)
-            bot.sim.conditions(feed=dict.fromkeys(what, False))
-            end = time.monotonic() + 60
-            while not feed.states()["market"].up and time.monotonic() < end:
-                bot.wait(1)
-                time.sleep(0.05)
-            trial.require("I28 comes back by itself", feed.states()["market"].up)
-
-
-def at_speed(bot: Wired, speed: float) -> None:
-    def turn(controls: Controls) -> None:
-        controls.clock.speed = speed
-
-    bot.sim.do(turn)
-
-
-def tokens(trial: Trial) -> None:
-    """The venue's clock runs away, then the feed refuses the token once."""
-    with trial.wired(QUOTING, policy=NO_BREAKERS) as bot:
-        bot.run_until(bot.working, 120)
-        bot.sim.conditions(skew_s=130.0)
-        with bot.oracle.closed("every token is refused", "I22", BUY):
-            bot.run_for(20)
-        refused = bot.sim.do(lambda c: [e for e in c.world.record.entries("event") if "token refused" in e.note])
-        trial.stimulus("tokens that the venue finds expired", refused)
-        trial.require("I22 degraded and CRITICAL", bot.told("halt.auth_degraded") == "CRITICAL")
-        detail = " ".join(a["detail"] for a in bot.events("alert.raised")).lower()
-        trial.require("I26 the alarm names the clock", "clock" in detail)
-        bot.sim.conditions(skew_s=0.0)
-        bot.heals()
-    with trial.wired(QUOTING) as bot:
-        bot.cycle()
-        bot.sim.conditions(gate="unauthorized")
-        bot.sim.do(lambda c: c.sockets.abort_all())
-        feed, end = bot.feed, time.monotonic() + 10
-        while "refused" not in feed.states()["user"].why_down and time.monotonic() < end:
-            time.sleep(0.05)
-        trial.stimulus("subscribe answered authentication failure", "refused" in feed.states()["user"].why_down)
-        trial.require("I22 not a silent feed: it is known to be down", not feed.states()["user"].up)
-        bot.sim.conditions(gate="open")
-        bot.run_until(bot.working, 300)
-        trial.require("I12 it goes on by reading", bot.working())
-
-
 ROWS: Sequence[Fault] = (
     Fault("F001", "POST /orders booked, then the connection closes without an answer (resting limit)",
           "UNKNOWN at full exposure, adopted on the first read that shows it, one order", "I1 I2 I11",
@@ -475,12 +295,6 @@ ROWS: Sequence[Fault] = (
           "adopted by reading; never POSTed again", "I2", known_id_again),
     Fault("F006", "the venue accepts the connection and never answers", "total deadline a call; the loop goes on",
           "I27", post_hangs),
-    Fault("F008", "names do not resolve or the resolver hangs, for 20 minutes with a resting order",
-          "bounded look-up; orders stay tracked; alert", "I11 I27 I40", names_do_not_resolve),
-    Fault("F010", "TLS certificate expired, for another host, or of a stranger; on REST and on the feed",
-          "refused, never retried unverified", "I12 I36", certificates),
-    Fault("F011", "proxy variables, CA bundle and netrc for the API host in the environment", "ignored", "I36",
-          proxies_and_netrc),
     Fault("F013", "429 storm with Retry-After 10, none, 86400, a date; the body a page of HTML",
           "nothing of that class before the capped wait; cancels use the reserve; body cut in logs", "I18 I21 I35",
           throttled),
@@ -497,8 +311,4 @@ ROWS: Sequence[Fault] = (
           "I1 I22 I28", partition),
     Fault("F022", "reads work and orders do not while a stop is due; then the reverse",
           "CRITICAL, exits tried again; no entry without a snapshot", "I12 I21 I29", posts_fail),
-    Fault("F023", "the feed is silent, or has no heartbeats",
-          "dead within seconds, REST instead, reconnects with patience", "I12 I28", feed_dies),
-    Fault("F025", "tokens refused as expired, and at subscribe", "degraded mode that names the clock; no silent feed",
-          "I12 I22", tokens),
 )  # fmt: skip

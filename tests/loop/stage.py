@@ -155,6 +155,7 @@ class Stage:
         self.heart = Silence()
         self.fail_reports = False
         self.bots = 0
+        self.complaints: dict[str, str] = {}
         self._pause_when: Callable[[], object] = _never
         self.boot()
 
@@ -171,7 +172,10 @@ class Stage:
             f"{self.bots:016x}", self.bots,
         )  # fmt: skip
         log = make_log(self.log, Redactor(), self.clock.now, as_json=True)
-        operator = Operator(log, self.metrics, self._publish, self.courier, quiet, self.inbox, lambda *_: None)
+        operator = Operator(
+            log, self.metrics, self._publish, self.courier, quiet, self.inbox, lambda *_: None,
+            complaints=lambda: self.complaints,
+        )  # fmt: skip
         ports = Ports(self.clock, self.wire, self.window, self.disk, SeededRng(1))
         self.loop = TradingLoop(self.config, identity, ports, operator)
         self.loop.open()

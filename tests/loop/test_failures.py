@@ -24,6 +24,19 @@ def quoting() -> Stage:
     return stage
 
 
+def test_a_feed_that_stays_down_is_told_once_and_its_return_too():
+    stage = Stage(calm(10, 900))
+    stage.complaints["user"] = "refused: authentication failure"
+    stage.run_for(60)
+    assert stage.alerts() == {"feed.user": "WARNING"}
+    assert "authentication failure" in stage.alert_texts()
+    assert stage.last.outcome == "NO_TRADE"
+    stage.complaints.clear()
+    stage.run_for(60)
+    told = [a["state"] for a in stage.events("alert.raised") if a["fingerprint"] == "feed.user"]
+    assert told == ["firing", "resolved"]
+
+
 # --------------------------------------------------------------------------------------------------- lost answers
 
 

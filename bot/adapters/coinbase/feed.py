@@ -104,6 +104,10 @@ class Feed:
     def states(self) -> Mapping[str, LinkState]:
         return {link.name: link.state for link in self._links}
 
+    def complaints(self) -> Mapping[str, str]:
+        """Link -> why it has been down for longer than a blip; empty when all is well."""
+        return {name: state.complaint for name, state in self.states().items() if state.complaint}
+
     def barrier(self, timeout_s: float = 5.0) -> bool:
         """Whether every frame the venue sent before this call has been taken, on every connection."""
         loop = self._loop

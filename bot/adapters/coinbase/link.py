@@ -17,21 +17,29 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from bot.adapters.coinbase.resolver import Resolver
+from bot.adapters.coinbase.silence import Silence
 from bot.adapters.coinbase.strict_json import NotStrictJson, parse_document
 from bot.adapters.coinbase.wire.frame import FeedRefused, Frame, frame, request
 from bot.errors import CriticalDataUnavailable
 
 HEARTBEATS: Final = "heartbeats"
 FRAME_MAX_BYTES: Final = 32 * 2**20
+TROUBLED_AFTER: Final = 3
+"""So many connections in a row that did not last are worth a word to the operator."""
+_PROOF_BEATS: Final = 2
 _WATCH_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class LinkTiming:
-    """Limits of one connection, in wall seconds. retry_min_s keeps two links far below 8 connects a second."""
+    """Limits of one connection, in wall seconds. retry_min_s keeps two links far below 8 connects a second.
+
+    heartbeat_s: heartbeats come each second; without one for so long a connection is dead, at most half a second later:
+    before its quotes are too old to trade on.
+    """
 
     open_s: float = 8.0
-    heartbeat_s: float = 4.5
+    heartbeat_s: float = 4.0
     retry_min_s: float = 0.5
     retry_max_s: float = 30.0
     refused_retry_s: float = 30.0
@@ -40,12 +48,17 @@ class LinkTiming:
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """How a connection fares. gaps, reconnects: since start; why_down: what ended the last connection."""
+    """How a connection fares. gaps, reconnects: since start; why_down: what ended the last connection.
+
+    up: connected and believed; after a silence only once a heartbeat has come. complaint: what the operator must hear,
+    because the venue refused us or connections did not last; empty as long as all is well or just a blip.
+    """
 
     up: bool
     reconnects: int
     gaps: int
     why_down: str
+    complaint: str = ""
 
 
 class Dropped(Exception):
@@ -77,7 +90,10 @@ class Link(ABC):
         self._socket: ClientConnection | None = None
         self._expected: int | None = None
         self._silent = False
+        self._doubted = False
+        self._troubled = False
         self._beats = 0
+        self._beats_before = 0
         self._failures = 0
         self._reconnects = -1
         self._gaps = 0
@@ -102,7 +118,13 @@ class Link(ABC):
 
     @property
     def state(self) -> LinkState:
-        return LinkState(self._socket is not None, max(0, self._reconnects), self._gaps, self._why_down)
+        complaint = self._why_down if self._troubled else ""
+        return LinkState(self.believed, max(0, self._reconnects), self._gaps, self._why_down, complaint)
+
+    @property
+    def believed(self) -> bool:
+        """Connected, and since the last silence the heart was heard: data alone does not prove that it is all of it."""
+        return self._socket is not None and not self._doubted
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -110,6 +132,7 @@ class Link(ABC):
             began = time.monotonic()
             wait = await self._once()
             self._failures = 0 if time.monotonic() - began > self._timing.healthy_s else self._failures + 1
+            self._troubled |= wait is not None or self._failures >= TROUBLED_AFTER
             await asyncio.sleep(wait if wait is not None else self._retry_s())
 
     async def barrier(self) -> bool:
@@ -165,6 +188,7 @@ class Link(ABC):
     async def _session(self, socket: ClientConnection) -> None:
         self._expected = None
         self._silent = False
+        self._beats_before = self._beats
         self._socket = socket
         watch = asyncio.create_task(self._watch(socket))
         try:
@@ -177,20 +201,11 @@ class Link(ABC):
             watch.cancel()
 
     async def _watch(self, socket: ClientConnection) -> None:
-        """Cut a connection whose heart has stopped: TCP alone may take minutes to notice.
-
-        Only real time during which trading time moved counts as silence; otherwise there was nothing to say.
-        """
-        silence, beats, trading, looked = 0.0, self._beats, self._trading_s(), time.monotonic()
-        while silence <= self._timing.heartbeat_s:
+        """Cut a connection whose heart has stopped: TCP alone may take minutes to notice."""
+        silence = Silence(self._beats, time.monotonic(), self._trading_s())
+        while silence.look(self._beats, time.monotonic(), self._trading_s()) < self._timing.heartbeat_s:
             await asyncio.sleep(_WATCH_S)
-            now, moved = time.monotonic(), self._trading_s() > trading
-            if self._beats != beats:
-                silence = 0.0
-            elif moved:
-                silence += now - looked
-            beats, trading, looked = self._beats, self._trading_s(), now
-        self._silent = True
+        self._silent = self._doubted = True
         self._socket = None
         socket.transport.abort()
 
@@ -205,6 +220,8 @@ class Link(ABC):
             self.missed()
         if found.channel == HEARTBEATS:
             self._beats += 1
+            self._doubted = False
+            self._troubled &= self._beats - self._beats_before < _PROOF_BEATS
             self.evidence_at = found.at
         else:
             self.take(found)

@@ -84,7 +84,7 @@ class MarketLink(Link):
         Not compared with ours on arrival: while a stepped venue moves, its frames come before our clock has followed.
         """
         book = self._books.get(market)
-        if book is None or book.updated_at is None or self._socket is None:
+        if book is None or book.updated_at is None or not self.believed:
             return None, None
         return book, max(book.updated_at, self.evidence_at or book.updated_at)
 

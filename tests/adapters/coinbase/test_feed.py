@@ -194,6 +194,32 @@ def test_data_without_heartbeats_is_dead_too(venue: Venue, feed: Feed) -> None:
     assert feed.quote(BTC) is None or venue.connections > 1
 
 
+def test_after_a_silence_data_alone_does_not_bring_trust_back(venue: Venue, feed: Feed) -> None:
+    """The new connection sends whole books and no heartbeat: quotes come by request until the heart is heard."""
+    venue.beating = False
+    assert until(lambda: feed.quote(BTC) is None)
+    before = venue.connections
+    believed = False
+    limit = time.monotonic() + 5
+    while venue.connections < before + 2 and time.monotonic() < limit:
+        venue.push("l2_data", update("99.1"))
+        believed = believed or feed.quote(BTC) is not None or feed.states()["market"].up
+        time.sleep(0.01)
+    assert (venue.connections >= before + 2, believed) == (True, False)
+    venue.beating = True
+    assert until(lambda: feed.quote(BTC) is not None and feed.states()["market"].up)
+
+
+def test_a_feed_that_stays_down_complains_and_one_blip_does_not(venue: Venue, feed: Feed) -> None:
+    venue.drop()
+    assert until(lambda: venue.connections == 2 and feed.quote(BTC) is not None)
+    assert feed.complaints() == {}
+    venue.beating = False
+    assert until(lambda: feed.complaints() == {"market": "no heartbeat for 0.6 s"}, 10)
+    venue.beating = True
+    assert until(lambda: feed.complaints() == {})
+
+
 def test_a_connection_closed_by_the_venue_comes_back_with_all_subscriptions(venue: Venue, feed: Feed) -> None:
     venue.drop()
     assert until(lambda: venue.connections == 2 and feed.quote(BTC) is not None)
@@ -290,8 +316,10 @@ def test_a_refused_subscription_is_a_named_state_and_not_a_silent_feed(venue: Ve
     running = make(venue, clock, lambda: "bad")
     running.start()
     assert until(lambda: "authentication failure" in running.states()["user"].why_down)
+    assert until(lambda: "authentication failure" in running.complaints().get("user", ""))
     venue.refuse = ""
     assert until(lambda: running.states()["user"].up and running.user_hint())
+    assert until(lambda: not running.complaints())
     running.close()
 
 

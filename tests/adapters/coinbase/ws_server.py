@@ -7,7 +7,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,8 @@ class Venue:
     async def _push(self, channel: str, events: Any, skip: int, at: datetime) -> None:
         for socket in list(self._sequence):
             self._sequence[socket] += skip
-            await self._send(socket, channel, list(events), at)
+            with suppress(ConnectionClosed):  # a client that hung up hears nothing more
+                await self._send(socket, channel, list(events), at)
 
     async def _raw(self, content: str) -> None:
         for socket in list(self._sequence):
