@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bot.cli.verb import Exit, Terminal, Verb, add_json, add_places
@@ -34,6 +35,10 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     storage = storage_of(args, terminal)
     cycle, product = _asked(args)
     found = explained(storage, cycle)
+    if found.decision is not None:
+        from bot.cli.lacking import lacking
+
+        found = replace(found, lacking=lacking(storage, found.decision, product))
     if args.json:
         from bot.cli.show import print_json
 

@@ -21,6 +21,7 @@ from bot.domain.bars import BarSeries, Granularity, Scale, Windows
 from bot.domain.codec import canonical, decode, encode
 from bot.domain.money import decimal_text, parse_decimal
 from bot.domain.product import ProductId
+from bot.domain.snapshot import Snapshot
 from bot.domain.state import State
 from bot.errors import BotError, UnitError
 from bot.record.cycles import (
@@ -88,6 +89,18 @@ def from_storage(storage: FileStorage, cycle_id: str) -> Recorded:
     events = list(envelopes(storage))
     state = state_at(replayed(base_of(events), events), inputs)
     return Recorded(inputs, state, dict(_series(storage, inputs)), config, decision)
+
+
+def seen_by(storage: FileStorage, cycle_id: str) -> tuple[Snapshot, Config]:
+    """What a kept cycle saw of the markets and the configuration it decided by, without folding the journal.
+
+    The state of the snapshot is empty. Raises BotError when a part of it is no longer there, UnitError when one is
+    damaged or has changed since.
+    """
+    inputs = read_inputs(_kept(storage, f"{CYCLES}/{cycle_id}{INPUTS}", "the inputs"))
+    config = read_config(_kept(storage, f"{CONFIGS}/{inputs.config_hash}.json", "the configuration"))
+    series = dict(_series(storage, inputs))
+    return remade(inputs, State(), lambda market, _wanted: LiveWindows(series[market])), config
 
 
 def from_bundle(content: bytes) -> Recorded:

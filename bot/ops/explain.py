@@ -55,12 +55,16 @@ _REGIMES: Final[Mapping[Regime, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Everything kept of one cycle. decision None: only the journal's summary is left of it."""
+    """Everything kept of one cycle. decision None: only the journal's summary is left of it.
+
+    lacking: what kept each rule from wanting what it did not want, a line each.
+    """
 
     cycle_id: str
     decision: Decision | None
     events: tuple[Envelope, ...]
     note: str = ""
+    lacking: tuple[str, ...] = ()
 
 
 def page(found: Explained, product: ProductId | None = None) -> Iterator[str]:
@@ -71,6 +75,7 @@ def page(found: Explained, product: ProductId | None = None) -> Iterator[str]:
         yield from _summary(found)
     else:
         yield from _decided(found.decision, product)
+        yield from _section("rules that did not hold", (f"  {line}" for line in found.lacking))
     yield from _placed(found.events, product)
 
 
@@ -94,6 +99,7 @@ def as_json(found: Explained, product: ProductId | None = None) -> dict[str, Any
             if mine(x.product)
         ],
         "triggers": [_trigger_json(t) for t in (decision.triggers if decision else ()) if mine(t.product)],
+        "lacking": list(found.lacking),
         "proposals": [_evaluated_json(e) for e in (decision.evaluated if decision else ()) if mine(e.proposal.product)],
         "events": [_event_line(e) for e in _told(found.events, product)],
     }
@@ -111,19 +117,8 @@ def _decided(decision: Decision, product: ProductId | None) -> Iterator[str]:
     yield from _section("triggers", (_trigger(t) for t in decision.triggers if _only(product)(t.product)))
     judged = [item for item in decision.evaluated if _only(product)(item.proposal.product)]
     yield from _section("proposals", (line for item in judged for line in _evaluated(item)))
-    if product in decision.eligible and not judged:
-        yield from _unwanted(decision, product)
     if product is not None and product not in _known(decision):
         yield f"{product} does not occur: it is in no tier, not discovered and not held"
-
-
-def _unwanted(decision: Decision, product: ProductId | None) -> Iterator[str]:
-    """Why nothing was proposed for a product that may be traded."""
-    fired = [trigger.kind.value for trigger in decision.triggers if trigger.product == product]
-    if not fired:
-        yield f"no trigger fired for {product}, so no rule had anything to judge; it takes a move beyond `triggers`"
-    elif decision.outcome in (Outcome.NO_TRADE, Outcome.TRADED):
-        yield f"no rule holds on {', '.join(fired)} alone; `bot config show rules` says what each asks for besides"
 
 
 def _sentence(decision: Decision) -> str:

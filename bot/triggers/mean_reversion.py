@@ -37,7 +37,7 @@ def fire(windows: Windows, params: MeanReversion, regime: Regime, tier: int | No
     if squares is None:
         return None
     spread = bars * squares - total * total
-    if not _at_most(distance, spread, params.z_max):
+    if not at_most(distance, spread, params.z_max):
         return None
     return _trigger(windows, params, distance / sqrt(spread), bars)
 
@@ -58,7 +58,7 @@ def _trigger(windows: Windows, params: MeanReversion, z: float, bars: int) -> Tr
     )
 
 
-def _at_most(distance: int, spread: int, z_max: Decimal) -> bool:
+def at_most(distance: int, spread: int, z_max: Decimal) -> bool:
     """distance / sqrt(spread) <= z_max on integers; both sides are below 0, so their squares compare the other way."""
     top, bottom = z_max.as_integer_ratio()
     return (distance * bottom) ** 2 >= top**2 * spread

@@ -39,7 +39,7 @@ def fire(windows: Windows, params: PriceMove) -> Trigger | None:
     direction: that of the move with the larger |r| / threshold; on a tie the 60-minute one.
     score: min(1, larger |r| / threshold / 2). confidence: `volume_confirmation`.
     """
-    moves = _moves(windows, params)
+    moves = moves_of(windows, params)
     if not any(move.beyond for move in moves):
         return None
     counted = [move for move in moves if params.direction in ("any", _direction(move).value)]
@@ -57,7 +57,7 @@ def fire(windows: Windows, params: PriceMove) -> Trigger | None:
     )
 
 
-def _moves(windows: Windows, params: PriceMove) -> list[_Move]:
+def moves_of(windows: Windows, params: PriceMove) -> list[_Move]:
     """One for every threshold in use; none while the history of any is too short."""
     now, moves = windows.close(), []
     for minutes, limit in _limits(params):

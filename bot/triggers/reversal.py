@@ -40,7 +40,7 @@ def fire(windows: Windows, params: Reversal) -> Trigger | None:
         return None
     if not at_least((start - low) * 100, start, params.min_drop_pct):
         return None
-    confirmations = _confirmations(windows, params, close, bars)
+    confirmations = signs_of(windows, params, close, bars)
     if confirmations is None or sum(confirmations.values()) < params.min_confirmations:
         return None
     return Trigger(
@@ -58,7 +58,7 @@ def fire(windows: Windows, params: Reversal) -> Trigger | None:
     )
 
 
-def _confirmations(windows: Windows, params: Reversal, close: int, bars: int) -> Mapping[str, bool] | None:
+def signs_of(windows: Windows, params: Reversal, close: int, bars: int) -> Mapping[str, bool] | None:
     volume, value = windows.volume_sum(bars), windows.value_sum(bars)
     hour = windows.granularity.bars_in(60)
     recent, earlier = windows.lowest(hour), windows.lowest(2 * hour)

@@ -120,29 +120,12 @@ def test_the_first_lines_tell_the_outcome_its_cause_and_what_would_change_it():
     )
 
 
-def test_a_product_that_may_be_traded_and_was_not_wanted_is_told_why():
-    market = trigger().product
-    made = Decision(
-        "c1",
-        NOW,
-        Outcome.NO_TRADE,
-        Reason.NO_SIGNAL,
-        "no trigger fired",
-        Regime.CHOP,
-        (market,),
-        (),
-        (),
-        (),
-        {},
-        "f" * 64,
-    )
-    quiet = list(page(Explained("c1", made, ()), market))
-    assert f"no trigger fired for {market}" in line(quiet, "no rule had anything to judge")
-    fired = replace(made, triggers=(trigger(),), reason=Reason.NO_RULE_HOLDS)
-    assert f"no rule holds on {trigger().kind.value} alone" in line(
-        list(page(Explained("c1", fired, ()), market)), "alone"
-    )
-    halted = replace(fired, outcome=Outcome.HALTED, reason=Reason.KILL_SWITCH)
-    assert not any("no rule holds" in text for text in page(Explained("c1", halted, ()), market)), (
-        "rules were not asked"
-    )
+def test_what_each_rule_lacked_stands_under_its_own_heading():
+    quiet = Decision(
+        "c1", NOW, Outcome.NO_TRADE, Reason.NO_SIGNAL, "no trigger fired", Regime.CHOP, (trigger().product,), (), (),
+        (), {}, "f" * 64,
+    )  # fmt: skip
+    lacks = "dip: BTC-USD lacks volume_spike: volume 0.63 times the day's average hour (at least 0.8 asked)"
+    lines = list(page(Explained("c1", quiet, (), lacking=(lacks,))))
+    assert lines[lines.index("rules that did not hold:") + 1] == f"  {lacks}"
+    assert "rules that did not hold:" not in list(page(Explained("c1", quiet, ())))
