@@ -50,6 +50,7 @@ class Order:
 
     booked: base size of the fills already applied to positions (exactly once each); filled: cumulative by the venue.
     expected_price: what the decision assumed; expected_fee_rate likewise, for slippage and fee accounting.
+    cancel_asked_at: when a cancel last left; cancel_first_asked_at: the first one of those that had no effect yet.
     absent_listings, absent_since: progress of the not-placed proof while UNKNOWN.
     """
 
@@ -77,6 +78,7 @@ class Order:
     fees: Decimal = ZERO
     booked: Size = field(default_factory=Size.zero)
     cancel_asked_at: datetime | None = None
+    cancel_first_asked_at: datetime | None = None
     absent_listings: int = 0
     absent_since: datetime | None = None
     why: str = ""

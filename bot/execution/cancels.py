@@ -23,15 +23,18 @@ from bot.execution.booking import order_of
 from bot.execution.books import Books
 from bot.execution.controls import Venue
 from bot.execution.identity import is_ours
-from bot.execution.lifecycle import changed
+from bot.execution.lifecycle import cancel_again_at, changed
 from bot.execution.patience import Patience
 from bot.execution.report import Tally
+from bot.settings.policy import Policy
 
 SWEEP_GAP: Final = timedelta(seconds=1)
 """Between two sweeps of a cancel-all: well within the two seconds in which a repeat is due."""
 POLL_FIRST: Final = timedelta(milliseconds=100)
 POLL_LONGEST: Final = timedelta(milliseconds=500)
 CLEAN_SWEEPS: Final = 2
+ENDED: Final = ("UNKNOWN_CANCEL_ORDER", "ORDER_IS_FULLY_FILLED", "DUPLICATE")
+"""Refusals of a cancel that say there is nothing left to cancel; lists may show the order for a while all the same."""
 READ_FAILED: Final = (ExchangeError, CriticalDataUnavailable)
 """What a call to the venue may raise when it gives no usable answer, or an unreadable one."""
 
@@ -51,17 +54,22 @@ class Sweep:
 class Canceller:
     """Asks for cancels and reads what became of them."""
 
-    def __init__(self, venue: Venue, books: Books, patience: Patience, tag: str) -> None:
+    def __init__(self, venue: Venue, books: Books, patience: Patience, tag: str, policy: Callable[[], Policy]) -> None:
         self._venue = venue
         self._books = books
         self._patience = patience
         self._tag = tag
+        self._policy = policy
 
     def ask(self, orders: Sequence[Order], why: str, tally: Tally) -> None:
         """Ask for all in one call, then record. A storage failure must not keep a cancel from leaving.
 
-        Orders without an id of the venue cannot be cancelled: they are looked up first.
+        Orders without an id of the venue cannot be cancelled: they are looked up first. One that was asked for and
+        shows no effect yet is asked for again after ever longer waits.
         """
+        self._ask([order for order in orders if self._due(order, pressing=False)], why, tally)
+
+    def _ask(self, orders: Sequence[Order], why: str, tally: Tally) -> None:
         known = {order.order_id: order for order in orders if order.order_id and order.state.is_working}
         for answer in self._send(list(known), tally):
             order = known.get(answer.order_id)
@@ -74,11 +82,17 @@ class Canceller:
                 self._not_asked(order, answer, tally)
 
     def _not_asked(self, order: Order, answer: CancelAnswer, tally: Tally) -> None:
-        """The venue did not take the cancel: often because the order has ended, so it is read, never assumed."""
+        """The venue did not take the cancel: often because the order has ended, so it is read, never assumed.
+
+        Where it says so and still shows the order, the cancel counts as asked: proof is waited for, not asked for.
+        """
         self.read(order, tally)
-        fresh = self._books.state.orders[order.client_order_id]
-        if fresh.state is OrderState.CANCEL_PENDING and "DUPLICATE" not in answer.reason.upper():
-            self._books.record((changed(fresh, OrderEvent.CANCEL_FAILED, f"cancel refused: {answer.reason}"),), tally)
+        fresh, why = self._books.state.orders[order.client_order_id], f"cancel refused: {answer.reason}"
+        if any(reason in answer.reason.upper() for reason in ENDED):
+            if fresh.state.is_working:
+                self._books.record((changed(fresh, OrderEvent.CANCEL_ASKED, why),), tally)
+        elif fresh.state is OrderState.CANCEL_PENDING:
+            self._books.record((changed(fresh, OrderEvent.CANCEL_FAILED, why),), tally)
 
     def read(self, order: Order, tally: Tally) -> None:
         """Look at one order. What the venue does not show at this moment changes nothing."""
@@ -111,7 +125,7 @@ class Canceller:
         """Cancel orders of ours that the books had given up: they must not trade."""
         self._send(list(dict.fromkeys(order_ids)), tally)
 
-    def sweep(self, kinds: Collection[OrderKind], why: str, tally: Tally) -> Sweep:
+    def sweep(self, kinds: Collection[OrderKind], why: str, tally: Tally, *, pressing: bool = True) -> Sweep:
         """Cancel everything of ours of these kinds: what the books know at once, then what the venue shows.
 
         An order with our prefix that the journal does not know is ours all the same: its side tells its kind. A storage
@@ -119,8 +133,7 @@ class Canceller:
         """
         mine = [o for o in self._books.state.orders.values() if o.kind in kinds and o.state.is_working]
         before = len(tally.cancelled)
-        due = [order for order in mine if order.state is not OrderState.CANCEL_PENDING or self._stale(order)]
-        self.ask(due, why, tally)
+        self._ask([order for order in mine if self._due(order, pressing=pressing)], why, tally)
         try:
             shown = self._venue.exchange.working_orders()
         except READ_FAILED as error:
@@ -132,7 +145,8 @@ class Canceller:
         except StorageFailed as failed:
             unwritten = failed
         wanted = [report for report in shown if self._wanted(report, kinds)]
-        again = [r.order_id for r in wanted if r.order_id not in tally.cancelled[before:] and self._due(r)]
+        asked = tally.cancelled[before:]
+        again = [r.order_id for r in wanted if r.order_id not in asked and self._shown_due(r, pressing=pressing)]
         self._send(again, tally)
         if unwritten is not None:
             raise unwritten
@@ -141,12 +155,13 @@ class Canceller:
         return Sweep(len(tally.cancelled) - before, self._left(kinds, wanted))
 
     def cancel_all(
-        self, kinds: Collection[OrderKind], deadline: datetime, why: str, tally: Tally, enough: Callable[[], bool]
-    ) -> Sweep:
+        self, kinds: Collection[OrderKind], deadline: datetime, why: str, tally: Tally, enough: Callable[[], bool],
+        *, pressing: bool,
+    ) -> Sweep:  # fmt: skip
         """Sweep until two in a row found nothing, the deadline passes, or `enough` says to stop waiting."""
         clean = 0
         while True:
-            result = self.sweep(kinds, why, tally)
+            result = self.sweep(kinds, why, tally, pressing=pressing)
             clean = clean + 1 if result.clean else 0
             now = self._venue.clock.now()
             if clean >= CLEAN_SWEEPS or now >= deadline:
@@ -170,13 +185,16 @@ class Canceller:
             if order.order_id in order_ids and order.state.is_working:
                 self._books.record((changed(order, OrderEvent.CANCEL_ASKED, why),), tally)
 
-    def _stale(self, order: Order) -> bool:
-        asked = order.cancel_asked_at or order.changed_at
-        return self._venue.clock.now() - asked >= SWEEP_GAP
+    def _due(self, order: Order, *, pressing: bool) -> bool:
+        """Whether a cancel may leave now: the first one at once, a repetition when it is time."""
+        if order.cancel_asked_at is None:
+            return True
+        again = order.cancel_asked_at + SWEEP_GAP if pressing else cancel_again_at(order, self._policy().execution)
+        return self._venue.clock.now() >= again
 
-    def _due(self, report: OrderReport) -> bool:
+    def _shown_due(self, report: OrderReport, *, pressing: bool) -> bool:
         known = order_of(self._books.state, report.order_id)
-        return known is None or known.state is not OrderState.CANCEL_PENDING or self._stale(known)
+        return known is None or self._due(known, pressing=pressing)
 
     def _wanted(self, report: OrderReport, kinds: Collection[OrderKind]) -> bool:
         known = order_of(self._books.state, report.order_id)

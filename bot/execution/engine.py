@@ -71,7 +71,7 @@ class ExecutionEngine:
         hop = LastHop(venue, controls, recorder, self._current)
         self._sender = Sender(venue, self._books, hop)
         trading = Trading(venue, controls, self._sender, self._current)
-        self._canceller = Canceller(venue, self._books, self._patience, tag)
+        self._canceller = Canceller(venue, self._books, self._patience, tag, self._current)
         self._selling = SellSide(venue, controls, self._books, self._canceller, trading, self._patience, self._current)
         self._intents = Intents(venue, controls, self._books, self._canceller, trading, self._selling, self._current)
         self._protection = Protection(venue, self._books, self._canceller, self._selling, self._sender, self._current)
@@ -147,14 +147,16 @@ class ExecutionEngine:
         return tally.report()
 
     def cancel_all(
-        self, kinds: Collection[OrderKind], deadline: datetime, why: str, enough: Callable[[], bool] = bool
-    ) -> Cleared:
+        self, kinds: Collection[OrderKind], deadline: datetime, why: str, enough: Callable[[], bool] = bool,
+        *, pressing: bool = True,
+    ) -> Cleared:  # fmt: skip
         """Cancel our orders of these kinds until two sweeps in a row are clean, or the deadline passes.
 
         enough: asked between sweeps; True stops waiting with what is left listed. The default never does.
+        pressing: repeat a cancel every second; otherwise ever more slowly, while the venue shows no effect.
         """
         with self._round(self._books.cycle_id) as tally:
-            result = self._canceller.cancel_all(kinds, deadline, why, tally, enough)
+            result = self._canceller.cancel_all(kinds, deadline, why, tally, enough, pressing=pressing)
             self._selling.refresh_fills(tally)
         return Cleared(result.left, tally.report())
 

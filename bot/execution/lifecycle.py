@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Self
+from typing import Final, Self
 
 from bot.domain.event import ExecutionMeasured, Mismatch, OrderChanged, Payload
 from bot.domain.money import EXACT, Price, Size
@@ -19,12 +19,17 @@ from bot.domain.state import Order
 from bot.errors import IllegalTransition
 from bot.settings.policy import ExecutionPolicy
 
+LONGEST_CANCEL_GAP: Final = timedelta(minutes=1)
+
 
 def changed(order: Order, event: OrderEvent, why: str, *, order_id: str = "", absent: int = 0) -> Payload:
-    """The event for something that moved no quantity; a Mismatch when the order's state does not allow it."""
+    """The event for something that moved no quantity; a Mismatch when the order's state does not allow it.
+
+    Asking for a cancel proves neither that the order exists nor that it does not: a proof of absence goes on.
+    """
     payload = _step(order, event, why, _Figures.of(order), order_id or order.order_id, absent)
     if event is OrderEvent.CANCEL_ASKED and isinstance(payload, OrderChanged):
-        return replace(payload, cancel_asked=True)
+        return replace(payload, cancel_asked=True, absent_listings=order.absent_listings)
     return payload
 
 
@@ -89,13 +94,24 @@ def timer(order: Order, policy: ExecutionPolicy) -> datetime | None:
     if order.state in (OrderState.NEW, OrderState.SUBMITTED):
         return order.changed_at + seconds(policy.submitted_timeout_seconds)
     if order.state is OrderState.CANCEL_PENDING:
-        return (order.cancel_asked_at or order.changed_at) + seconds(policy.cancel_timeout_seconds)
+        return cancel_again_at(order, policy)
     if order.state not in (OrderState.OPEN, OrderState.PARTIAL):
         return None
     if order.end_time is not None:
         return order.end_time
     immediate = order.type in (OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET)
     return order.created_at + seconds(policy.submitted_timeout_seconds) if immediate else None
+
+
+def cancel_again_at(order: Order, policy: ExecutionPolicy) -> datetime:
+    """When a cancel that has shown no effect is worth repeating: after as long again as was waited altogether.
+
+    At least `cancel_timeout_seconds`, at most a minute: the venue may list an order for a while that it has cancelled,
+    and an acknowledged cancel may also have been lost, so it is neither repeated all the time nor given up.
+    """
+    asked = order.cancel_asked_at or order.changed_at
+    waited = asked - (order.cancel_first_asked_at or asked)
+    return asked + max(seconds(policy.cancel_timeout_seconds), min(waited, LONGEST_CANCEL_GAP))
 
 
 def seconds(value: Decimal) -> timedelta:

@@ -21,8 +21,9 @@ from bot.domain.money import EXACT, ZERO, Price, Size, total
 from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.state import Intent, Order
-from bot.execution.lifecycle import seconds
+from bot.execution.lifecycle import cancel_again_at, seconds
 from bot.execution.protective import bracket_legs
+from bot.execution.unknown import LOST
 from bot.settings.policy import Policy, ProtectiveStyle
 
 EXIT_ATTEMPTS: Final = 3
@@ -181,8 +182,7 @@ def _tend_live(
     if order.state in (OrderState.NEW, OrderState.SUBMITTED):
         return Wait(order.changed_at + seconds(policy.execution.submitted_timeout_seconds), "no answer yet")
     if order.state is OrderState.CANCEL_PENDING:
-        asked = order.cancel_asked_at or order.changed_at
-        again = asked + seconds(policy.execution.cancel_timeout_seconds)
+        again = cancel_again_at(order, policy.execution)
         return Wait(again, "cancel asked") if now < again else Cancel(order, "the cancel had no effect yet")
     if len(live) > 1 or _overcommitted(intent, orders):
         return Cancel(order, "more on offer than the intent still lacks")
@@ -208,6 +208,8 @@ def _enter(
     last = orders[-1] if orders else None
     if last is not None and last.state is OrderState.REJECTED and not would_cross(last):
         return Close(f"refused: {last.why}")
+    if any(order.why.startswith(LOST) for order in orders):
+        return Close("an order of it vanished at the venue: nothing is bought in its place")
     if now >= stale_at(intent, policy):
         return Close("its signal is too old to be followed any further")
     if target.product.mode is not TradingMode.NORMAL:

@@ -28,6 +28,9 @@ LOOK_AHEAD: Final = timedelta(minutes=1)
 EXIT_GAP: Final = timedelta(seconds=5)
 """Between two listings for a lost exit: a position waits to be closed."""
 
+LOST: Final = "lost:"
+"""How the reason begins by which an order that was acknowledged and has vanished is given up."""
+
 RESENDS: Final = 3
 """How often a lost exit is sent again at most, each time after a complete listing without it."""
 
@@ -108,7 +111,7 @@ def _gone(order: Order, count: int) -> tuple[Payload, ...]:
         return (changed(order, OrderEvent.ABSENT, f"not placed: absent from {count} complete listings"),)
     partly = order.state in (OrderState.PARTIAL, OrderState.CANCEL_PENDING) or not order.filled.is_zero
     event = OrderEvent.CANCELED if partly else OrderEvent.REFUSED
-    why = f"lost: the venue shows it in none of {count} complete listings"
+    why = f"{LOST} the venue shows it in none of {count} complete listings"
     return changed(order, event, why), Mismatch(f"order {order.client_order_id}", order.state.value, why)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from bot.domain.decision import Decision, Reason
+from bot.domain.order import OrderState
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State
 from bot.ops.alerts import Severity
@@ -22,6 +23,8 @@ _SEVERITY: Final[Mapping[HaltCause, Severity]] = {
     HaltCause.SHUTDOWN: Severity.INFO,
 }
 """Every other cause is CRITICAL."""
+GHOST_AFTER: Final = timedelta(minutes=1)
+"""How long a list may show an order that was cancelled before somebody is told."""
 
 
 def standing(
@@ -37,6 +40,7 @@ def standing(
     for market, why in state.quarantined.items():
         detail = f"{why}; `bot adopt {market}` or `bot ignore {market}`"
         yield f"quarantine.{market}", Severity.WARNING, f"{market} is quarantined", detail
+    yield from _ghosts(state, now)
     yield from _drift(snapshot, config)
     yield from _universe(snapshot, decision, config)
 
@@ -46,6 +50,18 @@ def feeds_down(complaints: Mapping[str, str]) -> Iterator[Standing]:
     for name, why in complaints.items():
         detail = f"{why}; what it told is read by requests until it is back"
         yield f"feed.{name}", Severity.WARNING, f"the {name} feed is down", detail
+
+
+def _ghosts(state: State, now: datetime) -> Iterator[Standing]:
+    """Orders that were cancelled and are still listed: whether they can trade, nobody but the exchange knows."""
+    for order in state.working:
+        first = order.cancel_first_asked_at
+        if order.state is OrderState.CANCEL_PENDING and first is not None and now - first > GHOST_AFTER:
+            detail = (
+                f"{order.side.value} {order.size} {order.product}, {order.order_id}: its cancel was asked at "
+                f"{first:%H:%M:%S} UTC; it counts in full until its end is shown, look at the exchange's own order list"
+            )
+            yield f"ghost.{order.client_order_id}", Severity.CRITICAL, "a cancelled order is still listed", detail
 
 
 def _halt(name: str, cause: HaltCause, detail: str) -> Standing:

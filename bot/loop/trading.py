@@ -348,7 +348,8 @@ class TradingLoop:
             return ActReport()
         patience = timedelta(seconds=10) if kill.active else KILL_SWEEP
         why = "kill switch" if kill.active else "halted"
-        cleared = self._engine.cancel_all(kinds, self._world.clock.now() + patience, why, self._hurried)
+        deadline = self._world.clock.now() + patience
+        cleared = self._engine.cancel_all(kinds, deadline, why, self._hurried, pressing=kill.active)
         return cleared.report
 
     # ------------------------------------------------------------------------------------------- cycles that refuse

@@ -57,6 +57,7 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
     filled = max(order.filled, event.filled)
     moved = event.to_state is not order.state or filled != order.filled
     absent = event.absent_listings
+    asked = _cancel_asked_at(order, event, envelope.ts, moved=moved)
     changed = replace(
         order,
         state=event.to_state,
@@ -65,7 +66,8 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
         filled_value=max(order.filled_value, event.filled_value),
         fees=max(order.fees, event.fees),
         changed_at=envelope.ts if moved else order.changed_at,
-        cancel_asked_at=_cancel_asked_at(order, event, envelope.ts, moved=moved),
+        cancel_asked_at=asked,
+        cancel_first_asked_at=(order.cancel_first_asked_at or asked) if asked else None,
         absent_listings=absent,
         absent_since=(order.absent_since or envelope.ts) if absent else None,
         why=event.why,

@@ -109,7 +109,7 @@ EXECUTION: Final = (
         ),
         faults=("F001", "F002", "F004", "F005", "F016", "F029", "F030", "F032", "F055", "F057"),
         metrics=("bot_orders_total", "bot_unknown_orders"),
-        alerts=("unknown.*", "mismatch.*"),
+        alerts=("unknown.*", "ghost.*", "mismatch.*"),
     ),
     Control(
         "post-only TTL and re-quotes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from bot.domain.decision import Reason
 from bot.domain.event import LedgerAnchored
@@ -234,8 +235,24 @@ def test_a_cancel_that_nobody_hears_is_asked_again_and_the_order_is_never_believ
     assert world.states() == ["CANCEL_PENDING"]
     assert len(world.exchange.cancels) >= 2
     world.exchange.faults.deaf = False
-    world.run_timers(15)
+    world.run_timers(60)
     assert world.orders[0].state is OrderState.CANCELED
+
+
+def test_an_order_that_is_cancelled_and_still_listed_is_cancelled_again_ever_more_slowly_and_counts_until_proof():
+    world = World(execution={"maker_max_reprices": 0})
+    world.cycle(buy("1"))
+    world.exchange.faults.ghost_s = 100
+    world.run_timers(130)
+    asked = [at for at, _ in world.exchange.cancels]
+    gaps = [round((later - earlier).total_seconds()) for earlier, later in pairwise(asked)]
+    assert world.states() == ["CANCEL_PENDING"]
+    assert world.last.remaining.value == 1
+    assert gaps == [10, 10, 20, 40]
+    world.run_timers(120)
+    assert world.states() == ["CANCELED"]
+    assert world.last.remaining.is_zero
+    assert len(world.exchange.cancels) == len(asked)
 
 
 def test_an_expiry_that_is_over_proves_nothing_until_the_order_is_read():

@@ -101,6 +101,36 @@ def test_cancels_are_repeated_every_second_while_nobody_hears_them():
     assert done.left == (world.last.client_order_id,)
 
 
+def test_a_halt_that_is_no_kill_does_not_cancel_what_is_cancelled_and_still_listed_all_the_time():
+    world = World(execution={"maker_max_reprices": 0})
+    world.cycle(buy("1"))
+    world.exchange.faults.ghost_s = 90
+    world.permits = Permits(entries=False, exits=True, cancel_entries=True, why="daily stop")
+    began = world.clock.now()
+    while world.clock.now() < began + timedelta(seconds=60):
+        world.engine.cancel_all(OURS, world.clock.now() + timedelta(seconds=2), "halted", pressing=False)
+        world.serve()
+    assert world.states() == ["CANCEL_PENDING"]
+    assert 2 <= len(world.exchange.cancels) <= 5, world.exchange.cancels
+    killed(world)
+    before = len(world.exchange.cancels)
+    world.engine.cancel_all(OURS, world.clock.now() + timedelta(seconds=10), "kill")
+    assert len(world.exchange.cancels) - before >= 8
+
+
+@pytest.mark.parametrize("reason", ["UNKNOWN_CANCEL_ORDER", "ORDER_IS_FULLY_FILLED", "COMMANDER_REJECTED_CANCEL_ORDER"])
+def test_a_cancel_refused_since_nothing_is_left_waits_for_proof_and_any_other_is_tried_again_at_once(reason):
+    world = World()
+    world.cycle(buy("1"))
+    world.exchange.faults.refusal = reason
+    world.permits = Permits(entries=False, exits=True, cancel_entries=True, why="daily stop")
+    for _ in range(3):
+        world.serve()
+    ended = reason != "COMMANDER_REJECTED_CANCEL_ORDER"
+    assert len(world.exchange.cancels) == (1 if ended else 3)
+    assert world.states() == ["CANCEL_PENDING" if ended else "OPEN"]
+
+
 def test_an_order_of_unknown_fate_is_cancelled_when_the_exchange_first_shows_it():
     world = World()
     world.exchange.faults.lag_s = 4

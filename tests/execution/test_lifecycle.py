@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from bot.domain.event import Mismatch, OrderChanged
 from bot.domain.order import TRANSITIONS, OrderEvent, OrderState, OrderType, VenueStatus
 from bot.domain.product import Side
-from bot.execution.lifecycle import Due, changed, due, measured, observed, timer
+from bot.execution.lifecycle import Due, cancel_again_at, changed, due, measured, observed, timer
 from bot.settings.policy import ExecutionPolicy
 from tests.builders import NOW, d, order, price, report, size
 
@@ -131,6 +132,9 @@ def test_a_cancel_that_leaves_is_marked_so():
     assert isinstance(asked, OrderChanged)
     assert asked.cancel_asked
     assert asked.to_state is S.UNKNOWN
+    again = changed(order(state=S.CANCEL_PENDING, absent_listings=2), OrderEvent.CANCEL_ASKED, "again")
+    assert isinstance(again, OrderChanged)
+    assert again.absent_listings == 2, "a repeated cancel does not begin the proof of absence anew"
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,16 @@ def test_a_cancel_that_leaves_is_marked_so():
 )
 def test_every_state_that_should_pass_has_its_timer(ours, after_s, expected):
     assert due(ours, NOW + timedelta(seconds=after_s), POLICY) is expected
+
+
+def test_a_cancel_without_effect_is_repeated_after_as_long_as_was_waited_for_it_up_to_a_minute():
+    asked, first = [0], order(state=S.CANCEL_PENDING, cancel_asked_at=NOW, cancel_first_asked_at=NOW)
+    for _ in range(7):
+        pending = replace(first, cancel_asked_at=NOW + timedelta(seconds=asked[-1]))
+        asked.append(round((cancel_again_at(pending, POLICY) - NOW).total_seconds()))
+    assert asked == [0, 10, 20, 40, 80, 140, 200, 260]
+    back_in_time = replace(first, cancel_asked_at=NOW - timedelta(hours=1))
+    assert cancel_again_at(back_in_time, POLICY) == NOW - timedelta(hours=1) + timedelta(seconds=10)
 
 
 def test_a_resting_stop_has_no_timer():

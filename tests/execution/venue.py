@@ -89,6 +89,7 @@ class Record:
     fees: Decimal = ZERO
     parent_id: str = ""
     reject_reason: str = ""
+    ghost: bool = False
 
     @property
     def working(self) -> bool:
@@ -100,9 +101,10 @@ class Record:
 
     def report(self) -> OrderReport:
         average = Price(self.value / self.filled) if self.filled else None
+        status = VenueStatus.OPEN if self.ghost else self.status
         return OrderReport(
             order_id=self.order_id, client_order_id=self.plan.client_order_id, product=self.plan.product,
-            side=self.plan.side, type=self.plan.type, status=self.status, size=self.plan.size,
+            side=self.plan.side, type=self.plan.type, status=status, size=self.plan.size,
             limit_price=self.plan.limit_price, stop_price=self.plan.stop_price, filled=Size(self.filled),
             filled_value=self.value, fees=self.fees, average_price=average, created_at=self.created_at,
             end_time=self.plan.end_time, parent_id=self.parent_id, reject_reason=self.reject_reason,
@@ -113,8 +115,9 @@ class Record:
 class Faults:
     """What goes wrong. place: one entry per POST, "" is fine, "lost" books and answers nothing, "dropped" does neither,
     an error is raised instead of booking. reads: raised by every read until cleared. lag_s: new orders are shown later.
-    cancel_s: a cancel takes that long; hold_s: a hold is released that long after its order ended. deaf: nobody hears a
-    cancel. dedupe: a known client id is answered with the old order.
+    cancel_s: a cancel takes that long; hold_s: a hold is released that long after its order ended; ghost_s: it is shown
+    OPEN for that long. deaf: nobody hears a cancel; refusal: it is refused so. dedupe: a known client id is answered
+    with the old order.
     """
 
     place: deque[str | ExchangeError] = field(default_factory=deque)
@@ -123,6 +126,8 @@ class Faults:
     lag_s: float = 0
     cancel_s: float = 0
     hold_s: float = 0
+    ghost_s: float = 0
+    refusal: str = ""
     deaf: bool = False
     fills_hidden: bool = False
 
@@ -237,6 +242,8 @@ class Exchange:
         record = self.orders.get(order_id)
         if record is None or not record.working:
             return CancelAnswer(order_id, asked=False, reason="UNKNOWN_CANCEL_ORDER")
+        if self.faults.refusal:
+            return CancelAnswer(order_id, asked=False, reason=self.faults.refusal)
         if self.faults.deaf:
             return CancelAnswer(order_id, asked=True, reason="")
         if self.faults.cancel_s:
@@ -257,6 +264,9 @@ class Exchange:
         record = self.orders[order_id]
         held = self._hold(record)
         record.status = status
+        if self.faults.ghost_s:
+            record.ghost = True
+            self.clock.after(self.faults.ghost_s, lambda: setattr(record, "ghost", False))
         if self.faults.hold_s and held:
             until = self.clock.now() + timedelta(seconds=self.faults.hold_s)
             self._held_back.append((until, self._paid_in(record.plan), held))

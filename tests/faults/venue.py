@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
+from bot.domain.codec import time_text
 from bot.domain.product import Side, TradingMode
 from bot.errors import GateRefused
 from bot.venue.orders import LimitGtc, OrderRequest
@@ -20,6 +23,8 @@ BY_BOT = config_of({}, exits={"resting_on_exchange": False})
 """Exits are made by the bot itself."""
 
 
+SLOW_QUOTE = {"execution": {"maker_max_reprices": 0, "post_only_ttl_seconds": 240}}
+"""One quote that stays for four minutes."""
 WORKING = {"OPEN", "UNKNOWN", "SUBMITTED", "PARTIAL", "CANCEL_PENDING"}
 
 
@@ -52,20 +57,57 @@ def shown_late(trial: Trial) -> None:
 
 
 def ghosts(trial: Trial) -> None:
-    with trial.wired(QUOTING, policy={"execution": {"maker_max_reprices": 0}}) as bot:
+    """The venue has cancelled the order, refuses to do it again, and lists it as OPEN for a while."""
+    for lag in (5.0, 60.0, 150.0):
+        with trial.wired(QUOTING, policy=SLOW_QUOTE) as bot:
+            _ghost(trial, bot, lag)
+    with trial.wired(QUOTING, policy=SLOW_QUOTE) as bot:
         bot.run_until(bot.working, 120)
-        bot.sim.conditions(orders_lag_s=60.0)
-        bot.run_until(lambda: not bot.working(), 200)
-        trial.stimulus("the cancelled order is listed OPEN for 60 s more", bot.requests("POST", "batch_cancel"))
-        bot.run_for(120)
-        bot.sim.conditions(orders_lag_s=0.0)
+        bot.run_for(100)
+        bot.sim.conditions(orders_lag_s=90.0, feed={"silent": True})
+        (bot.data_dir / "KILL_SWITCH").write_text("drill")
+        bot.sim.do(bot.oracle_killed)
+        bot.run_until(lambda: len(bot.requests("POST", "batch_cancel")) >= 20, 60)
+        asked = [entry.at for entry in bot.requests("POST", "batch_cancel")]
+        slowest = max((later - earlier).total_seconds() for earlier, later in pairwise(asked))
+        trial.require(f"I3 under the switch the cancel is repeated every {slowest:.0f} s", slowest <= 2)
         bot.run_until(lambda: states(bot) == ["CANCELED"], 200)
-        asked = len(bot.requests("POST", "batch_cancel"))
-        trial.require(f"I13 not cancelled again for ever ({asked} times in a minute)", asked <= 60)
-        mark = bot.mark()
-        bot.run_for(120)
-        trial.require("I13 and never after its end is proven", not bot.requests("POST", "batch_cancel", mark))
-        trial.require("I1 counted until proof, not after", states(bot) == ["CANCELED"])
+
+
+def _ghost(trial: Trial, bot: Wired, lag: float) -> None:
+    bot.run_until(bot.working, 120)
+    (order,) = bot.working()
+    bot.run_for(170)  # a cycle before its time is over
+    bot.sim.conditions(orders_lag_s=lag, feed={"silent": True})  # the user feed would tell the end at once
+    bot.run_until(lambda: not bot.working(), 200)
+    shown = bot.sim.do(lambda c: c.world.view.order(order.order_id, c.world.now))
+    (gone,) = [c.at for c in bot.oracle.history if c.order.status.is_terminal]
+    listed = shown is not None and not shown.status.is_terminal
+    trial.stimulus(f"cancelled, and listed OPEN for {lag:.0f} s more", listed)
+    trial.require("I1 counted in full while it is listed", _open_size(bot) > 0)
+    bot.run_until(lambda: states(bot) == ["CANCELED"], lag + 70)
+    rows = bot.rows()
+    ended = [r["ts"] for r in rows if r["topic"] == "order.changed" and r["payload"]["to"] == "CANCELED"]
+    trial.require("I1/I13 until its end is proven", ended[0] >= time_text(gone + timedelta(seconds=lag)))
+    told = [r["ts"] for r in rows if r["payload"].get("fingerprint", "").startswith("ghost.")]
+    asked = [entry.at for entry in bot.requests("POST", "batch_cancel")]
+    minute = [at for at in asked if at < asked[0] + timedelta(seconds=60)]
+    trial.require(f"I13 {len(minute)} cancels in the first minute", 1 <= len(minute) <= 4)
+    trial.require(f"I13 {len(asked)} cancels in {lag:.0f} s", len(asked) <= 4 + lag / 60)
+    on_time = told and told[0] <= time_text(gone + timedelta(seconds=120))
+    trial.require(
+        f"{'CRITICAL within 120 s' if lag > 120 else 'no alert'} at {lag:.0f} s", bool(on_time) == (lag > 120)
+    )
+    trial.require("and never without need", bool(told) == (lag > 120))
+    mark = bot.mark()
+    bot.run_for(120)
+    trial.require("I13 and never after its end is proven", not bot.requests("POST", "batch_cancel", mark))
+    trial.require("I1 counted no more after it", states(bot) == ["CANCELED"] and not _open_size(bot))
+
+
+def _open_size(bot: Wired) -> Decimal:
+    """What the bot believes it may yet buy."""
+    return sum((o.remaining.value for o in bot.state.orders.values() if o.side is Side.BUY), Decimal(0))
 
 
 def unknown_reasons(trial: Trial) -> None:
@@ -282,8 +324,8 @@ ROWS: Sequence[Fault] = (
           half_a_listing),
     Fault("F029", "a new order is missing from every list for 30 s", "full notional, not placed again", "I2 I11",
           shown_late),
-    Fault("F030", "a cancelled order is listed OPEN for 60 s", "not cancelled for ever, counted until proof", "I1 I13",
-          ghosts),
+    Fault("F030", "a cancelled order is listed OPEN for 5, 60 and 150 s more; under the kill switch",
+          "cancelled again ever more slowly, counted until proof and not after, told of in 120 s", "I1 I13", ghosts),
     Fault("F032", "success with UNKNOWN_FAILURE_REASON, for create and cancel", "success", "I2 I13", unknown_reasons),
     Fault("F035", "NaN, Infinity, negatives, underscores, full-width digits, 60 digits as numbers",
           "refused at the edge", "I8 I30", absurd_numbers),

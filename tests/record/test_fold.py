@@ -84,6 +84,8 @@ def test_asking_to_cancel_again_starts_the_cancel_timer_again() -> None:
         seconds=61
     )
     assert fold([changed()], again).orders["c1.0"].cancel_asked_at is None
+    assert [s.orders["c1.0"].cancel_first_asked_at for s in (state, again)] == [NOON + timedelta(seconds=3)] * 2
+    assert fold([changed()], again).orders["c1.0"].cancel_first_asked_at is None
 
 
 def test_the_proof_of_absence_counts_from_its_first_listing() -> None:
