@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 from rich.console import Console
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         console.print(f"no row fits; there are {', '.join(ROWS)}")
         return 2
     began, table, failed = time.monotonic(), _table(), 0
-    for result in _results(wanted, options.jobs):
+    for result in _results(wanted, options.jobs, options.effort):
         table.add_row(*_cells(result))
         failed += bool(result.problems)
         console.print(f"{'[red]FAILED' if result.problems else '[green]held  '}[/] {result.id}  {result.seconds:.1f} s")
@@ -49,6 +50,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="ROWS", help="row ids or their beginnings, comma separated")
     parser.add_argument("--group", choices=tuple(GROUPS), help="the rows of one class")
     parser.add_argument("--quick", action="store_true", help="the rows that `make test` runs")
+    parser.add_argument(
+        "--effort", type=float, default=1.0, metavar="X", help="X times as many random tries: kills, power cuts, cycles"
+    )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="rows at a time (2)")
     return parser.parse_args(arguments)
 
@@ -62,10 +66,10 @@ def _wanted(options: argparse.Namespace) -> Iterator[str]:
             yield row_id
 
 
-def _results(wanted: Sequence[str], jobs: int) -> Iterator[Result]:
+def _results(wanted: Sequence[str], jobs: int, effort: float) -> Iterator[Result]:
     """In the order of the table. Every row gets a process of its own: none inherits threads or files of another."""
     with ProcessPoolExecutor(max(1, jobs), get_context("spawn"), max_tasks_per_child=1) as pool:
-        yield from pool.map(run, wanted)
+        yield from pool.map(partial(run, effort=effort), wanted)
 
 
 def _table() -> Table:

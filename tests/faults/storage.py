@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import random
+import shutil
 from collections.abc import Callable, Sequence
 
 from bot.adapters.storage import FileStorage
@@ -14,6 +15,7 @@ from bot.domain.product import Side
 from bot.errors import StateCorrupt
 from bot.record.store import StateStore
 from tests.adapters.faulty_disk import FULL, NO_FILES, READ_ONLY, FaultyDisk, Killed
+from tests.faults.lives import Mortal
 from tests.faults.trial import Fault, JudgedStage, Trial
 from tests.faults.venues import BUY
 from tests.loop.markets import BOUGHT, RISE, calm, slide
@@ -21,32 +23,49 @@ from tests.loop.stage import BTC, config_of, steady
 from tests.record.test_crash_points import Life, operations, prove_consistent, restarted
 
 QUOTED = (*RISE, *steady(62, 1800, "65500", 20))
-WRITES = 12
-"""More than a cycle that enters writes."""
+PERSISTED = (
+    "journal/", ".jsonl.gz", ".state.json.new", "state.json.1", "state.json.2", "repeated.json", "heartbeat.json",
+    "status.json", "cycles/", "configs/", "inbox/", "answers/", "outbox/",
+)  # fmt: skip
+"""Every kind of file a loop writes."""
 
 
 def killed_at_every_write(trial: Trial) -> None:
-    """First every file operation by itself, then the loop at every write of the cycle that enters."""
+    """The store at every operation of its files, and the loop at every one of a life in which it does all it can do."""
     folder = trial.new_folder()
     count = operations(folder)
-    for number in range(1, count + 1, 3):
-        disk = FaultyDisk(number, "torn" if number % 2 else "before")
-        _interrupted(Life(folder / str(number), disk))
-        with restarted(folder / str(number)) as (store, storage):
-            trial.findings.found("I24/I25", _inconsistent(store, storage))
-        disk.close_all()
-    died = 0
-    for number in range(WRITES):
-        stage = trial.stage(QUOTED)
-        stage.cycle()
-        stage.idle(62)
-        died += _killed_in_cycle(stage, number)
-        stage.idle(1)
-        stage.boot()
-        stage.cycle()
-        trial.findings.found("I6", [] if _agree(stage) else [f"write {number}: books and venue differ after one cycle"])
-        stage.run_for(70)
-    trial.stimulus(f"{count} file operations, and killed at {died} writes of a cycle that enters", died >= 4)
+    for number in range(1, count + 1):
+        for fault in ("before", "torn"):
+            disk = FaultyDisk(number, fault)
+            _interrupted(Life(folder / f"{number}-{fault}", disk))
+            with restarted(folder / f"{number}-{fault}") as (store, storage):
+                trial.findings.found("I24/I25", _inconsistent(store, storage))
+            disk.close_all()
+            shutil.rmtree(folder / f"{number}-{fault}")
+    life = _whole_life(trial)
+    kinds = {what.split(" of ")[-1] for what in life.met}
+    missing = [name for name in PERSISTED if not any(name in kind for kind in kinds)]
+    trial.stimulus(f"{count} file operations of the store, before each and in its middle", count > 50)
+    trial.stimulus(
+        f"{life.deaths} of {len(life.met)} instants of a life on files, first start to stop, each a kill",
+        life.deaths == len(life.met) > 300,
+    )
+    trial.stimulus(f"among them writes to {len(kinds)} files of every kind", not missing)
+
+
+def _whole_life(trial: Trial) -> Mortal:
+    """First start, entry, fill, protective order, a command, an alert, a stop-out, midnights, packing, the end."""
+    fall = (*calm(90, 150), *slide(150, ["62000"], 20))
+    life = Mortal(trial, [*BOUGHT, *fall], config_of(), lambda _number, _what: True, random.Random(84), calls=False)
+    stage = life.stage
+    stage.run_until(lambda: stage.working(Side.SELL), 120)
+    life.drop("pause")
+    stage.run_until(lambda: not stage.held("BTC"), 300)
+    stage.idle(2 * 86_400)
+    stage.cycle()
+    life.tend()
+    trial.require("I33 it stops as always", stage.leave() == 0)
+    return life
 
 
 def _inconsistent(store: StateStore, storage: FileStorage) -> list[str]:
@@ -63,24 +82,6 @@ def _interrupted(life: Life) -> None:
         life.run()
     except Killed:
         return
-
-
-def _killed_in_cycle(stage: JudgedStage, number: int) -> bool:
-    left = [number]
-
-    def die(_line: bytes) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Killed("in the middle of a cycle")
-
-    stage.disk.before_append = die
-    try:
-        stage.cycle()
-        return False
-    except Killed:
-        return True
-    finally:
-        stage.disk.before_append = lambda _line: None
 
 
 def _agree(stage: JudgedStage) -> bool:
@@ -239,8 +240,9 @@ def write_after_accept(trial: Trial) -> None:
 
 
 ROWS: Sequence[Fault] = (
-    Fault("F084", "killed at every write of every persisted file, and in every write of a cycle that enters",
-          "the old or the new state; converges in one cycle", "I6 I24", killed_at_every_write),
+    Fault("F084", "killed before and in the middle of every write, fsync, rename and unlink of every persisted file",
+          "the old or the new state, never defaults; converges in one cycle", "I6 I24 I25", killed_at_every_write,
+          longest_s=600),
     Fault("F085", "power cuts: unsynced writes lost in any part, sectors torn", "durable events stand",
           "I24 I25", power_cuts),
     Fault("F087", "ENOSPC, EROFS, EMFILE in state, journal, log", "no new intents; cancels, and exits, go out",

@@ -43,8 +43,10 @@ class Fault:
 class Trial:
     """fired: proof, from the venue or the system, that each stimulus happened; seen: what the bot did."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, effort: float = 1.0) -> None:
+        """effort: how much of a row's random part is tried; 1 is what `make faults` does."""
         self.folder = folder
+        self.effort = effort
         self.findings = Findings()
         self.fired: list[str] = []
         self.seen: list[str] = []
@@ -62,6 +64,10 @@ class Trial:
         """Required behaviour; the text may begin with the invariants it judges, as `I12/I22 nothing is bought`."""
         self.findings.check(holds, None, what)
         self.seen.append(what)
+
+    def times(self, count: int) -> int:
+        """So many random tries at the effort wanted; at least one."""
+        return max(1, round(count * self.effort))
 
     def new_folder(self) -> Path:
         self._folders += 1
@@ -132,8 +138,8 @@ class JudgedStage(Stage):
         foreign = [o for o in self.world.venue.orders() if o.order_id not in truth.own]
         if foreign:
             findings.found("I16", ())
-        if self.audited and self.disk.snapshots:
-            audit.compare(findings, truth, self.rows(), json.loads(self.disk.snapshots[0]))
+        if self.audited and (snapshots := self.disk.state_generations()):
+            audit.compare(findings, truth, self.rows(), json.loads(snapshots[0]))
 
     def heals(self, within_s: float = 900) -> None:
         """After the last fault: soon running again, by itself, with books that agree."""
@@ -148,6 +154,6 @@ class JudgedStage(Stage):
         return found[0] if found else ""
 
     def _publish(self, report: dict[str, Any], ready: bool, why: str) -> None:
-        if ready and not self.forgetful and self.disk.snapshots and not self.loop.store.broken:
-            self.oracle.believed(json.loads(self.disk.snapshots[0]), self.world.now)
+        if ready and not self.forgetful and not self.loop.store.broken and (snapshots := self.disk.state_generations()):
+            self.oracle.believed(json.loads(snapshots[0]), self.world.now)
         super()._publish(report, ready, why)

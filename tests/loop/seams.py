@@ -72,6 +72,7 @@ class Wire(InProcessExchange):
 
     broken: name of a call -> what it raises, until removed. lost_answers: so many next orders are placed and the answer
     is lost. before_place: told of each order just before it reaches the venue. placed: every order that did.
+    on_call: told of each call before it is made; on_answer: of each that changed something, before its answer is read.
     """
 
     def __init__(self, world: World, clock: SteppingClock) -> None:
@@ -80,6 +81,7 @@ class Wire(InProcessExchange):
         self.lost_answers = 0
         self.before_place: Callable[[PlannedOrder], object] = lambda _order: None
         self.on_call: Callable[[str], object] = lambda _name: None
+        self.on_answer: Callable[[str], object] = lambda _name: None
         self.placed: list[PlannedOrder] = []
         self.empty_wallets = False
         self.wallets: dict[str, Decimal] = {}
@@ -120,6 +122,7 @@ class Wire(InProcessExchange):
         self._pass("place")
         ack = super().place(order)
         self.placed.append(order)
+        self.on_answer("place")
         if self.lost_answers:
             self.lost_answers -= 1
             raise OutcomeUnknown(order.client_order_id, "the connection was torn")
@@ -127,7 +130,9 @@ class Wire(InProcessExchange):
 
     def cancel(self, order_ids: Sequence[str]) -> Any:
         self._pass("cancel")
-        return super().cancel(order_ids)
+        answers = super().cancel(order_ids)
+        self.on_answer("cancel")
+        return answers
 
     def _pass(self, name: str) -> None:
         self.on_call(name)
