@@ -14,21 +14,28 @@ from typing import Any, Final
 import numpy as np
 
 from backtest import prices
-from backtest.report import page as report
 from backtest.summary import Lines, Run, lines, summary
 from backtest.trades import Trade, exit_reasons
 from bot.domain.codec import time_text
 from bot.domain.money import decimal_text, quantised
 from bot.domain.product import Side
+from bot.errors import ConfigError
 from bot.venue.orders import OrderRecord, VenueFill
 
 HOUR_S: Final = 3600
 MANIFEST: Final = "manifest.json"
+PAGE: Final = "report.html"
+ROBUSTNESS: Final = "robustness.json"
+LATER: Final = (PAGE, ROBUSTNESS)
+"""Made from the other artifacts, when somebody asks for them."""
 
 
 def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Every artifact into `out`, which is made; answers the summary. Raises OSError."""
+    """Every artifact of the run itself into `out`, which is made; answers the summary. What was made of an earlier run
+    in that folder goes. Raises OSError."""
     out.mkdir(parents=True, exist_ok=True)
+    for name in LATER:
+        (out / name).unlink(missing_ok=True)
     beside = lines(run)
     figures = summary(run, beside, data_hashes)
     contents = {
@@ -41,7 +48,6 @@ def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]
         "prices.csv": prices.csv(run.data, (order.market for order in run.venue.orders())),
         "decisions.jsonl": "".join(f"{_dumped(row)}\n" for row in run.ledger.recorder.rows).encode(),
     }
-    contents[report.NAME] = report.page(contents)
     manifest = {
         **run.identity,
         "data": dict(data_hashes),
@@ -50,6 +56,21 @@ def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]
     for name, content in {**contents, MANIFEST: _json(manifest)}.items():
         (out / name).write_bytes(content)
     return figures
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """The artifacts of a run by name. Raises ConfigError when there is no run in the folder."""
+    if not (folder / MANIFEST).is_file():
+        raise ConfigError([f"{folder}: holds no {MANIFEST} of a backtest"])
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def add(folder: Path, later: Mapping[str, bytes]) -> None:
+    """Files made from a run's artifacts, beside them and into its manifest. Raises OSError."""
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    manifest["artifacts"] |= {name: hashlib.sha256(content).hexdigest() for name, content in later.items()}
+    for name, content in {**later, MANIFEST: _json(manifest)}.items():
+        (folder / name).write_bytes(content)
 
 
 def _trade(trade: Trade) -> dict[str, Any]:

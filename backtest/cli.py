@@ -73,6 +73,8 @@ def _add_run(verbs: Any) -> None:
     _add_market(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the artifacts go")
     parser.add_argument("--every-cycle", action="store_true", help="skip nothing: slower, and the same artifacts")
+    parser.add_argument("--no-report", dest="report", action="store_false",
+                        help="no report.html, which `backtest report DIR` makes at any time")  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_run)
 
@@ -137,6 +139,10 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
             drive.run(tick)
         run = engine.finish(drive, given.config_hash, code, _command(args))
         figures = engine.write(run, args.data, args.out, hashing.result())
+    if args.report:
+        from backtest.report import page
+
+        page.bind(args.out)
     _tell(figures, drive.cycles, time.monotonic() - began, args.out, out)
     return ERROR if drive.recorder.failures else FINE
 

@@ -11,25 +11,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 
-from backtest import bootstrap, engine, metrics, prepare
+from backtest import artifacts, bootstrap, engine, metrics, prepare
 from backtest.candles import Floats
 from backtest.drive import Drive
 from backtest.metrics import NOT_ENOUGH, Series, rounded
-from backtest.report import page
 from backtest.report.artifacts import Artifacts
 from bot.domain.bars import LENGTHS
 from bot.domain.product import ProductId
 from bot.errors import ConfigError
 from bot.settings.config import Config
 
-FILE: Final = "robustness.json"
 FACTORS: Final = (1, 2, 3)
 BPS: Final = 10_000
 
@@ -62,27 +59,10 @@ def run_late(run: Artifacts, given: Config, folder: Path, code: str) -> Mapping[
         return engine.write(engine.finish(drive, given.config_hash, code, "late"), folder, Path(out), known)
 
 
-def write(folder: Path, found: Mapping[str, Any] | None) -> None:
-    """The page made anew from the artifacts of a run, with robustness.json beside it when there is one; the manifest
-    names both by their hashes. Raises OSError."""
-    if found is not None:
-        content = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        (folder / FILE).write_text(content)
-    contents = read(folder)
-    contents[page.NAME] = page.page(contents)
-    (folder / page.NAME).write_bytes(contents[page.NAME])
-    manifest = json.loads(contents["manifest.json"])
-    for name in (page.NAME, FILE):
-        if name in contents:
-            manifest["artifacts"][name] = sha256(contents[name]).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-
-
-def read(folder: Path) -> dict[str, bytes]:
-    """The artifacts of a run by name. Raises ConfigError when there is no run in the folder."""
-    if not (folder / "manifest.json").is_file():
-        raise ConfigError([f"{folder}: holds no manifest.json of a backtest"])
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+def write(folder: Path, found: Mapping[str, Any]) -> None:
+    """robustness.json beside the artifacts of the run it was made from. Raises OSError."""
+    content = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    artifacts.add(folder, {artifacts.ROBUSTNESS: content.encode()})
 
 
 def _span(period: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def add_compare(verbs: Any) -> None:
 def _gate(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest import baseline
     from backtest.gate import Gate
+    from backtest.report import page
     from bot.adapters.codeversion import code_version
     from bot.settings.load import load_config
 
@@ -77,6 +78,9 @@ def _gate(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     with tempfile.TemporaryDirectory(prefix="gate-") as scratch:
         gate = Gate(config, code_version(), args.keep or Path(scratch), lambda line: print(line, file=err))
         verdict = gate.run(known)
+    if args.keep:
+        for out_dir in sorted(args.keep.glob("*/out")):
+            page.bind(out_dir)
     if args.accept and not verdict.problems:
         baseline.write(path, baseline.document(verdict))
         verdict = baseline.accepted(verdict)
@@ -91,25 +95,24 @@ def _gate(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
 
 def _report(args: argparse.Namespace, out: TextIO, _err: TextIO) -> int:
-    from backtest import robustness
+    from backtest import artifacts, robustness
+    from backtest.report import page
     from backtest.report.artifacts import Artifacts
-    from backtest.report.page import NAME
     from bot.adapters.codeversion import code_version
     from bot.errors import ConfigError
     from bot.settings.load import load_config
 
-    found = None
+    found, written = None, []
     if args.robustness:
         if args.data is None:
             raise ConfigError(["--robustness needs --data, the candles of the run"])
-        run = Artifacts(robustness.read(args.run_dir))
+        run = Artifacts(artifacts.read(args.run_dir))
         late = robustness.run_late(run, load_config(args.config_dir), args.data, code_version())
         found = robustness.robustness(run, late)
-    robustness.write(args.run_dir, found)
-    if args.json:
-        out.write(json.dumps(found, indent=2) + "\n")
-    else:
-        print(f"{args.run_dir / NAME}{' and ' + robustness.FILE if found is not None else ''} written", file=out)
+        robustness.write(args.run_dir, found)
+        written.append(artifacts.ROBUSTNESS)
+    written.insert(0, str(page.bind(args.run_dir)))
+    out.write(json.dumps(found, indent=2) + "\n" if args.json else f"{' and '.join(written)} written\n")
     return FINE
 
 

@@ -7,18 +7,26 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
+from backtest import artifacts
 from backtest.report import charts
 from backtest.report.artifacts import Artifacts
 from backtest.report.markets import markets
 from backtest.report.tables import tables, tiles
 
-NAME: Final = "report.html"
 _HERE: Final = "backtest.report"
 _HOST: Final = re.compile(r"([\"'`])https?://(?!www\.w3\.org/)")
+
+
+def bind(folder: Path) -> Path:
+    """The page of the run whose artifacts lie in `folder`, written beside them; answers where. Raises ConfigError,
+    OSError."""
+    artifacts.add(folder, {artifacts.PAGE: page(artifacts.read(folder))})
+    return folder / artifacts.PAGE
 
 
 def page(contents: Mapping[str, bytes]) -> bytes:

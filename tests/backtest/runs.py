@@ -12,6 +12,7 @@ import yaml
 
 from backtest import artifacts, engine
 from backtest.drive import Drive
+from backtest.report import page
 from bot.domain.bars import Granularity
 from bot.settings.config import Config
 from bot.settings.load import parse_config
@@ -75,4 +76,5 @@ def backtest(
     drive.run(lambda _: None)
     run = engine.finish(drive, given.config_hash, "code", "backtest run")
     figures = artifacts.write(run, out, {})
+    page.bind(out)
     return Outcome({path.name: path.read_bytes() for path in sorted(out.iterdir())}, drive.cycles, figures)

@@ -19,7 +19,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest import bootstrap, robustness
+from backtest import artifacts, bootstrap
 from backtest.cli import main
 from backtest.report.artifacts import Artifacts
 from backtest.report.page import page
@@ -115,6 +115,26 @@ def test_the_page_can_be_made_again_from_the_artifacts_alone(made, tmp_path):
     assert (folder / "manifest.json").read_bytes() == (made.out / "manifest.json").read_bytes()
 
 
+def test_a_run_without_a_report_is_the_same_run_and_can_get_its_page_later(made, tmp_path):
+    folder = tmp_path / "bare"
+    asked = ("--data", made.candles, "--config-dir", made.config, "--out", folder, "--quiet")
+    assert backtest("run", *asked, "--no-report")[0] == 0
+    bare = {path.name for path in folder.iterdir()}
+    assert bare == set(made.contents()) - {"report.html"}
+    assert "report.html" not in json.loads((folder / "manifest.json").read_text())["artifacts"]
+    assert backtest("report", folder)[0] == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == made.contents()
+
+
+def test_a_page_and_a_robustness_of_an_earlier_run_do_not_stay_beside_the_figures_of_the_next(made, tmp_path):
+    folder = made.copied(tmp_path / "run")
+    (folder / "robustness.json").write_text("{}")
+    asked = ("--data", made.candles, "--config-dir", made.config, "--out", folder, "--quiet")
+    assert backtest("run", *asked, "--no-report")[0] == 0
+    assert not (folder / "report.html").exists()
+    assert not (folder / "robustness.json").exists()
+
+
 def test_a_name_cannot_break_out_of_the_page(made):
     contents = made.contents()
     trades = json.loads(contents["trades.json"])
@@ -159,7 +179,7 @@ def test_a_late_run_is_another_run_and_the_page_tells_both(made, worse):
     text = (folder / "report.html").read_text()
     assert "One cycle late" in text
     assert "Dearer trading" in text
-    assert robustness.FILE in json.loads((folder / "manifest.json").read_text())["artifacts"]
+    assert artifacts.ROBUSTNESS in json.loads((folder / "manifest.json").read_text())["artifacts"]
 
 
 def test_robustness_refuses_other_candles_and_another_configuration(made, tmp_path):
@@ -171,7 +191,7 @@ def test_robustness_refuses_other_candles_and_another_configuration(made, tmp_pa
     assert (code, "BTC-USD_1m.csv is not the file" in said) == (2, True)
     code, _, said = backtest("report", folder, "--robustness", "--data", made.candles, "--config-dir", SHIPPED)
     assert (code, "this is another" in said) == (2, True)
-    assert not (folder / robustness.FILE).exists()
+    assert not (folder / artifacts.ROBUSTNESS).exists()
 
 
 def test_a_folder_without_a_run_is_bad_usage(tmp_path):

@@ -2,6 +2,7 @@
 
     python -m tests.bench.workload S|M|L [--runs N] [--every-cycle] [--until DAY] [--products A,B]
 
+The page is not made: `backtest report` makes it from the artifacts, at any time.
 With --until or --products only a part is run, and its answer is not compared with the right one.
 
 The candles are looked for in $BENCH_DATA (default /tmp/bulwark-bench): SIZE/parquet/PRODUCT.parquet and SIZE/meta.json.
@@ -84,7 +85,7 @@ def measured(folder: Path, extra: Sequence[str]) -> Measured:
     """One run in a process of its own."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "backtest", "run", "--data", str(folder), "--config-dir", str(HERE)]
-        command += ["--out", out, "--quiet", *extra]
+        command += ["--out", out, "--quiet", "--no-report", *extra]
         began = time.perf_counter()
         with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
             said = process.stdout.read() if process.stdout is not None else ""
