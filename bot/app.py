@@ -21,7 +21,7 @@ from bot.adapters.coinbase.build import World as AdapterWorld
 from bot.adapters.coinbase.build import build_exchange, build_reader, limits_at
 from bot.adapters.coinbase.exchange import CoinbaseExchange, CoinbaseReader
 from bot.adapters.coinbase.feed import Feed, FeedConfig
-from bot.adapters.coinbase.gates import key_reasons, plan_reasons, size_reasons
+from bot.adapters.coinbase.gates import plan_reasons, size_reasons
 from bot.adapters.coinbase.market_data import CoinbaseMarketData, Sources
 from bot.adapters.coinbase.tls import trusted_context
 from bot.adapters.inbox import INBOX, Inbox
@@ -383,7 +383,7 @@ def _refuse_unfit(
     # A test venue is not protected by our budgets: there they only pace us.
     reasons = [] if settings.venue is Venue.TEST else [*plan_reasons(config)]
     if settings.mode is Mode.LIVE:
-        reasons += key_reasons(permissions, config.policy.governance.portfolio_id)
+        reasons += permissions.problems(config.policy.governance.portfolio_id)
     unmet: list[str] = [*sizes]
     if needs_certificate(settings):
         unmet += certificate_reasons(

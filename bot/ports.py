@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -66,6 +66,17 @@ class KeyPermissions:
     can_trade: bool
     can_transfer: bool
     portfolio_uuid: str
+
+    def problems(self, portfolio_id: str | None) -> Iterator[str]:
+        """Why nothing may be entered with this key, one line each. portfolio_id: the one expected; None: any."""
+        if not self.can_view:
+            yield "the API key may not view the account: give it the view permission"
+        if not self.can_trade:
+            yield "the API key may not trade: give it the trade permission"
+        if self.can_transfer:
+            yield "the API key may transfer money out: make one without the transfer permission"
+        if portfolio_id is not None and self.portfolio_uuid != portfolio_id:
+            yield f"the API key sees portfolio {self.portfolio_uuid}, governance.portfolio_id is {portfolio_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from bot.adapters.coinbase.auth import Credentials
 from bot.adapters.coinbase.bar_store import BarStore
 from bot.adapters.coinbase.build import World, build_reader
 from bot.adapters.coinbase.exchange import CoinbaseReader
-from bot.adapters.coinbase.gates import key_reasons, plan_reasons
+from bot.adapters.coinbase.gates import plan_reasons
 from bot.adapters.coinbase.market_data import CoinbaseMarketData, Sources
 from bot.adapters.lock import holder
 from bot.adapters.rng import SystemRng
@@ -284,7 +284,7 @@ def _key(found: Checked, config: Config, desk: Desk) -> Iterator[Row]:
         yield Row("API key", Result.FAIL, f"the exchange refuses the key: {error}")
         return
     found.portfolio = powers.portfolio_uuid
-    reasons = list(key_reasons(powers, config.policy.governance.portfolio_id))
+    reasons = list(powers.problems(config.policy.governance.portfolio_id))
     bad = Result.FAIL if found.settings.mode is Mode.LIVE else Result.WARN
     yield from _each("API key", reasons, f"{_powers(powers)}; portfolio {powers.portfolio_uuid}", bad)
 

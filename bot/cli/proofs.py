@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from bot.adapters.codeversion import code_version
-from bot.adapters.coinbase.gates import key_reasons
 from bot.adapters.trust import distrusted
 from bot.cli.alert_test import RECORD, channel_of
 from bot.cli.books import document
@@ -131,7 +130,7 @@ def _key(config: Config, desk: Desk) -> tuple[str, Proof]:
         powers = desk.reader.key_permissions()
     except BotError as error:
         return "", Proof("API key", False, f"the exchange could not be asked: {error}")
-    reasons = list(key_reasons(powers, config.policy.governance.portfolio_id))
+    reasons = list(powers.problems(config.policy.governance.portfolio_id))
     if config.policy.governance.portfolio_id is None:
         reasons.append(
             f"governance.portfolio_id is not set: name the portfolio this may trade, {powers.portfolio_uuid}?"

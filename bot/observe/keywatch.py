@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from bot.errors import CriticalDataUnavailable, ExchangeError
-from bot.ports import AccountReader, Clock, KeyPermissions
+from bot.ports import AccountReader, Clock
 from bot.settings.policy import GovernancePolicy
 
 
@@ -31,16 +30,5 @@ class KeyWatch:
                 found = reader.key_permissions()
             except (ExchangeError, CriticalDataUnavailable):
                 return self._problems
-            self._problems = tuple(_problems(found, self._policy.portfolio_id))
+            self._problems = tuple(found.problems(self._policy.portfolio_id))
         return self._problems
-
-
-def _problems(found: KeyPermissions, portfolio_id: str | None) -> Iterator[str]:
-    if not found.can_view:
-        yield "the API key may not view the account any more"
-    if not found.can_trade:
-        yield "the API key may not trade any more"
-    if found.can_transfer:
-        yield "the API key may now transfer money out"
-    if portfolio_id is not None and found.portfolio_uuid != portfolio_id:
-        yield f"the API key sees portfolio {found.portfolio_uuid}, governance.portfolio_id is {portfolio_id}"

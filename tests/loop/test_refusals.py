@@ -72,8 +72,8 @@ def test_a_refused_key_leaves_exits_only_and_is_critical():
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (KeyPermissions(True, False, False, "p"), "may not trade any more"),
-        (KeyPermissions(True, True, True, "p"), "may now transfer money out"),
+        (KeyPermissions(True, False, False, "p"), "may not trade: give it the trade permission"),
+        (KeyPermissions(True, True, True, "p"), "may transfer money out: make one without"),
     ],
 )
 def test_a_key_that_changed_its_powers_stops_entries_within_the_hour(found, told):

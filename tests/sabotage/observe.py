@@ -129,8 +129,8 @@ MISTAKES: Final = (
         "the key gains the power to transfer while the bot runs, and nobody notices",
         "ENV, mode, key and venue; key permissions",
         "bot/observe/keywatch.py",
-        '    if found.can_transfer:\n        yield "the API key may now transfer money out"\n',
-        "",
+        "        if due or self._problems:",
+        "        if self._problems:",
         pytest("tests/loop/test_refusals.py"),
     ),
     Mistake(

@@ -245,9 +245,9 @@ MISTAKES: Final = (
         "a-key-that-can-transfer-is-fine",
         "the key of the bot could empty the account, and nobody was told at the start",
         "ENV, mode, key and venue; key permissions",
-        "bot/adapters/coinbase/gates.py",
-        "    if found.can_transfer:",
-        "    if found.can_transfer and not found.can_view:",
+        "bot/ports.py",
+        "        if self.can_transfer:",
+        "        if self.can_transfer and not self.can_view:",
         pytest("tests/adapters/coinbase/test_gates.py"),
     ),
     Mistake(

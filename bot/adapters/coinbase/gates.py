@@ -1,29 +1,17 @@
-"""What forbids a start: a key with the wrong powers, or a universe that the request budgets cannot carry."""
+"""What forbids a start: an account too small for a legal order, or a universe that the request budgets cannot carry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 from bot.adapters.coinbase.planner import Load, plan
 from bot.domain.money import EXACT, ONE, ZERO, Money
 from bot.domain.snapshot import Balance
 from bot.errors import CriticalDataUnavailable, ExchangeError
-from bot.ports import AccountReader, KeyPermissions
+from bot.ports import AccountReader
 from bot.settings.config import Config
 from bot.settings.feasibility import infeasible
-
-
-def key_reasons(found: KeyPermissions, portfolio_id: str | None) -> Iterator[str]:
-    """Why live may not run with this key. portfolio_id: the one expected; None: any."""
-    if not found.can_view:
-        yield "the API key may not view the account: give it the view permission"
-    if not found.can_trade:
-        yield "the API key may not trade: give it the trade permission"
-    if found.can_transfer:
-        yield "the API key may transfer money out: make one without the transfer permission"
-    if portfolio_id is not None and found.portfolio_uuid != portfolio_id:
-        yield f"the API key sees portfolio {found.portfolio_uuid}, governance.portfolio_id is {portfolio_id}"
 
 
 def size_reasons(reader: AccountReader, config: Config, has_account: bool) -> list[str]:

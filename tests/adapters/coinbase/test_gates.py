@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.coinbase.gates import key_reasons, plan_reasons, size_reasons
+from bot.adapters.coinbase.gates import plan_reasons, size_reasons
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Balance
 from bot.errors import Transient
@@ -52,14 +52,14 @@ def cash(amount: str, currency: str = "USD") -> Balance:
     [({"can_view": False}, "view"), ({"can_trade": False}, "trade"), ({"can_transfer": True}, "transfer money out")],
 )
 def test_a_key_with_the_wrong_powers_is_refused(change, word):
-    (reason,) = key_reasons(replace(GOOD, **change), None)
+    (reason,) = replace(GOOD, **change).problems(None)
     assert word in reason
 
 
 def test_a_key_of_another_portfolio_is_refused_when_one_is_expected():
-    assert list(key_reasons(GOOD, "p-1")) == []
-    assert list(key_reasons(GOOD, None)) == []
-    assert "p-2" in next(key_reasons(GOOD, "p-2"))
+    assert list(GOOD.problems("p-1")) == []
+    assert list(GOOD.problems(None)) == []
+    assert "p-2" in next(GOOD.problems("p-2"))
 
 
 def test_the_shipped_universe_fits_the_shipped_budgets_and_a_tiny_budget_does_not():
