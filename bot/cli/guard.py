@@ -28,7 +28,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     from bot.settings.secrets import read_secrets
 
-    settings = settings_of(args, terminal)
+    settings = settings_of(args, terminal, urgent=True)
     secrets = read_secrets(
         terminal.environ, environment=settings.environment, allow_test_venue=settings.allow_test_venue
     )

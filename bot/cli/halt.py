@@ -29,7 +29,7 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     from bot.adapters.killfile import switch_on
     from bot.cli.ask import operator
 
-    settings = settings_of(args, terminal)
+    settings = settings_of(args, terminal, urgent=True)
     reason = args.reason or f"bot halt by {operator()}"
     kill = switch_on(settings.data_dir, reason)
     on = "is on" if kill.reason == reason else "was on already"

@@ -17,16 +17,29 @@ if TYPE_CHECKING:
     from bot.settings.environment import Settings
 
 
-def settings_of(args: argparse.Namespace, terminal: Terminal) -> Settings:
-    """Environment and flags. Raises ConfigError with every problem."""
-    from bot.settings.environment import read_settings
+def settings_of(args: argparse.Namespace, terminal: Terminal, *, urgent: bool = False) -> Settings:
+    """Environment and flags. Raises ConfigError with every problem, a data directory that cannot be one included.
 
-    return read_settings(
-        terminal.environ,
+    urgent: of a verb that takes orders back; it tells of variables it does not know, and goes on.
+    """
+    from bot.settings.environment import read_settings, unknown
+
+    environ = terminal.environ
+    if urgent and (strange := unknown(environ)):
+        for name, why in strange.items():
+            terminal.say(f"bot: {name}: {why}")
+        environ = {name: value for name, value in environ.items() if name not in strange}
+    settings = read_settings(
+        environ,
         mode=getattr(args, "mode", None),
         config_dir=getattr(args, "config_dir", None),
         data_dir=getattr(args, "data_dir", None),
     )
+    given = "BOT_DATA_DIR" if getattr(args, "data_dir", None) is None else "--data-dir"
+    in_the_way = next((path for path in (settings.data_dir, *settings.data_dir.parents) if path.is_file()), None)
+    if in_the_way is not None:
+        raise ConfigError([f"{given}: {in_the_way} is a file, a folder is needed: name another"])
+    return settings
 
 
 def config_of(settings: Settings) -> Config:

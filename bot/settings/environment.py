@@ -20,6 +20,11 @@ COINBASE_WS_URL: Final = "wss://advanced-trade-ws.coinbase.com"
 COINBASE_WS_USER_URL: Final = "wss://advanced-trade-ws-user.coinbase.com"
 COINBASE_STATUS_URL: Final = "https://status.coinbase.com/api/v2/summary.json"
 HTTP_PORT: Final = 9109
+OURS: Final = "BOT_"
+KNOWN: Final = (
+    "BOT_MODE", "BOT_CONFIG_DIR", "BOT_DATA_DIR", "BOT_ALLOW_TEST_VENUE", "BOT_TEST_CLOCK_URL", "BOT_HTTP_PORT",
+)  # fmt: skip
+"""Every variable that begins with `BOT_`; another one is a misspelt one, and its setting would be ignored."""
 
 
 class Venue(Enum):
@@ -127,6 +132,8 @@ def read_settings(
     Raises: ConfigError naming every variable that cannot be used, and why.
     """
     read = _Reader(variables)
+    for name, why in unknown(variables).items():
+        read.refuse(name[:80], why)
     test = read.flag("BOT_ALLOW_TEST_VENUE")
     rest, ws, ws_user, status = _venue_addresses(read, test=test)
     venue = _venue(read, {"REST": rest, "WS": ws, "WS_USER": ws_user, "STATUS": status})
@@ -148,6 +155,21 @@ def read_settings(
     if read.problems:
         raise ConfigError(read.problems)
     return settings
+
+
+def unknown(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Each variable that begins with `BOT_` and is none of ours, and what is wrong: BOT_MDOE=live would run on paper.
+
+    Empty ones count as unset.
+    """
+    names = (name for name, value in sorted(variables.items()) if name.startswith(OURS) and value.strip())
+    return {name: _nearest(name) for name in names if name not in KNOWN}
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, KNOWN, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"those are {', '.join(KNOWN)}; unset it"
+    return f"is no variable of this bot; {hint}"
 
 
 def _venue_addresses(read: _Reader, *, test: bool) -> tuple[Address, Address, Address, Address]:

@@ -76,6 +76,30 @@ def test_a_wrong_environment_is_exit_2(tmp_path, environ, said):
     assert said in desk.err
 
 
+@pytest.mark.parametrize("verb", ["run --once", "status", "explain last", "check", "halt", "flag BTC-USD team_rug"])
+def test_a_data_directory_that_is_a_file_is_exit_2_and_one_plain_line(tmp_path, verb):
+    (tmp_path / "data").write_text("notes")
+    desk = desk_at(tmp_path, mode="paper")
+    for below in ("data", "data/deeper"):
+        desk.environ["BOT_DATA_DIR"] = str(tmp_path / below)
+        assert desk.run(*verb.split()) == 2
+        assert desk.err == f"bot: BOT_DATA_DIR: {tmp_path / 'data'} is a file, a folder is needed: name another\n"
+    assert desk.run("status", "--data-dir", str(tmp_path / "data")) == 2
+    assert "bot: --data-dir: " in desk.err
+    assert (tmp_path / "data").read_text() == "notes"
+
+
+def test_a_misspelt_variable_refuses_the_start_and_never_keeps_orders_from_being_taken_back(tmp_path):
+    desk = desk_at(tmp_path, mode="paper")
+    desk.environ["BOT_MDOE"] = "live"
+    for verb in ("run --once", "check", "status"):
+        assert desk.run(*verb.split()) == 2
+        assert desk.err == "bot: BOT_MDOE: is no variable of this bot; did you mean BOT_MODE?\n"
+    assert desk.run("halt", "--reason", "drill") == 0
+    assert "did you mean BOT_MODE?" in desk.err
+    assert (tmp_path / "data" / "KILL_SWITCH").read_text().startswith("drill")
+
+
 def test_an_invalid_configuration_is_exit_2_with_every_problem(tmp_path):
     desk = desk_at(tmp_path, mode="paper", **{**EAGER, "riks": {}, "loop": {"interval_seconds": -1}})
     assert desk.run("config", "hash") == 2

@@ -18,7 +18,7 @@ from bot.domain.state import HaltCause
 from bot.ops.health import HealthBoard, HealthServer
 from bot.ops.metrics import Metrics
 from bot.risk.halts import TABLE, Protective
-from bot.settings.environment import Settings, read_settings
+from bot.settings.environment import KNOWN, Settings, read_settings
 from bot.settings.policy import Policy
 from tests.docs import reference, spoken
 from tests.docs.markdown import Row, document, names, section, tables
@@ -50,6 +50,7 @@ def test_no_key_goes_without_a_word_of_what_it_means() -> None:
 
 def test_every_environment_variable_is_there_and_no_other() -> None:
     assert {first(row) for row in only_table("Environment")} == spoken.variables()
+    assert {name for name in spoken.variables() if name.startswith("BOT_")} == set(KNOWN), "others refuse the start"
 
 
 def test_the_defaults_of_variables_are_those_of_the_code() -> None:

@@ -56,6 +56,21 @@ def test_a_wrong_mode_is_refused_rather_than_guessed(value: str) -> None:
     assert "--mode: must be one of dry_run, paper, live" in problems({"BOT_MODE": "paper"}, mode=value)
 
 
+@pytest.mark.parametrize(
+    ("name", "near"), [("BOT_MDOE", "BOT_MODE"), ("BOT_DATADIR", "BOT_DATA_DIR"), ("BOT_PORT", "BOT_HTTP_PORT")]
+)
+def test_a_misspelt_variable_is_refused_with_the_nearest_right_name(name: str, near: str) -> None:
+    """It would be ignored: BOT_MDOE=live runs on paper, and nobody knows."""
+    assert problems({name: "live"}) == f"{name}: is no variable of this bot; did you mean {near}?"
+
+
+def test_a_strange_variable_is_refused_with_all_there_are_and_never_with_its_value() -> None:
+    said = problems({"BOT_ZZZ": "hunter2"})
+    assert "BOT_MODE, BOT_CONFIG_DIR" in said
+    assert "hunter2" not in said
+    assert read_settings({"BOT_ZZZ": " ", "OTHER_BOT_X": "1", "ROBOT_X": "1"}) == Settings()
+
+
 def test_a_near_miss_is_recognised() -> None:
     assert "did you mean `dry_run`?" in problems({"BOT_MODE": "dry-run"})
 
