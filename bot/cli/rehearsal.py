@@ -25,19 +25,22 @@ VIOLATIONS: Final = ("state.corrupt", "state.recovered", "storage.failed", "cycl
 """Alerts whose fingerprint begins like this mean that something held which must never hold, or broke."""
 BROKEN: Final = ("exceptions", "reconcile_mismatch")
 """Breakers that only our own faults open."""
+UNDECIDED: Final = ""
+"""The regime in the record of a cycle that could not look: nothing was decided in it."""
 SECONDS_AN_HOUR: Final = Decimal(3600)
 
 
 @dataclass
 class Rehearsed:
-    """cycles: decided under this configuration and code. violations: one plain line each. drilled: the kill switch was
-    seen on, and gone again."""
+    """cycles: decided under this configuration and code; one that could not look decided nothing, and is none of them.
+    violations: one plain line each. drilled: the kill switch was seen on, and gone again."""
 
     cycles: int = 0
     violations: list[str] = field(default_factory=list)
     drilled: bool = False
     halted: bool = False
     last: str = ""
+    counting: bool = False
 
     def hours(self, config: Config) -> Decimal:
         """How long so many cycles take."""
@@ -48,19 +51,27 @@ def rehearsed(storage: Storage, config: Config, code_version: str) -> Rehearsed:
     """Fold the journal, counting only what this configuration and code did. Raises StateCorrupt."""
     found = Rehearsed()
     for envelope in envelopes(storage):
-        if (envelope.config_hash, envelope.code_version) == (config.config_hash, code_version):
+        ours = (envelope.config_hash, envelope.code_version) == (config.config_hash, code_version)
+        _count_cycles(found, envelope, ours)
+        if ours:
             _count(found, envelope)
     return found
+
+
+def _count_cycles(found: Rehearsed, envelope: Envelope, ours: bool) -> None:
+    """Cycles that repeat a decision are like the one they repeat, whoever wrote the count down after a restart."""
+    match envelope.payload:
+        case DecisionMade(regime=regime):
+            found.counting = ours and regime != UNDECIDED
+            found.cycles += found.counting
+        case DecisionRepeated(count=count) if found.counting:
+            found.cycles += count
 
 
 def _count(found: Rehearsed, envelope: Envelope) -> None:
     found.last = f"{envelope.ts:%Y-%m-%d %H:%M}"
     at = f"{found.last}, event {envelope.seq}"
     match envelope.payload:
-        case DecisionMade():
-            found.cycles += 1
-        case DecisionRepeated(count=count):
-            found.cycles += count
         case Mismatch(what=what):
             found.violations.append(f"{at}: books and exchange differed on {what}")
         case BreakerChanged(breaker=breaker) if breaker.open and breaker.name.partition(":")[0] in BROKEN:

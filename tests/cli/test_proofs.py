@@ -16,6 +16,7 @@ from bot.cli.alert_test import RECORD, channel_of
 from bot.cli.place import look
 from bot.cli.rehearsal import Rehearsed, rehearsed
 from bot.domain.codec import canonical, time_text
+from bot.domain.decision import Outcome, Reason
 from bot.domain.event import (
     AlertRaised,
     BreakerChanged,
@@ -26,6 +27,7 @@ from bot.domain.event import (
     Payload,
 )
 from bot.domain.state import BreakerState
+from bot.loop.words import undecided
 from bot.record.store import StateStore
 from bot.settings.config import Config
 from bot.settings.environment import Settings
@@ -104,6 +106,25 @@ def after(*payloads: Payload, config_hash: str | None = None, code: str = CODE) 
     for payload in payloads:
         store.record(payload, "c1")
     return rehearsed(storage, CONFIG, CODE)
+
+
+REFUSED = undecided(Outcome.NO_TRADE, Reason.DATA_UNAVAILABLE, "balances: HTTP 503")
+
+
+def test_cycles_that_could_not_look_rehearse_nothing():
+    """A day without a venue is a day of records and of no decision."""
+    assert after(REFUSED, replace(NIGHT, reason="data_unavailable")).cycles == 0
+    assert after(nothing_done(), REFUSED, NIGHT, nothing_done()).cycles == 2
+    assert after(REFUSED, nothing_done(), NIGHT).cycles == 1500
+
+
+def test_cycles_of_another_configuration_count_for_none_though_they_were_written_down_later():
+    storage = MemoryStorage()
+    for config_hash, payload in (("f" * 64, nothing_done()), (CONFIG.config_hash, NIGHT)):
+        store = StateStore(storage, ManualClock(NOON), config_hash, CODE, "account")
+        store.open("g1")
+        store.record(payload, "c1")
+    assert rehearsed(storage, CONFIG, CODE).cycles == 0
 
 
 def test_hours_are_those_of_the_cycles_repeated_ones_included():
