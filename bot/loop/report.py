@@ -191,14 +191,24 @@ class Reporter:
     def _alert(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
         if self.alerts.fire(fingerprint, severity, title, detail):
             self._operator.metrics.alerts.labels(severity.value).inc()
-            self._operator.log.warning("alert.raised", fingerprint=fingerprint, severity=severity.value, detail=detail)
+            self._log(fingerprint, severity, detail)
 
     def notice(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
         """Tell the operator of something that happened and is over."""
         self.alerts.notice(fingerprint, severity, title, detail)
         self._operator.metrics.alerts.labels(severity.value).inc()
-        self._operator.log.warning("alert.raised", fingerprint=fingerprint, severity=severity.value, detail=detail)
+        self._log(fingerprint, severity, detail)
         self._operator.courier.nudge()
+
+    def _log(self, fingerprint: str, severity: Severity, detail: str) -> None:
+        """At the alert's own level: good news is no warning, and CRITICAL is more than one."""
+        log = self._operator.log.bind(fingerprint=fingerprint, severity=severity.value, detail=detail)
+        if severity is Severity.CRITICAL:
+            log.critical("alert.raised")
+        elif severity is Severity.WARNING:
+            log.warning("alert.raised")
+        else:
+            log.info("alert.raised")
 
     def _record(self, raised: AlertRaised) -> object:
         try:

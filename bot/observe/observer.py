@@ -101,7 +101,7 @@ class Observer:
         except ExchangeError as error:
             if known is not None and now - known.at < 2 * half_life:
                 return known
-            raise CriticalDataUnavailable("products", str(error)) from error
+            raise CriticalDataUnavailable("products", str(error).removeprefix("products: ")) from error
         if not products:
             raise CriticalDataUnavailable("products", "the product list is empty")
         self._metadata = Metadata({product.id: product for product in products}, now)

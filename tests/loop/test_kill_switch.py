@@ -181,3 +181,16 @@ def test_once_answers_six_even_while_it_flattens():
     stage.disk.kill = ON
     assert stage.loop.run(once=True) == 6
     assert stage.held("BTC") == 0
+
+
+def test_an_alert_is_logged_at_its_own_level():
+    """Who filters a log by level finds what is CRITICAL, and is not woken by good news."""
+    stage = Stage(RISE)
+    stage.cycle()
+    stage.disk.kill = ON
+    stage.cycle()
+    stage.loop.stop("the test is over")
+    stage.loop.run()
+    told = {(row["severity"], row["level"]) for row in stage.logged("alert.raised")}
+    assert told >= {("CRITICAL", "critical"), ("INFO", "info")}
+    assert all(severity.lower() == level for severity, level in told)

@@ -57,7 +57,7 @@ class Account(VenueExchange):
 
     def _pass(self) -> None:
         if self.broken:
-            raise Transient("no answer")
+            raise Transient("products: not sent")
 
 
 class World:
@@ -96,7 +96,7 @@ def test_a_list_that_cannot_be_read_again_serves_until_it_is_too_old_and_then_no
     world.later(2 * SLOT - timedelta(seconds=1))
     assert world.observer.metadata() is known
     world.later(timedelta(seconds=1))
-    with pytest.raises(CriticalDataUnavailable, match="products"):
+    with pytest.raises(CriticalDataUnavailable, match=r"^products: not sent$"):
         world.observer.metadata()
     world.account.broken = False
     assert world.observer.metadata().at == world.clock.now()
