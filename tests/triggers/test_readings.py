@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def test_both_answers_are_seen(kind: TriggerKind) -> None:
 def test_the_number_and_what_is_asked_stand_side_by_side() -> None:
     closes = [10_000] * 1440 + [10_031] * 15
     windows = LiveWindows(series(closes))
-    (move,) = readings(windows, PriceMove(pct_15m="2", pct_60m=None), Regime.CHOP)
+    (move,) = readings(windows, PriceMove(pct_15m=Decimal(2), pct_60m=None), Regime.CHOP)
     assert (move.text, move.met) == ("r_15m 0.31 % (more than 2 % asked)", False)
     breakout = in_force(TriggersPolicy(), TriggerKind.BREAKOUT, Regime.CHOP, {"lookback_minutes": 60})
     highs = [*closes[:-30], *[10_100] * 30]
