@@ -118,6 +118,7 @@ class OrderChanged(Payload):
     """`from_state` is written as `from`, `to_state` as `to`. filled, value, fees: cumulative as the venue says.
 
     cancel_asked: a cancel left for the venue with this event, whatever the state (an UNKNOWN order stays UNKNOWN).
+    unsent: not one byte of the request left this machine, so that there never was an order.
     """
 
     topic: ClassVar[str] = "order.changed"
@@ -131,6 +132,7 @@ class OrderChanged(Payload):
     fees: Decimal
     absent_listings: int = 0
     cancel_asked: bool = False
+    unsent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

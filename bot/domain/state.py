@@ -24,7 +24,7 @@ class Intent:
     """One approved wish to trade; its orders (attempts) may never sum to more than `size`.
 
     worst_quote: most quote an entry may cost with fees. reference: mid (entry) or bid (exit) at decision time.
-    deadline: no new attempt after it. reprices: how many re-quotes were already made.
+    rule_entered_at: when the rule last entered before this entry; its pause counts from there should none come of it.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Intent:
     exits: Exits = Exits()
     attempts: int = 0
     closed: bool = False
+    rule_entered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

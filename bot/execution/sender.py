@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from bot.domain.codec import time_text
 from bot.domain.decision import Reason, Reject
-from bot.domain.event import IntentRecorded
+from bot.domain.event import IntentRecorded, OrderChanged
 from bot.domain.market import Quote
 from bot.domain.order import Ack, OrderEvent, PlannedOrder
 from bot.domain.state import Intent, Order
@@ -123,7 +123,8 @@ class Sender:
         return True
 
     def _unsent(self, order: PlannedOrder, why: str, tally: Tally) -> None:
-        self._event(order, OrderEvent.REFUSED, f"not sent: {why}", tally)
+        refused = changed(self._books.state.orders[order.client_order_id], OrderEvent.REFUSED, f"not sent: {why}")
+        self._books.record((replace(refused, unsent=True) if isinstance(refused, OrderChanged) else refused,), tally)
 
     def _event(self, order: PlannedOrder, event: OrderEvent, why: str, tally: Tally) -> None:
         self._books.record((changed(self._books.state.orders[order.client_order_id], event, why),), tally)

@@ -72,7 +72,7 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
         absent_since=(order.absent_since or envelope.ts) if absent else None,
         why=event.why,
     )
-    return with_order(state, changed)
+    return with_order(_never_entered(state, order) if event.unsent else state, changed)
 
 
 def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> State:
@@ -144,6 +144,7 @@ def _intent(state: State, event: IntentRecorded, envelope: Envelope) -> Intent:
         number=event.intent_id, cycle_id=envelope.cycle_id, product=event.product, side=event.side, kind=event.kind,
         size=event.intent_size, worst_price=event.worst_price, worst_quote=event.worst_quote,
         reference=event.reference, rule=event.rule, why=event.why, at=envelope.ts, exits=event.exits, attempts=1,
+        rule_entered_at=state.rule_last_entry.get(event.rule) if event.kind is OrderKind.ENTRY else None,
     )  # fmt: skip
 
 
@@ -170,6 +171,19 @@ def _last_entry(state: State, event: IntentRecorded, at: datetime) -> Mapping[st
     if event.kind is not OrderKind.ENTRY or event.intent_id in state.intents:
         return state.rule_last_entry
     return {**state.rule_last_entry, event.rule: at}
+
+
+def _never_entered(state: State, order: Order) -> State:
+    """An entry whose only request never left is none: its rule pauses no longer than without it."""
+    intent = state.intents.get(order.intent)
+    if intent is None or intent.kind is not OrderKind.ENTRY or intent.attempts > 1:
+        return state
+    if state.rule_last_entry.get(intent.rule) != intent.at:
+        return state
+    last = {rule: at for rule, at in state.rule_last_entry.items() if rule != intent.rule}
+    if intent.rule_entered_at is not None:
+        last[intent.rule] = intent.rule_entered_at
+    return state.changed(rule_last_entry=last)
 
 
 def _cancel_asked_at(order: Order, event: OrderChanged, at: datetime, *, moved: bool) -> datetime | None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 from bot.domain.product import Side
 from simulator.faults import Answer, Damage, Drop, Garble, Hang, Rule, When
+from simulator.markets.script import Step
+from tests.faults.relay import Line, Relay
 from tests.faults.trial import Fault, Trial
 from tests.faults.venues import (
     ACCOUNTS,
@@ -20,6 +25,7 @@ from tests.faults.venues import (
     ORDERS,
     PATIENT,
     QUOTING,
+    buys,
     one_buy,
     seconds_of,
     states,
@@ -53,21 +59,81 @@ def answer_lost_filled(trial: Trial) -> None:
         trial.require("I14 each fill booked once", len(bot.events("fill.booked")) == len(bot.oracle.fills))
 
 
-def refused_before_sending(trial: Trial) -> None:
+def torn_or_refused(trial: Trial) -> None:
     for reset in (False, True):
-        with trial.wired(QUOTING) as bot:
-            bot.cycle()
-            bot.fault(Rule(Drop(When.BEFORE, reset), "POST", ORDERS))
-            bot.run_until(lambda: bot.struck("Drop"), 120)
-            kind = "reset" if reset else "close"
-            trial.stimulus(f"a kept connection answers the POST with a {kind} before booking", bot.struck("Drop"))
-            trial.require("I2 the HTTP library did not send it again by itself", len(bot.posts()) == 1)
-            trial.require("I11 no evidence either way: UNKNOWN", bot.told("unknown.") == "CRITICAL")
-            bot.run_until(lambda: "REJECTED" in states(bot), 300)
-            lost = bot.events("intent.recorded")[0]["client_order_id"]
-            trial.require("I2 given up only after 60 s", seconds_of(bot, lost) >= 60)
-            why = bot.events("order.changed")[-1]["why"]
-            trial.require("I11 and three complete listings without it", "3 complete listings" in why)
+        _torn_after_sending(trial, reset)
+    for line in (Line.REFUSED, Line.RESET):
+        _refused_before_a_byte(trial, line)
+    _exit_refused_before_a_byte(trial)
+
+
+def _torn_after_sending(trial: Trial, reset: bool) -> None:
+    with trial.wired(QUOTING) as bot:
+        bot.cycle()
+        bot.fault(Rule(Drop(When.BEFORE, reset), "POST", ORDERS))
+        bot.run_until(lambda: bot.struck("Drop"), 120)
+        kind = "reset" if reset else "close"
+        trial.stimulus(f"a kept connection answers the POST with a {kind} before booking", bot.struck("Drop"))
+        trial.require("I2 the HTTP library did not send it again by itself", len(bot.posts()) == 1)
+        trial.require("I11 no evidence either way: UNKNOWN", bot.told("unknown.") == "CRITICAL")
+        bot.run_until(lambda: "REJECTED" in states(bot), 300)
+        lost = bot.events("intent.recorded")[0]["client_order_id"]
+        trial.require("I2 given up only after 60 s", seconds_of(bot, lost) >= 60)
+        why = bot.events("order.changed")[-1]["why"]
+        trial.require("I11 and three complete listings without it", "3 complete listings" in why)
+
+
+def _refused_before_a_byte(trial: Trial, line: Line) -> None:
+    """The line is gone between the durable intent and the POST, kept connections with it, and back after the cycle."""
+    with wired_relay(trial, QUOTING) as (bot, relay):
+        bot.cycle()
+        bot.when_written("intent.recorded", lambda: relay.become(line))
+        began = bot.mark()
+        bot.run_until(lambda: bot.events("intent.recorded"), 120)
+        met = relay.refuses() if line is Line.REFUSED else relay.reset
+        trial.stimulus(f"the POST finds the line {line.value}", met and "not sent" in bot.log.getvalue())
+        trial.require("I2 the venue saw no order", not bot.posts())
+        trial.require("I11 not one byte left, so it is over at once", states(bot) == ["REJECTED"])
+        why = bot.events("order.changed")[-1]["why"]
+        trial.require("I11 by that evidence and no other", "not sent" in why and not bot.told("unknown."))
+        trial.require("I2 nothing of it counts any more", not list(bot.state.working))
+        relay.become(Line.THROUGH)
+        bot.run_until(bot.working, 90)
+        sizes = {event["size"] for event in bot.events("intent.recorded")}
+        trial.require(
+            "I28 the next cycle decides anew, at the same size", states(bot) == ["REJECTED", "OPEN"] and len(sizes) == 1
+        )
+        trial.require("I2 under a name of its own, asked for once", len(bot.posts(began)) == 1 and len(buys(bot)) == 1)
+
+
+def _exit_refused_before_a_byte(trial: Trial) -> None:
+    """A stop is due and its sale finds nobody: it is no doubt that blocks the product, and goes with the next cycle."""
+    fall = [*BOUGHT, *calm(90, 300), *slide(300, ["62000"], 1500)]
+    with wired_relay(trial, fall, {"exits": {"resting_on_exchange": False}}) as (bot, relay):
+        bot.run_until(lambda: bot.state.positions, 200)
+        bot.when_written('"side":"SELL"', lambda: relay.become(Line.REFUSED))
+        bot.run_until(lambda: states(bot, Side.SELL), 600)
+        trial.stimulus(
+            "the sale finds nobody listening", relay.refuses() and not [p for p in bot.posts() if '"SELL"' in p.body]
+        )
+        trial.require("I11 not sent, so it is over", states(bot, Side.SELL) == ["REJECTED"])
+        relay.become(Line.THROUGH)
+        bot.run_until(lambda: not bot.held("BTC"), 90)
+        trial.require("I21 sold by the next cycle", not bot.held("BTC"))
+
+
+@contextmanager
+def wired_relay(
+    trial: Trial, steps: Sequence[Step], policy: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Wired, Relay]]:
+    """A bot whose requests reach the venue through a line that can be cut."""
+    with trial.wired(steps, policy={**NO_BREAKERS, **(policy or {})}, heard=False) as bot:
+        port = urlsplit(bot.environ["COINBASE_REST_URL"]).port
+        with Relay(port or 0) as relay:
+            bot.environ = {**bot.environ, "COINBASE_REST_URL": f"https://127.0.0.1:{relay.port}"}
+            bot.boot()
+            yield bot, relay
+            bot.run_for(120)
 
 
 def known_id_again(trial: Trial) -> None:
@@ -289,8 +355,10 @@ ROWS: Sequence[Fault] = (
           answer_lost_resting, quick=True),
     Fault("F002", "the same with an IOC order that was filled before the drop",
           "fill booked once from the fills endpoint, no second buy", "I2 I4 I14", answer_lost_filled),
-    Fault("F004", "closed or reset keep-alive connection exactly on the POST, before booking",
-          "reset after sending is UNKNOWN; no automatic retry of a POST", "I2 I11", refused_before_sending),
+    Fault("F004", "closed or reset keep-alive connection exactly on the POST, before booking; nobody listens any more, "
+          "or the line is torn before a byte was sent, on an entry and on an exit",
+          "reset after sending is UNKNOWN and never sent again; unsent is not placed, the next cycle decides anew",
+          "I2 I11 I21 I28", torn_or_refused),
     Fault("F005", "a known client_order_id at venues that answer the old order, refuse, or book a second one",
           "adopted by reading; never POSTed again", "I2", known_id_again),
     Fault("F006", "the venue accepts the connection and never answers", "total deadline a call; the loop goes on",

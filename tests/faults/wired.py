@@ -136,6 +136,18 @@ class Wired:
     def close(self) -> None:
         self.crash()
 
+    def when_written(self, text: str, strike: Callable[[], object]) -> None:
+        """Do something, once, right after a line of the journal with `text` is on the disk, before the bot goes on."""
+        storage = self.app.loop._world.storage
+        append, due = storage.append, [strike]
+
+        def watched(day: str, line: bytes, durable: bool) -> None:
+            append(day, line, durable)
+            if due and text.encode() in line:
+                due.pop()()
+
+        storage.append = watched  # type: ignore[method-assign]  # looks on at each line of the real journal
+
     # ------------------------------------------------------------------------------------------------------- the venue
 
     def fault(self, *rules: Rule) -> None:

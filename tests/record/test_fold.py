@@ -46,6 +46,20 @@ def test_an_intent_on_disk_counts_as_an_order_that_left() -> None:
     assert state.rule_last_entry == {"dip": NOON + timedelta(seconds=1)}
 
 
+def test_an_entry_that_never_left_does_not_make_its_rule_pause() -> None:
+    unsent = changed("c2.0", to=OrderState.REJECTED, unsent=True)
+    assert fold([intent(2), unsent]).rule_last_entry == {}
+    entered = fold([intent(1), changed("c1.0", to=OrderState.OPEN)])
+    assert fold([intent(2), unsent], entered, NOON + timedelta(hours=1)).rule_last_entry == entered.rule_last_entry
+
+
+def test_an_entry_that_left_makes_its_rule_pause_whatever_became_of_it() -> None:
+    """Refused by the venue, or sent once and not a second time: it was an entry all the same."""
+    again = [changed("c2.0", to=OrderState.EXPIRED), intent(2, 1), changed("c2.1", to=OrderState.REJECTED, unsent=True)]
+    for sequel in ([changed("c2.0", to=OrderState.REJECTED)], again):
+        assert fold([intent(2), *sequel]).rule_last_entry == {"dip": NOON + timedelta(seconds=1)}
+
+
 def test_a_requote_is_another_order_of_the_same_intent() -> None:
     state = fold([intent(1, 0), intent(1, 1)])
     assert set(state.orders) == {"c1.0", "c1.1"}
