@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 
-from bot.adapters.disk import Disk
 from bot.adapters.storage import FileStorage
 from bot.domain.snapshot import Environment, Mode
+from tests.adapters.faulty_disk import FaultyDisk
 from tests.loop.seams import Disk as StageDisk
 
 Told = Callable[[str, Path, bytes], object]
@@ -18,10 +19,11 @@ Told = Callable[[str, Path, bytes], object]
 def _nobody(_operation: str, _path: Path, _content: bytes) -> None: ...
 
 
-class ToldDisk(Disk):
-    """A disk that tells `before` of each operation that changes something. Nothing is synced: no power is cut here."""
+class ToldDisk(FaultyDisk):
+    """A disk that never fails, and tells `before` of each operation that changes something."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.before: Told = _nobody
 
     def create(self, path: Path) -> int:
@@ -39,6 +41,7 @@ class ToldDisk(Disk):
 
     def sync(self, descriptor: int) -> None:
         self.before("fsync", _path_of(descriptor), b"")
+        super().sync(descriptor)
 
     def truncate(self, descriptor: int, length: int) -> None:
         self.before("truncate", _path_of(descriptor), b"")
@@ -58,6 +61,7 @@ class ToldDisk(Disk):
 
     def sync_folder(self, folder: Path) -> None:
         self.before("fsync", folder, b"")
+        super().sync_folder(folder)
 
     def make_folder(self, folder: Path) -> None:
         if not folder.exists():
@@ -70,26 +74,33 @@ def _path_of(descriptor: int) -> Path:
 
 
 class FileDisk(StageDisk):
-    """The files of a live bot below `folder`. kept: the last journal line whose writing was reported as done."""
+    """The files of a live bot below `folder`.
+
+    kept, durable: the last journal line whose writing was reported as done, and the last said to be on the disk.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
-        self.kept = b""
+        self.kept = self.durable = b""
         self.told = ToldDisk()
         self.store = FileStorage(folder, Environment.STAGING, Mode.LIVE, production=False, disk=self.told)
         self.store.prepare()
 
-    def copied(self, folder: Path) -> FileDisk:
-        """What a new process finds when this one is killed now. Nobody is told of what is done to it."""
+    def copied(self, folder: Path, power: Random | None = None) -> FileDisk:
+        """What a new process finds when this one is killed now, or, if `power` is drawn from, when the power goes."""
         shutil.copytree(self.folder, folder, copy_function=shutil.copyfile)
+        if power is not None:
+            self.told.cut_power(power, (self.folder, folder))
         copy = FileDisk(folder)
-        copy.kept = self.kept
+        copy.kept = self.durable if power is not None else self.kept
+        copy.durable = self.durable
         return copy
 
     def append(self, day: str, line: bytes, durable: bool) -> None:
         self.store.append(day, line, durable)
         self.kept = line
+        self.durable = line if durable else self.durable
 
     def journal_days(self) -> Sequence[str]:
         return self.store.journal_days()

@@ -39,13 +39,15 @@ class Mortal:
     """
 
     def __init__(
-        self, trial: Trial, steps: Sequence[Step], config: Config, kill: Kill, chance: Random, *, calls: bool = True
-    ) -> None:
-        """calls: whether it can be killed at calls to the venue too, not only at files."""
+        self, trial: Trial, steps: Sequence[Step], config: Config, kill: Kill, chance: Random, *,
+        calls: bool = True, power: bool = False,
+    ) -> None:  # fmt: skip
+        """calls: whether it can die at calls to the venue too, not only at files. power: the machine dies with it."""
         self._findings = trial.findings
         self._folder = trial.new_folder()
         self._kill = kill
         self._chance = chance
+        self._power = chance if power else None
         self._leave: Leave | None = None
         self.deaths = 0
         self.met: list[str] = []
@@ -98,8 +100,10 @@ class Mortal:
     def _live_on(self, path: Path | None, content: bytes, kill: Kill) -> None:
         """A new process on the files of the last one, with what was done of a write. kill: when it dies too."""
         self._kill = _never
-        copy = self._disk.copied(self._folder / f"{self.deaths}-{'first' if kill is not _never else 'last'}")
-        if path is not None:
+        copy = self._disk.copied(
+            self._folder / f"{self.deaths}-{'first' if kill is not _never else 'last'}", self._power
+        )
+        if path is not None and self._power is None:
             with (copy.folder / path.relative_to(self._disk.folder)).open("ab") as torn:
                 torn.write(content[: self._chance.randrange(1, len(content))])
         self._use(copy)

@@ -15,7 +15,7 @@ from bot.domain.product import Side
 from bot.errors import StateCorrupt
 from bot.record.store import StateStore
 from tests.adapters.faulty_disk import FULL, NO_FILES, READ_ONLY, FaultyDisk, Killed
-from tests.faults.lives import Mortal
+from tests.faults.lives import Kill, Mortal
 from tests.faults.trial import Fault, JudgedStage, Trial
 from tests.faults.venues import BUY
 from tests.loop.markets import BOUGHT, RISE, calm, slide
@@ -42,7 +42,7 @@ def killed_at_every_write(trial: Trial) -> None:
                 trial.findings.found("I24/I25", _inconsistent(store, storage))
             disk.close_all()
             shutil.rmtree(folder / f"{number}-{fault}")
-    life = _whole_life(trial)
+    life = _whole_life(trial, lambda _number, _what: True, power=False)
     kinds = {what.split(" of ")[-1] for what in life.met}
     missing = [name for name in PERSISTED if not any(name in kind for kind in kinds)]
     trial.stimulus(f"{count} file operations of the store, before each and in its middle", count > 50)
@@ -53,10 +53,10 @@ def killed_at_every_write(trial: Trial) -> None:
     trial.stimulus(f"among them writes to {len(kinds)} files of every kind", not missing)
 
 
-def _whole_life(trial: Trial) -> Mortal:
+def _whole_life(trial: Trial, kill: Kill, *, power: bool) -> Mortal:
     """First start, entry, fill, protective order, a command, an alert, a stop-out, midnights, packing, the end."""
     fall = (*calm(90, 150), *slide(150, ["62000"], 20))
-    life = Mortal(trial, [*BOUGHT, *fall], config_of(), lambda _number, _what: True, random.Random(84), calls=False)
+    life = Mortal(trial, [*BOUGHT, *fall], config_of(), kill, random.Random(84), calls=False, power=power)
     stage = life.stage
     stage.run_until(lambda: stage.working(Side.SELL), 120)
     life.drop("pause")
@@ -90,21 +90,24 @@ def _agree(stage: JudgedStage) -> bool:
 
 
 def power_cuts(trial: Trial) -> None:
-    """Of what was not synced any part is lost, sectors are torn, renames undone: forty times, at any operation."""
-    folder, chance = trial.new_folder(), random.Random(7)
-    count = operations(folder)
-    for number in range(40):
-        disk = FaultyDisk(chance.randrange(1, count + 1), "before")
+    """Of what was not synced any part is lost, in any order: under the store, and under the loop in its life."""
+    folder, chance = trial.new_folder(), random.Random(85)
+    count, cuts = operations(folder), trial.times(600)
+    for number in range(cuts):
+        disk = FaultyDisk(1 + number % count, chance.choice(["before", "torn"]))
         life = Life(folder / f"cut{number}", disk)
         _interrupted(life)
         disk.cut_power(chance)
         with restarted(folder / f"cut{number}") as (store, storage):
-            trial.findings.found(
-                "I24", [] if store.state.seq >= life.durable else [f"cut {number} lost a durable event"]
-            )
+            lost = store.state.seq < life.durable
+            trial.findings.found("I24", [f"cut {number} lost a durable event"] if lost else [])
             trial.findings.found("I24/I25", _inconsistent(store, storage))
         disk.close_all()
-    trial.stimulus(f"power cut at 40 of {count} operations", count > 20)
+        shutil.rmtree(folder / f"cut{number}")
+    trial.stimulus(f"{cuts} power cuts, over all {count} operations of the store", count > 50)
+    share = min(1.0, 0.5 * trial.effort)
+    life_of = _whole_life(trial, lambda _number, _what: chance.random() < share, power=True)
+    trial.stimulus(f"{life_of.deaths} power cuts under a loop with orders, fills and a stop-out", life_of.deaths)
 
 
 def full_disks(trial: Trial) -> None:
@@ -243,8 +246,9 @@ ROWS: Sequence[Fault] = (
     Fault("F084", "killed before and in the middle of every write, fsync, rename and unlink of every persisted file",
           "the old or the new state, never defaults; converges in one cycle", "I6 I24 I25", killed_at_every_write,
           longest_s=600),
-    Fault("F085", "power cuts: unsynced writes lost in any part, sectors torn", "durable events stand",
-          "I24 I25", power_cuts),
+    Fault("F085", "power cuts: of unsynced writes and names any part kept in any order, 512-byte sectors torn",
+          "durable events stand, a torn end is dropped; the loop converges in one cycle", "I24 I25 I6", power_cuts,
+          longest_s=600),
     Fault("F087", "ENOSPC, EROFS, EMFILE in state, journal, log", "no new intents; cancels, and exits, go out",
           "I10 I21 I24", full_disks),
     Fault("F088", "state empty, truncated, random, one bit flipped, of another type, huge",
