@@ -13,8 +13,9 @@ from bot.domain.product import Side, TradingMode
 from bot.errors import GateRefused
 from bot.venue.orders import LimitGtc, OrderRequest
 from simulator.faults import Answer, Rewrite, Rule
+from tests.faults.absurd import absurd_numbers
 from tests.faults.trial import Fault, Trial
-from tests.faults.venues import ACCOUNTS, BUY, CANCELS, HELD, LISTING, NO_BREAKERS, ORDERS, QUOTING, one_buy, states
+from tests.faults.venues import ACCOUNTS, BUY, CANCELS, HELD, NO_BREAKERS, ORDERS, QUOTING, one_buy, states
 from tests.faults.wired import Wired
 from tests.loop.markets import BOUGHT, RISE, calm, slide, then
 from tests.loop.stage import BTC, config_of, steady
@@ -123,32 +124,6 @@ def unknown_reasons(trial: Trial) -> None:
         trial.stimulus("both answers carried an UNKNOWN reason", bot.struck("Rewrite") >= 2)
         trial.require("I13 the cancel was believed and proven", states(bot) == ["CANCELED"])
         one_buy(trial, bot)
-
-
-ABSURD = ("NaN", "Infinity", "-0.5", "1E+400", "1_000", "\uff11\uff12", "9" * 60, "", "0x10", " 1")
-FIELDS = (
-    (ACCOUNTS, "accounts.*.available_balance.value"),
-    (LISTING, "orders.*.filled_size"),
-    ("/orders/historical/fills", "fills.*.price"),
-    ("/products", "products.*.price_increment"),
-)
-
-
-def absurd_numbers(trial: Trial) -> None:
-    with trial.wired(HELD, policy=NO_BREAKERS) as bot:
-        bot.run_until(lambda: bot.state.positions, 200)
-        for path, at in FIELDS:
-            for text in ABSURD:
-                bot.fault(Rule(Rewrite(at, f'"{text}"'), "GET", path, times=None))
-                bot.wait(60)
-                with bot.oracle.closed(f"{at} is {text!r}", "I8", BUY):
-                    bot.cycle()
-                bot.heal()
-                trial.require(f"I30 {at} = {text[:12]!r} is no crash", bot.last.outcome != "ERROR")
-        trial.stimulus("absurd texts in four kinds of answer", bot.struck("Rewrite") >= 20)
-        trial.require("I30 wallets of nonsense are refused", "data_unavailable" in {c.reason for c in bot.cycles})
-        bot.run_for(120)
-        bot.heals()
 
 
 def zeros(trial: Trial) -> None:
@@ -327,8 +302,8 @@ ROWS: Sequence[Fault] = (
     Fault("F030", "a cancelled order is listed OPEN for 5, 60 and 150 s more; under the kill switch",
           "cancelled again ever more slowly, counted until proof and not after, told of in 120 s", "I1 I13", ghosts),
     Fault("F032", "success with UNKNOWN_FAILURE_REASON, for create and cancel", "success", "I2 I13", unknown_reasons),
-    Fault("F035", "NaN, Infinity, negatives, underscores, full-width digits, 60 digits as numbers",
-          "refused at the edge", "I8 I30", absurd_numbers),
+    Fault("F035", "NaN, Infinity, negatives, exponents, underscores, full-width digits, 60 digits in every number read",
+          "refused at the edge, worst fees assumed; 1e-8 is 0.00000001", "I8 I30 I39", absurd_numbers),
     Fault("F037", "every balance reads 0 for 20 minutes", "NO_TRADE and alert: nothing closed, tripped or bought",
           "I12 I17 I40", zeros, quick=True),
     Fault("F040", "cancel_only between approval and POST; auction; normal", "refusal handled, no entry meanwhile",
