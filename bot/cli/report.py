@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 STATUS: Final = "status.json"
 HEARTBEAT: Final = "heartbeat.json"
 _MEASURED: Final = (
-    "equity", "equity_problem", "cash", "exposure_pct", "daily_pnl_pct", "weekly_pnl_pct", "drawdown_pct",
+    "currency", "limits", "equity", "equity_problem", "cash", "exposure_pct", "daily_pnl_pct", "weekly_pnl_pct",
+    "drawdown_pct",
 )  # fmt: skip
 """What only a look at the markets tells; without a daemon the last look stands, dated by its cycle."""
 

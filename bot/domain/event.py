@@ -114,6 +114,18 @@ class IntentClosed(Payload):
 
 
 @dataclass(frozen=True, slots=True)
+class OrderRefused(Payload):
+    """What was approved was not sent: refused before the intent was written, or in the last function of all."""
+
+    topic: ClassVar[str] = "order.refused"
+    product: ProductId
+    side: Side
+    kind: OrderKind
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrderChanged(Payload):
     """`from_state` is written as `from`, `to_state` as `to`. filled, value, fees: cumulative as the venue says.
 

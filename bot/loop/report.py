@@ -9,7 +9,7 @@ from typing import Final
 
 from bot.domain.codec import canonical
 from bot.domain.decision import Outcome, Reason
-from bot.domain.event import AlertRaised, FillBooked
+from bot.domain.event import AlertRaised, FillBooked, OrderRefused
 from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId
@@ -22,9 +22,10 @@ from bot.loop.standing import Standing, feeds_down, standing
 from bot.loop.upkeep import stopped_out
 from bot.loop.world import Identity, Operator, World
 from bot.ops.alerts import AlertService, Severity
-from bot.ops.status import RunFacts, status_report
+from bot.ops.status import RunFacts, limits_of, status_report
 from bot.record.cycles import inputs_of, keep
 from bot.record.store import StateStore
+from bot.risk.breakers import is_open
 from bot.risk.scopes import exposure_by_scope
 from bot.settings.config import Config
 
@@ -43,8 +44,9 @@ class Reporter:
         self._operator = operator
         self._store = store
         self._facts = RunFacts(
-            identity.env.value, identity.mode.value, identity.pid, config.config_hash, identity.code_version, prefix
-        )
+            identity.env.value, identity.mode.value, identity.pid, config.config_hash, identity.code_version, prefix,
+            limits_of(config.policy.risk),
+        )  # fmt: skip
         self._alerted: set[str] = set()
         self._bad_ticks: Mapping[str, int] = {}
         self.alerts = AlertService(
@@ -56,8 +58,10 @@ class Reporter:
         self._config = config
         facts = self._facts
         self._facts = RunFacts(
-            facts.env, facts.mode, facts.pid, config.config_hash, facts.code_version, facts.order_prefix
-        )
+            facts.env, facts.mode, facts.pid, config.config_hash, facts.code_version, facts.order_prefix,
+            limits_of(config.policy.risk),
+        )  # fmt: skip
+        self._operator.metrics.runs(config.config_hash, facts.code_version)
 
     def stands(self, cycle: Finished) -> None:
         """Fire an alert for everything that restricts trading, resolve what ended. A refused cycle ends nothing."""
@@ -88,8 +92,8 @@ class Reporter:
             self._operator.metrics.overruns.inc(skipped)
             self._operator.log.warning("cycle.overran", skipped=skipped)
 
-    def acted(self, report: ActReport) -> None:
-        """Counters, log lines and alerts of one round of acting."""
+    def acted(self, report: ActReport, cycle_id: str) -> None:
+        """Counters, log lines and alerts of one round of acting; what was approved and not sent is recorded."""
         if not self._operator.audience:
             return
         metrics, log = self._operator.metrics, self._operator.log
@@ -99,6 +103,11 @@ class Reporter:
         for refusal in report.refused:
             metrics.rejections.labels(refusal.reason.value).inc()
             log.info("order.refused", **_refusal_fields(refusal))
+            if refusal.reason not in _EXIT_IN_HAND:
+                self._store.record(
+                    OrderRefused(refusal.product, refusal.side, refusal.kind, refusal.reason.value, refusal.detail),
+                    cycle_id,
+                )
         for fill in report.fills:
             log.info("fill.booked", **_fill_fields(fill))
         metrics.rejections.labels(Reason.EXCHANGE_REJECTED.value).inc(len(report.rejections))
@@ -143,6 +152,8 @@ class Reporter:
             self.notice("cycle.slow", Severity.WARNING, "a cycle took too long", f"{took:.1f} s, budget {limit} s")
         metrics.kill_switch.set(any(halt.cause is HaltCause.KILL_SWITCH for halt in cycle.halts))
         metrics.unknown_orders.set(sum(1 for order in state.orders.values() if order.state is OrderState.UNKNOWN))
+        if self._operator.audience:
+            self._measure_controls(cycle)
         if snap is None:
             return
         metrics.residuals(snap.residuals, state.ledgers)
@@ -150,6 +161,21 @@ class Reporter:
         if nlv is not None and nlv.is_positive and self._operator.keeps_files:
             metrics.equity.set(float(nlv.amount))
             self._measure_exposure(snap, nlv.amount)
+
+    def _measure_controls(self, cycle: Finished) -> None:
+        """What restrains trading: halts and breakers, gates that refused, and how near the loss stops are."""
+        metrics, now = self._operator.metrics, cycle.record.finished_at
+        metrics.restricted(
+            (halt.cause.value for halt in cycle.halts),
+            {name: is_open(breaker, now) for name, breaker in self._store.state.breakers.items()},
+        )
+        for item in cycle.decision.evaluated if cycle.decision is not None else ():
+            if item.refusal is not None:
+                metrics.rejections.labels(item.results[-1].gate).inc()
+        if cycle.snapshot is not None:
+            figures = cycle.snapshot.performance
+            day, week, fall = figures.daily_pnl_pct, figures.weekly_pnl_pct, figures.drawdown_pct
+            metrics.results({"day": day, "week": week, "drawdown": fall})
 
     def _measure_exposure(self, snap: Snapshot, equity: Decimal) -> None:
         gauge = self._operator.metrics.exposure

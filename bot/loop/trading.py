@@ -253,7 +253,7 @@ class TradingLoop:
         acted = self._act(decision, snapshot, observed, kill)
         self._hit_breakers(acted, cycle_id)
         report = combined((first, observed.report, acted))
-        self._reporter.acted(report)
+        self._reporter.acted(report, cycle_id)
         self._look_again = bool(report.exit_now) or self._unconfirmed_stop(snapshot)
         self._watch_stops()
         with self._stage("record"):
@@ -285,7 +285,7 @@ class TradingLoop:
         acted = self._act(decision, snapshot, observed, kill)
         report = combined((first, ActReport(errors=(str(error),)), acted))
         self._hit_breakers(report, cycle_id)
-        self._reporter.acted(report)
+        self._reporter.acted(report, cycle_id)
         self._save()
         outcome, reason, detail = told(decision, acted, self.store.state)
         detail = f"{detail}; the account was last read at {snapshot.reconciled_at:%H:%M:%S}: {error}"
@@ -366,7 +366,7 @@ class TradingLoop:
             if any(halt.cause is HaltCause.KILL_SWITCH for halt in self.guard.halts):
                 outcome, reason = Outcome.HALTED, Reason.KILL_SWITCH
             report = self._engine.manage_open_orders(None)
-            self._reporter.acted(report)
+            self._reporter.acted(report, cycle_id)
             if self._operator.audience and self._decided_in != cycle_id:
                 self.store.record_decision(undecided(outcome, reason, detail), cycle_id)
             self._save()
@@ -541,7 +541,7 @@ class TradingLoop:
                 deadline = self._world.clock.now() + SHUTDOWN_S
                 cleared = self._engine.shutdown(deadline, self._hurried)
                 left = cleared.left
-                self._reporter.acted(cleared.report)
+                self._reporter.acted(cleared.report, "")
         except Exception as error:  # whatever it is: what may still work has to be told and saved
             self._operator.log.critical("shutdown.incomplete", exc_info=error)
             left = tuple(o.client_order_id for o in self.store.state.orders.values() if o.state.is_working)

@@ -30,6 +30,7 @@ from bot.domain.event import (
     IntentClosed,
     IntentRecorded,
     OrderChanged,
+    OrderRefused,
 )
 from bot.domain.money import decimal_text
 from bot.domain.order import OrderKind
@@ -74,7 +75,9 @@ def page(found: Explained, product: ProductId | None = None) -> Iterator[str]:
     if found.decision is None:
         yield from _summary(found)
     else:
-        yield from _decided(found.decision, product)
+        refused = any(isinstance(event.payload, OrderRefused) for event in found.events)
+        sent = any(isinstance(event.payload, IntentRecorded) for event in found.events)
+        yield from _decided(found.decision, product, refused and not sent)
         yield from _section("rules that did not hold", (f"  {line}" for line in found.lacking))
     yield from _placed(found.events, product)
 
@@ -105,9 +108,11 @@ def as_json(found: Explained, product: ProductId | None = None) -> dict[str, Any
     }
 
 
-def _decided(decision: Decision, product: ProductId | None) -> Iterator[str]:
+def _decided(decision: Decision, product: ProductId | None, unsent: bool) -> Iterator[str]:
     yield f"cycle {decision.cycle_id} at {_time(decision)} UTC, config {decision.config_hash[:8]}"
     yield _sentence(decision)
+    if unsent:
+        yield "NOTHING WAS SENT: what was approved was refused on its way out, see what was done below"
     yield f"regime: {decision.regime.value}, {_REGIMES[decision.regime]}"
     if product is None:
         yield f"eligible: {', '.join(decision.eligible) or 'none'}"
@@ -190,7 +195,7 @@ def _placed(events: Iterable[Envelope], product: ProductId | None) -> Iterator[s
 
 
 def _told(events: Iterable[Envelope], product: ProductId | None) -> list[Envelope]:
-    kinds = (IntentRecorded, IntentClosed, OrderChanged, FillBooked)
+    kinds = (IntentRecorded, IntentClosed, OrderRefused, OrderChanged, FillBooked)
     orders = {e.payload.client_order_id: e.payload.product for e in events if isinstance(e.payload, IntentRecorded)}
 
     def mine(envelope: Envelope) -> bool:
@@ -210,6 +215,9 @@ def _event_line(envelope: Envelope) -> str:
             return (
                 f"{e.side.value} {e.size} {e.product}{price} as {e.client_order_id} ({e.kind.value}, {e.why or e.rule})"
             )
+        case OrderRefused() as e:
+            told = f"NOT SENT: {e.side.value} {e.product} ({e.kind.value}, {e.reason}): {e.detail}"
+            return told + _takes(_reason(e.reason))
         case OrderChanged() as e:
             return f"{e.client_order_id}: {e.from_state.value} -> {e.to_state.value}, filled {e.filled} ({e.why})"
         case FillBooked() as e:
@@ -217,6 +225,10 @@ def _event_line(envelope: Envelope) -> str:
         case IntentClosed() as e:
             return f"intent {e.intent_id} closed: {e.why}"
     return envelope.topic
+
+
+def _reason(name: str) -> Reason | None:
+    return Reason(name) if name in Reason._value2member_map_ else None
 
 
 def _summary(found: Explained) -> Iterator[str]:

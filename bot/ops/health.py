@@ -155,8 +155,8 @@ def page(report: dict[str, Any]) -> str:
         "last cycle": " ".join(str(cycle.get(name) or "") for name in ("cycle_id", "outcome", "reason")),
         "ended": f"{str(cycle.get('finished_at'))[:19].replace('T', ' ')} UTC",
         "why": cycle.get("detail") or "-",
-        "equity": report.get("equity") or report.get("equity_problem"),
-        "cash": report.get("cash"),
+        "equity": _money(report, "equity") or report.get("equity_problem"),
+        "cash": _money(report, "cash"),
         "exposure": _percent(report.get("exposure_pct"), " of equity"),
         "today": _percent(report.get("daily_pnl_pct")),
         "drawdown": _percent(report.get("drawdown_pct")),
@@ -176,6 +176,11 @@ def page(report: dict[str, Any]) -> str:
         )
         + _table("Circuit breakers", report["breakers"], ("name", "state", "detail"))
     )
+
+
+def _money(report: dict[str, Any], name: str) -> str | None:
+    amount = report.get(name)
+    return None if amount is None else f"{amount} {report.get('currency') or ''}".rstrip()
 
 
 def _percent(value: str | None, of: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
 
@@ -40,12 +40,40 @@ class Metrics:
         self.alerts = Counter("bot_alerts", "alerts raised", ["severity"], registry=new)
         self.overruns = Counter("bot_cycle_overruns", "scheduled cycles skipped because one ran long", registry=new)
         self.bad_ticks = Counter("bot_bad_ticks", "quotes and bars refused or held back", ["reason"], registry=new)
-        info = Gauge("bot_build_info", "always 1", ["config_hash", "code_version"], registry=new)
-        info.labels(config_hash, code_version).set(1)
+        self.halts = Gauge("bot_halts", "1 while a cause restricts trading", ["cause"], registry=new)
+        self.breakers = Gauge("bot_breaker_open", "1 while a circuit breaker is open", ["breaker"], registry=new)
+        self.result = Gauge(
+            "bot_result_pct",
+            "result of the day and the week, and the fall from the peak, which loss stops end",
+            ["period"],
+            registry=new,
+        )
+        self._info = Gauge("bot_build_info", "always 1", ["config_hash", "code_version"], registry=new)
+        self.runs(config_hash, code_version)
         for outcome in Outcome:
             self.cycles.labels(outcome.value)
         for state in OrderState:
             self.orders.labels(state.value)
+
+    def runs(self, config_hash: str, code_version: str) -> None:
+        """What is in force from now on: the one pair that is 1."""
+        self._info.clear()
+        self._info.labels(config_hash, code_version).set(1)
+
+    def restricted(self, causes: Iterable[str], breakers: Mapping[str, bool]) -> None:
+        """The causes in force, each once; and every breaker that ever counted a hit, open or not."""
+        self.halts.clear()
+        for cause in causes:
+            self.halts.labels(cause).set(1)
+        for name, is_open in breakers.items():
+            self.breakers.labels(name).set(is_open)
+
+    def results(self, figures: Mapping[str, Decimal | None]) -> None:
+        """Results by period in percent; one that is not known is not shown, rather than shown as it was."""
+        self.result.clear()
+        for period, figure in figures.items():
+            if figure is not None:
+                self.result.labels(period).set(float(figure))
 
     def budget_left(self, left: Callable[[], Mapping[str, int]]) -> None:
         """Ask for the request budget of every class whenever the metrics are read."""

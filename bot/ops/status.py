@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from bot.domain.codec import time_text
-from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text, quantised
+from bot.domain.money import EXACT, HUNDRED, ZERO, Percent, decimal_text, quantised
 from bot.domain.order import OrderState
 from bot.domain.position import Position
 from bot.domain.snapshot import MarketView, Performance, Snapshot, Valuation
 from bot.domain.state import Order, State
+from bot.settings.policy import RiskPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class CycleRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What identifies the running daemon. order_prefix: how its client order ids begin."""
+    """What identifies the running daemon. order_prefix: how its client order ids begin; limits: as `limits_of`."""
 
     env: str
     mode: str
@@ -50,6 +51,22 @@ class RunFacts:
     config_hash: str
     code_version: str
     order_prefix: str = ""
+    limits: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def limits_of(policy: RiskPolicy) -> dict[str, str | None]:
+    """The limits that the figures of a status stand against, by policy key; None: off."""
+    return {
+        "daily_stop_pct": _limit(policy.daily_stop_pct),
+        "weekly_stop_pct": _limit(policy.weekly_stop_pct),
+        "max_drawdown_pct": _limit(policy.max_drawdown_pct),
+        "max_total_pct": _limit(policy.max_total_pct),
+        "max_open_positions": str(policy.max_open_positions),
+    }
+
+
+def _limit(percent: Percent | None) -> str | None:
+    return None if percent is None else decimal_text(percent.value)
 
 
 def status_report(
@@ -72,6 +89,8 @@ def status_report(
             for latch in state.latches.values()
         ],
         "cycle": cycle.as_json() if cycle is not None else None,
+        "currency": valuation.nlv.currency if valuation.nlv else "",
+        "limits": dict(facts.limits),
         "equity": _number(valuation.nlv.amount if valuation.nlv else None, 2),
         "equity_problem": valuation.problem,
         "cash": _number(_cash(snapshot), 2),
@@ -88,6 +107,16 @@ def status_report(
         "breakers": [
             {"name": item.name, "state": "open" if item.open else "closed", "detail": item.detail}
             for item in state.breakers.values()
+        ],
+        "cooldowns": [
+            {"product": item.product or "", "reason": item.reason, "until": time_text(item.until)}
+            for item in state.cooldowns
+            if snapshot is None or item.until > snapshot.now
+        ],
+        "bans": [
+            {"product": item.product, "kind": item.kind, "until": time_text(item.until)}
+            for item in state.bans.values()
+            if snapshot is None or item.until > snapshot.now
         ],
         "quarantined": dict(state.quarantined),
         "approvals": [

@@ -165,6 +165,7 @@ TABLE: Final[Mapping[type[Payload], Callable[[State, Any, Envelope], State]]] = 
     ev.ConfigLoaded: _config_loaded,
     ev.IntentRecorded: orders.intent_recorded,
     ev.IntentClosed: orders.intent_closed,
+    ev.OrderRefused: _told,
     ev.OrderChanged: orders.order_changed,
     ev.ChildAdopted: orders.child_adopted,
     ev.ForeignOrderSeen: orders.foreign_order_seen,

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from bot.cli.status_view import _pauses
 from bot.domain.money import total
 from tests.cli.desk import Desk, desk_at
 
@@ -38,6 +39,38 @@ def test_status_for_people_names_every_position_and_order(traded):
     for row in (*report["positions"], *report["orders"]):
         assert row["product"] in traded.out
     assert report["orders"][0]["client_order_id"] in traded.out, "ids are not cut in a pipe"
+
+
+def test_status_sets_every_figure_against_its_limit_and_money_in_its_currency(traded):
+    report = traded.json("status")
+    assert report["currency"] == "USD"
+    assert report["limits"] == {
+        "daily_stop_pct": "3", "weekly_stop_pct": "6", "max_drawdown_pct": "12", "max_total_pct": "25",
+        "max_open_positions": "5",
+    }  # fmt: skip
+    assert traded.run("status") == 0
+    assert f"equity   {report['equity']} USD, cash {report['cash']} USD, " in traded.out
+    assert " % in positions (at most 25 %) when it last looked" in traded.out
+    assert f"today {report['daily_pnl_pct']} % (entries end at -3 %)" in traded.out
+    assert f"from the peak {report['drawdown_pct']} % (entries end at -12 %)" in traded.out
+    assert f"holds    {len(report['positions'])} of 5 positions" in traded.out
+
+
+def test_a_halt_in_the_status_says_what_ends_it(copied):
+    (copied.data_dir / "KILL_SWITCH").write_text("drill\n")
+    assert copied.run("status") == 0
+    assert "HALTED   kill_switch: drill; it takes `bot resume`" in copied.out
+
+
+def test_a_pause_shows_with_its_end_until_it_is_over():
+    cycle = {"cycle_id": "c1", "finished_at": "2026-11-21T12:00:00.000000Z", "outcome": "NO_TRADE", "reason": ""}
+    rows = [
+        {"product": "", "reason": "loss_streak", "until": "2026-11-21T13:00:00.000000Z"},
+        {"product": "SOL-USD", "reason": "after_fill", "until": "2026-11-21T11:00:00.000000Z"},
+    ]
+    assert list(_pauses({"cycle": cycle, "cooldowns": rows})) == [
+        "pause    everything until 2026-11-21 13:00:00 UTC (loss_streak)"
+    ]
 
 
 def test_status_where_nothing_ever_ran_says_so_and_keeps_its_shape(tmp_path):

@@ -98,6 +98,7 @@ SAMPLES: Final[tuple[Payload, ...]] = (
     ev.FillsKnown({"old-entry": ("old-order", "old-trade", NOON)}),
     changed(to=OrderState.CANCEL_PENDING, filled=Size(Decimal("0.5")), filled_value=Decimal(50)),
     ev.IntentClosed(1, "filled"),
+    ev.OrderRefused(BTC, Side.BUY, OrderKind.ENTRY, "price_collar", "65800 is 1.2 % from the quote, limit 1 %"),
     ev.ForeignOrderSeen("f1", BTC, "BUY 1 at 90"),
     ev.ForeignOrderGone("f1"),
     ev.LedgerPending("USD", Decimal("-1.5"), 1),

@@ -1,0 +1,73 @@
+"""What restrains trading moves a figure that somebody can watch: every halt, breaker, gate, and the loss stops."""
+
+from __future__ import annotations
+
+import re
+
+from bot.execution.report import ActReport
+from bot.ports import KillProbe, KillState
+from tests.loop.markets import RISE
+from tests.loop.stage import BTC, Stage, config_of, steady
+
+ON = KillState(KillProbe.PRESENT, "drill")
+OFF = KillState(KillProbe.ABSENT)
+
+
+def test_a_halt_shows_while_it_lasts_and_no_longer():
+    stage = Stage([*RISE, *steady(62, 900, "65500", 10)])
+    stage.disk.kill = ON
+    stage.run_for(70)
+    assert stage.metric("bot_halts", cause="kill_switch") == 1
+    assert stage.metric("bot_kill_switch") == 1
+    stage.disk.kill = OFF
+    stage.run_for(180)
+    assert stage.metrics.registry.get_sample_value("bot_halts", {"cause": "kill_switch"}) is None
+
+
+def test_a_gate_that_refuses_is_counted_by_its_name():
+    stage = Stage(RISE, config_of(risk={"approval_above_usd": 1}))
+    stage.run_for(130)
+    assert stage.metric("bot_rejections_total", gate="human_approval") >= 1
+    assert stage.metric("bot_no_trade_total", reason="approval_pending") >= 1
+
+
+def test_a_breaker_shows_open_and_then_shut():
+    stage = Stage([*RISE, *steady(62, 4000, "65500", 10)])
+    stage.loop._hit_breakers(ActReport(rate_limited=50), "c1")
+    stage.cycle()
+    before = stage.metric("bot_breaker_open", breaker="rate_limited")
+    cooled = float(stage.config.policy.risk.breakers.rate_limited.cooloff_seconds) + 120
+    stage.run_for(cooled)
+    after = stage.metrics.registry.get_sample_value("bot_breaker_open", {"breaker": "rate_limited"})
+    assert (before, after) == (1, 0)
+
+
+def test_the_way_to_the_loss_stops_is_a_figure_and_an_unknown_one_is_none():
+    stage = Stage([*RISE, *steady(62, 900, "60000", 10)])
+    stage.run_for(400)
+    fall = stage.metrics.registry.get_sample_value("bot_result_pct", {"period": "drawdown"})
+    assert fall is not None
+    stage.metrics.results({"day": None})
+    assert stage.metrics.registry.get_sample_value("bot_result_pct", {"period": "drawdown"}) is None
+
+
+def test_a_reload_moves_the_configuration_that_is_said_to_run():
+    stage = Stage([*RISE, *steady(62, 600, "65500", 20)])
+    stage.cycle()
+    tight = config_of(risk={"max_open_positions": 1, "cooldown_minutes": 1})
+    stage.loop.reload(lambda _running: tight)
+    stage.run_for(61)
+    [sample] = [s for m in stage.metrics.registry.collect() if m.name == "bot_build_info" for s in m.samples]
+    assert sample.labels["config_hash"] == tight.config_hash
+
+
+def test_what_was_approved_and_not_sent_stands_in_the_journal_with_its_number():
+    """The decision says TRADED; only this tells why nothing came of it."""
+    stage = Stage(RISE, config_of(execution={"governors": {"notional_per_day_usd": 1}}))
+    stage.run_for(70)
+    rows = stage.events("order.refused")
+    assert rows
+    assert {(row["product"], row["side"], row["kind"]) for row in rows} == {(BTC, "BUY", "entry")}
+    assert all(re.search(r"\d", row["detail"]) for row in rows)
+    assert not stage.wire.placed
+    assert stage.metric("bot_rejections_total", gate=rows[0]["reason"]) >= 1
