@@ -36,9 +36,7 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     cycle, product = _asked(args)
     found = explained(storage, cycle)
     if found.decision is not None:
-        from bot.cli.lacking import lacking
-
-        found = replace(found, lacking=lacking(storage, found.decision, product))
+        found = _with_background(found, found.decision, storage, product)
     if args.json:
         from bot.cli.show import print_json
 
@@ -47,6 +45,38 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
         for line in page(found, product):
             print(line, file=terminal.out)
     return Exit.FINE
+
+
+def _with_background(
+    found: Explained, decision: Decision, storage: FileStorage, product: ProductId | None
+) -> Explained:
+    """With what can be told from the snapshot the cycle had, as long as that is kept."""
+    from bot.cli.background import regime_numbers, restrictions
+    from bot.cli.lacking import lacking
+    from bot.cli.recorded import seen_by
+
+    try:
+        snap, config = seen_by(storage, decision.cycle_id)
+    except BotError as error:
+        return replace(found, lacking=(f"what the cycle saw can no longer be told: {error}",))
+    between = f"between two scheduled cycles, the one before it {_scheduled(storage, decision.cycle_id)}"
+    return replace(
+        found,
+        between=between if snap.service else "",
+        regime=regime_numbers(snap, config),
+        restrictions=tuple(restrictions(snap, config)),
+        lacking=lacking(snap, config, decision, product),
+    )
+
+
+def _scheduled(storage: FileStorage, cycle: str) -> str:
+    """How to read the newest scheduled cycle before this one."""
+    from bot.cli.recorded import was_scheduled
+
+    names = decisions(storage)
+    earlier = reversed(names[: names.index(cycle)]) if cycle in names else iter(())
+    found = next((name for name in earlier if was_scheduled(storage, name)), None)
+    return f"is told by `bot explain {found}`" if found else "is no longer kept"
 
 
 def _asked(args: argparse.Namespace) -> tuple[str, ProductId | None]:

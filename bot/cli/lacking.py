@@ -10,12 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.adapters.storage import FileStorage
-from bot.cli.recorded import seen_by
 from bot.domain.decision import Decision, Regime
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Snapshot
-from bot.errors import BotError
 from bot.rules.conditions import Conditions, Leaf, Seen, Tree, ready
 from bot.settings.config import Config
 from bot.settings.policy import Policy
@@ -30,17 +27,13 @@ OUTSIDE: Final = 99
 """A rule that leaves a product out altogether is further away than any that only misses conditions."""
 
 
-def lacking(storage: FileStorage, decision: Decision, product: ProductId | None) -> tuple[str, ...]:
+def lacking(snap: Snapshot, config: Config, decision: Decision, product: ProductId | None) -> tuple[str, ...]:
     """One line for each rule and product it was tried on, the nearest to holding first; empty when none was tried.
 
-    product: that one alone, by every rule. What can no longer be told is said instead.
+    product: that one alone, by every rule.
     """
     if decision.regime is Regime.CRASH or not decision.eligible:
         return ()
-    try:
-        snap, config = seen_by(storage, decision.cycle_id)
-    except BotError as error:
-        return (f"what each rule lacked can no longer be told: {error}",)
     if snap.service or len(decision.eligible) < config.universe.min_eligible_assets:
         return ()
     return tuple(_Desk(snap, config, decision).lines(product))

@@ -103,6 +103,12 @@ def seen_by(storage: FileStorage, cycle_id: str) -> tuple[Snapshot, Config]:
     return remade(inputs, State(), lambda market, _wanted: LiveWindows(series[market])), config
 
 
+def was_scheduled(storage: FileStorage, cycle_id: str) -> bool:
+    """Whether a kept cycle was one of the schedule's, and not one in between that serves orders and exits alone."""
+    content = storage.read(f"{CYCLES}/{cycle_id}{INPUTS}")
+    return content is not None and not json.loads(content)["snapshot"]["service"]
+
+
 def from_bundle(content: bytes) -> Recorded:
     """A cycle from its bundle. Raises UnitError when it is none."""
     try:

@@ -58,13 +58,17 @@ _REGIMES: Final[Mapping[Regime, str]] = {
 class Explained:
     """Everything kept of one cycle. decision None: only the journal's summary is left of it.
 
-    lacking: what kept each rule from wanting what it did not want, a line each.
+    between: said of a cycle that served orders and exits alone. regime: the numbers it was read from. restrictions: the
+    halts in force, a line each. lacking: what kept each rule from wanting what it did not want, a line each.
     """
 
     cycle_id: str
     decision: Decision | None
     events: tuple[Envelope, ...]
     note: str = ""
+    between: str = ""
+    regime: str = ""
+    restrictions: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
 
 
@@ -77,7 +81,7 @@ def page(found: Explained, product: ProductId | None = None) -> Iterator[str]:
     else:
         refused = any(isinstance(event.payload, OrderRefused) for event in found.events)
         sent = any(isinstance(event.payload, IntentRecorded) for event in found.events)
-        yield from _decided(found.decision, product, refused and not sent)
+        yield from _decided(found, found.decision, product, refused and not sent)
         yield from _section("rules that did not hold", (f"  {line}" for line in found.lacking))
     yield from _placed(found.events, product)
 
@@ -102,18 +106,20 @@ def as_json(found: Explained, product: ProductId | None = None) -> dict[str, Any
             if mine(x.product)
         ],
         "triggers": [_trigger_json(t) for t in (decision.triggers if decision else ()) if mine(t.product)],
+        "restrictions": list(found.restrictions),
         "lacking": list(found.lacking),
         "proposals": [_evaluated_json(e) for e in (decision.evaluated if decision else ()) if mine(e.proposal.product)],
         "events": [_event_line(e) for e in _told(found.events, product)],
     }
 
 
-def _decided(decision: Decision, product: ProductId | None, unsent: bool) -> Iterator[str]:
+def _decided(found: Explained, decision: Decision, product: ProductId | None, unsent: bool) -> Iterator[str]:
     yield f"cycle {decision.cycle_id} at {_time(decision)} UTC, config {decision.config_hash[:8]}"
-    yield _sentence(decision)
+    yield _sentence(decision, found.between)
     if unsent:
         yield "NOTHING WAS SENT: what was approved was refused on its way out, see what was done below"
-    yield f"regime: {decision.regime.value}, {_REGIMES[decision.regime]}"
+    yield from (f"in force: {line}" for line in found.restrictions)
+    yield f"regime: {decision.regime.value}, {_REGIMES[decision.regime]}{f': {found.regime}' if found.regime else ''}"
     if product is None:
         yield f"eligible: {', '.join(decision.eligible) or 'none'}"
     elif product in decision.eligible:
@@ -126,10 +132,11 @@ def _decided(decision: Decision, product: ProductId | None, unsent: bool) -> Ite
         yield f"{product} does not occur: it is in no tier, not discovered and not held"
 
 
-def _sentence(decision: Decision) -> str:
+def _sentence(decision: Decision, between: str) -> str:
     reason = decision.reason
     why = f" ({reason.value})" if reason is not None else ""
-    return f"{decision.outcome.value}: {_OUTCOMES[decision.outcome]}{why}: {decision.detail}{_takes(reason)}"
+    takes = f"; it came {between}" if between and reason is Reason.NO_SIGNAL else _takes(reason)
+    return f"{decision.outcome.value}: {_OUTCOMES[decision.outcome]}{why}: {decision.detail}{takes}"
 
 
 def _excluded(items: Sequence[Exclusion]) -> Iterator[str]:

@@ -149,7 +149,7 @@ def exit_guarantee(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Ve
     if worth.amount >= product.quote_min and size.value >= product.base_min:
         return Allow(
             (
-                Measure("worth at its stop", worth.amount, product.quote_min, product.quote, floor=True),
+                Measure("worth after the fall to survive", worth.amount, product.quote_min, product.quote, floor=True),
                 Measure("size", size.value, product.base_min, product.base, floor=True),
             )
         )

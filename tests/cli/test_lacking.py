@@ -78,7 +78,7 @@ def test_bars_that_are_gone_are_said_to_be_gone(copied: Desk) -> None:
     for file in (copied.state_dir / "bars").iterdir():
         file.unlink()
     [line] = lacking(copied)
-    assert line.startswith("what each rule lacked can no longer be told: the bars of ")
+    assert line.startswith("what the cycle saw can no longer be told: the bars of ")
 
 
 def test_nothing_is_said_of_rules_that_could_not_be_asked(copied: Desk) -> None:
