@@ -69,12 +69,14 @@ class Drive:
     def _cycle(self, k: int, about: frozenset[ProductId] | None) -> Look:
         stage = self.stage
         before = stage.loop.store.state
+        # Where no rule can hold, orders and exits are all there is to serve, as between two scheduled cycles.
+        served = about is not None and not about
         if about is not None:
             ours = {intent.product for intent in before.intents.values() if not intent.closed}
             about = about | ours | before.positions.keys() | {order.market for order in stage.venue.working()}
         stage.tape.only = about
         stage.clock.wait_until(self.data.closed(k))
-        stage.loop.run_cycle(about=about)
+        stage.loop.run_cycle(about=about, service=served)
         self.cycles += 1
         if self._newest is None:
             raise AssertionError("a cycle was run and nobody was told")
