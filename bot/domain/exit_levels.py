@@ -14,18 +14,14 @@ from bot.domain.position import Position
 class ExitLevels:
     """Prices at which a long position is to be sold; not rounded to ticks. None: that exit is off.
 
-    stop, target: measured from the average fill price; trail: from the highest mark since opening.
+    stop, target: measured from the average fill price; trail: from the highest mark since opening. highest_stop: the
+    one of stop and trail that a falling price meets first.
     """
 
     stop: Price | None
     target: Price | None
     trail: Price | None
-
-    @property
-    def highest_stop(self) -> Price | None:
-        """The stop that a falling price meets first."""
-        stops = [price for price in (self.stop, self.trail) if price is not None]
-        return max(stops) if stops else None
+    highest_stop: Price | None
 
 
 @lru_cache(maxsize=256)
@@ -33,12 +29,15 @@ def exit_levels(position: Position) -> ExitLevels:
     """The levels of one position; all None when its entry price is unknown."""
     entry, asked = position.entry_price, position.exits
     if entry is None:
-        return ExitLevels(None, None, None)
+        return ExitLevels(None, None, None, None)
     high = entry if position.high_mark is None else max(entry, position.high_mark)
+    stop = _moved(entry, asked.stop_loss_pct, Decimal(-1))
+    trail = _moved(high, asked.trailing_stop_pct, Decimal(-1))
     return ExitLevels(
-        stop=_moved(entry, asked.stop_loss_pct, Decimal(-1)),
+        stop=stop,
         target=_moved(entry, asked.take_profit_pct, Decimal(1)),
-        trail=_moved(high, asked.trailing_stop_pct, Decimal(-1)),
+        trail=trail,
+        highest_stop=max((price for price in (stop, trail) if price is not None), default=None),
     )
 
 

@@ -183,7 +183,7 @@ class Observation:
         held = {position.product for position in self._store.state.positions.values()}
         held |= {order.product for order in self._store.state.working}
         if self.truth is not None:
-            owned = (currency for currency, balance in self.truth.balances.items() if balance.total > 0)
+            owned = (currency for currency, balance in self.truth.balances.items() if balance.available or balance.hold)
             pricing = (market_of(currency, metadata.products, portfolio) for currency in owned)
             held |= {market for market in pricing if market is not None}
         # What the universe lists is watched wherever it is, held or not.

@@ -186,7 +186,8 @@ def caught_up(state: TickState, windows: Windows, policy: DataPolicy) -> TickSta
         return state
     if not windows.steady_before(missed, policy.max_price_deviation_pct.value):
         return state
-    return replace(state, bar=Seen(windows.scale.value(last), datetime.fromtimestamp(windows.end - step, UTC)))
+    bar = Seen(windows.scale.value(last), datetime.fromtimestamp(windows.end - step, UTC))
+    return TickState(state.quote, bar, None, None, state.suspects, state.counts)
 
 
 def judge(state: TickState, tick: QuoteTick | BarTick, now: datetime, policy: DataPolicy) -> tuple[TickState, Verdict]:

@@ -37,7 +37,7 @@ def value(
     """
     parts, problems = [], []
     for balance in balances.values():
-        if balance.total == 0:
+        if not balance.available and not balance.hold:
             continue
         part, problem = _part(balance, marks, products, portfolio, now, unpriced_after)
         parts.append(part)

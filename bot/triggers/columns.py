@@ -14,7 +14,7 @@ import numpy as np
 
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Scale
 from bot.domain.product import ProductId
-from bot.triggers.indicators import LiveWindows, exact_sum, unsteady
+from bot.triggers.indicators import LiveWindows, exact_sum, greatest, least, unsteady
 from bot.triggers.rolling import Prefix, packed_lows, rolled
 
 _WRAP: Final = 2**64 - 1
@@ -31,6 +31,7 @@ class SeriesColumns:
 
     def __init__(self, series: BarSeries) -> None:
         self.series = series
+        self.start, self.step = series.start, series.granularity.value
         self.close = series.close.data
         self.high = series.high.data
         self.low = series.low.data
@@ -129,8 +130,8 @@ class ColumnWindows:
 
     @property
     def end(self) -> int:
-        series = self._columns.series
-        return series.start + (self._t + 1) * series.granularity.value
+        columns = self._columns
+        return columns.start + (self._t + 1) * columns.step
 
     def close(self, ago: int = 0) -> int | None:
         return self._columns.close[self._t - ago] if 0 <= ago <= self._t else None
@@ -153,7 +154,7 @@ class ColumnWindows:
         if count > self._t:
             return None
         if not self._columns.pays("highest", count):
-            return int(self._columns.series.high[self._t - count : self._t].max())
+            return greatest(self._columns.series.high[self._t - count : self._t])
         return int(self._columns.highest(count)[self._t - count])
 
     def steady_before(self, count: int, percent: Decimal) -> bool | None:
@@ -166,7 +167,7 @@ class ColumnWindows:
         if count > self._t + 1:
             return None
         if not self._columns.pays("lowest", count):
-            return int(self._columns.series.low[self._t + 1 - count : self._t + 1].min())
+            return least(self._columns.series.low[self._t + 1 - count : self._t + 1])
         column = self._columns.lowest(count)
         if column is None:
             return self._live().lowest(count)

@@ -121,7 +121,7 @@ class LiveWindows:
         """At least the largest of the newest `count` values: what a longer window holds serves a shorter one."""
         known = self._peaks.get(name)
         if known is None or known[0] < count:
-            known = self._peaks[name] = (count, _greatest(values[self._n - count :]))
+            known = self._peaks[name] = (count, greatest(values[self._n - count :]))
         return known[1]
 
     def _volume_sum(self, count: int, _step: int) -> int:
@@ -131,10 +131,10 @@ class LiveWindows:
         return exact_sum(volumes[self._n - count :])
 
     def _highest_before(self, count: int, _step: int) -> int:
-        return _greatest(self._series.high[self._n - 1 - count : self._n - 1])
+        return greatest(self._series.high[self._n - 1 - count : self._n - 1])
 
     def _lowest(self, count: int, _step: int) -> int:
-        return _least(self._series.low[self._n - count :])
+        return least(self._series.low[self._n - count :])
 
     def _lowest_ago(self, count: int, _step: int) -> int:
         return int(self._series.low[self._n - count :][::-1].argmin())
@@ -155,7 +155,7 @@ class LiveWindows:
     def _value_sum(self, count: int, _step: int) -> int:
         closes, volumes = self._series.close[self._n - count :], self._series.volume[self._n - count :]
         traded = self.volume_sum(count) or 0
-        if _greatest(closes) * traded < WINDOW_LIMIT:  # the bound Scale.proven keeps
+        if greatest(closes) * traded < WINDOW_LIMIT:  # the bound Scale.proven keeps
             return int(np.dot(closes, volumes))
         return sum(map(mul, closes.tolist(), volumes.tolist()))
 
@@ -173,7 +173,7 @@ class LiveWindows:
 
     def _slope_sum(self, count: int, step: int) -> int:
         closes, weights = self._closes(count - 1, step), _slope_weights(count)
-        if _greatest(closes) * count * count < WINDOW_LIMIT:
+        if greatest(closes) * count * count < WINDOW_LIMIT:
             return int(np.dot(weights, closes))
         return sum(map(mul, weights.tolist(), closes.tolist()))
 
@@ -212,22 +212,22 @@ def _slope_weights(count: int) -> Ints:
     return weights
 
 
-def _greatest(values: Ints) -> int:
+def greatest(values: Ints) -> int:
     """The largest value. Looking for its place is three times as fast as the reduction, for windows of a day."""
     return values.item(values.argmax())
 
 
-def _least(values: Ints) -> int:
+def least(values: Ints) -> int:
     return values.item(values.argmin())
 
 
 def _peak(values: Ints) -> int:
-    return max(_greatest(values), -_least(values))
+    return max(greatest(values), -least(values))
 
 
 def exact_sum(values: Ints) -> int:
     """Exact sum of non-negative values; halves are added apart when the whole might not fit."""
-    if _greatest(values) * len(values) < WINDOW_LIMIT:
+    if greatest(values) * len(values) < WINDOW_LIMIT:
         return int(np.add.reduce(values))
     high, low = np.add.reduce(values >> _LOW_BITS), np.add.reduce(values & _LOW_MASK)
     return (int(high) << _LOW_BITS) + int(low)
