@@ -47,7 +47,7 @@ from bot.loop.observation import Observation, Observed
 from bot.loop.report import Reporter
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
 from bot.loop.words import decision_made, key_refused, told, undecided
-from bot.loop.world import Identity, Operator, World
+from bot.loop.world import Identity, Mind, Operator, World
 from bot.observe.observer import Observer
 from bot.ops.alerts import Severity
 from bot.ops.status import CycleRecord
@@ -78,8 +78,9 @@ class Wanted(Enum):
 class TradingLoop:
     """The one long-running loop. Everything that differs between live, paper and backtest comes in through `world`."""
 
-    def __init__(self, config: Config, identity: Identity, world: World, operator: Operator) -> None:
+    def __init__(self, config: Config, identity: Identity, world: World, operator: Operator, mind: Mind = decide):
         self._config = config
+        self._mind = mind
         self._identity = identity
         self._world = world
         self._operator = operator
@@ -248,7 +249,7 @@ class TradingLoop:
         self._hit_breakers(observed.report, cycle_id)
         snapshot = self._concluded(cycle_id, observed, service)
         with self._stage("decide"):
-            decision = decide(snapshot, self._config)
+            decision = self._mind(snapshot, self._config)
         self._note(decision, cycle_id, service)
         acted = self._act(decision, snapshot, observed, kill)
         self._hit_breakers(acted, cycle_id)
@@ -277,7 +278,7 @@ class TradingLoop:
         probe = self._observation.snapshot(cycle_id, observed, halts, service=True)
         snapshot = replace(probe, unread=str(error), canary=self.guard.canary)
         self._look_again = self._unconfirmed_stop(snapshot)
-        decision = decide(snapshot, self._config)
+        decision = self._mind(snapshot, self._config)
         if not decision.approved:
             return None
         self.guard.snapshot = snapshot

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from bot.domain.snapshot import Environment, Mode
+from bot.domain.decision import Decision
+from bot.domain.snapshot import Environment, Mode, Snapshot
 from bot.loop.finished import Finished
 from bot.ops.log import Log
 from bot.ops.metrics import Metrics
 from bot.ops.redact import without_secrets
 from bot.ports import Clock, Command, Exchange, MarketData, Rng, Storage
 from bot.record.store import StateStore
+from bot.settings.config import Config
+
+Mind = Callable[[Snapshot, Config], Decision]
+"""What one snapshot makes the bot want: `bot.decide.decide`, or one that has lost itself, to see what then holds."""
 
 
 @dataclass(frozen=True, slots=True)

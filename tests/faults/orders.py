@@ -20,9 +20,8 @@ from bot.execution.last_hop import Moment, judge
 from bot.ports import KillProbe, KillState
 from bot.venue.orders import LimitGtc, MarketIoc, OrderRequest
 from simulator.faults import Answer, Cancels, Drop, Rule, When
-from simulator.markets.listing import default_listings
-from simulator.markets.script import Print
 from simulator.server import START
+from tests.faults.runaways import runaways
 from tests.faults.trial import Fault, JudgedStage, Trial
 from tests.faults.venues import BUY, HELD, ORDERS, PATIENT, QUOTING, one_buy, states
 from tests.loop.markets import RISE, calm, slide, then
@@ -199,47 +198,6 @@ def stale_quotes(trial: Trial) -> None:
     trial.require("I2 replaced while it fills: never more than approved", stage.held("BTC") <= Decimal("0.0031"))
 
 
-def flood(trial: Trial) -> None:
-    """Sixteen coins rise in one cycle and the rule wants them all; the ceiling is five a minute."""
-    listings = default_listings(16)
-    coins = [listing for listing in listings if listing.id.endswith("-USD")]
-    steps = [
-        Print(at, c.id, (c.opening * Decimal("1.02")).quantize(c.product.price_step), Decimal(5000) / c.opening)
-        for c in coins
-        for at in (30, 40, 50)
-    ]
-    names = [str(c.id) for c in coins]
-    shipped = ("layer1", "payments", "oracles_infra", "defi", "meme")
-    themes = {"majors": names, **{theme: ["BTC-USD"] for theme in shipped}}
-    easy = {"products": names, "min_depth": 0, "min_volume_24h": 0, "max_spread_bps": 100, "base_size_pct": "0.5"}
-    config = config_of(
-        {"max_new_per_cycle": 50, "budget_pct": 25, "cooldown_minutes": 1},
-        {"tiers": {1: easy, 2: {"products": []}, 3: {"products": []}}, "themes": themes},
-        execution={"governors": {"orders_per_minute": 5}, "use_preview": False, "maker_max_reprices": 0},
-        risk={
-            "max_open_positions": 20,
-            "max_per_theme_pct": 25,
-            "max_entries_per_hour": None,
-            "max_entries_per_day": None,
-        },
-        triggers={"max_triggers_per_cycle": 50},
-    )
-    stage = trial.stage(steps, config, {"USD": "100000"}, listings)
-    stage.idle(62)
-    stage.cycle()
-    wanted = len(stage.events("decision.made")[-1]["proposals"])
-    trial.stimulus(f"{wanted} proposals in one cycle", wanted > 5)
-    trial.require("I19 five left, the sixth latched", len(stage.wire.placed) == 5)
-    trial.require(
-        "I19 LATCH and CRITICAL",
-        "governor.orders_per_minute" in stage.state.latches and stage.told("halt.governor") == "CRITICAL",
-    )
-    stage.boot()
-    with stage.oracle.closed("latched", "I22", BUY):
-        stage.run_for(900)
-    trial.require("I1 and a restart forgets nothing", len(stage.wire.placed) == 5)
-
-
 def spent_budget(trial: Trial) -> None:
     """Reads have eaten all they may of the second and of the hour when the switch is thrown."""
     limits = {
@@ -332,8 +290,8 @@ ROWS: Sequence[Fault] = (
     Fault("F062", "a fill whose size is in dollars", "base from the order's filled size", "I4 I15", in_quote),
     Fault("F064", "post-only refused each time; each replacement races a fill", "few attempts, not more than approved",
           "I2 I19", stale_quotes),
-    Fault("F066", "more proposals in one cycle than orders are allowed", "LATCH at the ceiling", "I1 I19", flood,
-          quick=True),
+    Fault("F066", "10 000 proposals in one cycle; one a second for an hour; the same exit for ever",
+          "LATCH, over restarts, at each ceiling: orders a minute and a day, money a day, repeats", "I1 I19", runaways),
     Fault("F067", "reads have used their whole budget when the switch is thrown", "cancels from the reserve",
           "I3 I18 I21", spent_budget),
     Fault("F068", "limits ten times away, of zero, or from a quote that is wrong", "the collar at the last hop refuses",

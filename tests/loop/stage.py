@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.adapters.rng import SeededRng
+from bot.decide import decide
 from bot.domain.order import OrderState, PlannedOrder
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Environment, Mode
@@ -20,6 +21,7 @@ from bot.domain.state import Order, State
 from bot.errors import OutcomeUnknown
 from bot.loop import Identity, Operator, TradingLoop
 from bot.loop import World as Ports
+from bot.loop.world import Mind
 from bot.ops.log import make_log
 from bot.ops.metrics import Metrics
 from bot.ops.redact import Redactor
@@ -123,7 +125,8 @@ class Pause(BaseException):
 class Stage:
     """One venue, one data directory, and bots that come and go on them.
 
-    cycles: every finished cycle of all bots. published: newest status report, whether ready, why not.
+    mind: what decides, for bots that boot from then on. cycles: every finished cycle of all bots. published: newest
+    status report, whether ready, why not.
     """
 
     def __init__(
@@ -155,6 +158,7 @@ class Stage:
         self.heart = Silence()
         self.fail_reports = False
         self.bots = 0
+        self.mind: Mind = decide
         self.complaints: dict[str, str] = {}
         self._pause_when: Callable[[], object] = _never
         self.boot()
@@ -177,7 +181,7 @@ class Stage:
             complaints=lambda: self.complaints,
         )  # fmt: skip
         ports = Ports(self.clock, self.wire, self.window, self.disk, SeededRng(1))
-        self.loop = TradingLoop(self.config, identity, ports, operator)
+        self.loop = TradingLoop(self.config, identity, ports, operator, self.mind)
         self.loop.open()
 
     def cycle(self, *, service: bool = False) -> CycleRecord:
