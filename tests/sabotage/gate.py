@@ -168,8 +168,8 @@ MISTAKES: Final = (
         "stop-sign-flipped",
         "the stop lies above the entry instead of below it",
         "bot/domain/exit_levels.py",
-        "stop=_moved(entry, asked.stop_loss_pct, Decimal(-1))",
-        "stop=_moved(entry, asked.stop_loss_pct, Decimal(1))",
+        "stop = _moved(entry, asked.stop_loss_pct, Decimal(-1))",
+        "stop = _moved(entry, asked.stop_loss_pct, Decimal(1))",
     ),
     _mistake(
         "target-sign-flipped",
@@ -182,8 +182,8 @@ MISTAKES: Final = (
         "trail-does-not-follow",
         "the trailing stop stays where it was at the entry",
         "bot/domain/exit_levels.py",
-        "trail=_moved(high, asked.trailing_stop_pct",
-        "trail=_moved(entry, asked.trailing_stop_pct",
+        "trail = _moved(high, asked.trailing_stop_pct",
+        "trail = _moved(entry, asked.trailing_stop_pct",
     ),
     _mistake(
         "holds-for-ever",

@@ -300,8 +300,8 @@ MISTAKES: Final = (
         "a sign slips: the stop lies above the entry, and every position is sold the moment it is bought",
         "resting protective stops",
         "bot/domain/exit_levels.py",
-        "stop=_moved(entry, asked.stop_loss_pct, Decimal(-1)),",
-        "stop=_moved(entry, asked.stop_loss_pct, Decimal(1)),",
+        "stop = _moved(entry, asked.stop_loss_pct, Decimal(-1))",
+        "stop = _moved(entry, asked.stop_loss_pct, Decimal(1))",
         pytest("tests/domain/test_exit_levels.py", "tests/rules/test_exits.py"),
     ),
     Mistake(
