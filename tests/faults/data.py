@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bot.domain.money import EXACT, Price, Size
@@ -11,6 +11,7 @@ from bot.domain.product import ProductId, Side
 from bot.errors import UnitError
 from simulator.faults import Rewrite, Rule
 from simulator.markets.script import BookIs, Print
+from simulator.server import START
 from tests.faults.trial import Fault, Trial
 from tests.faults.venues import BUY, HELD, NO_BREAKERS, QUOTING, SELL
 from tests.loop.markets import RISE, calm, then
@@ -71,23 +72,53 @@ def one_wrong_print(trial: Trial) -> None:
 
 
 def crash(trial: Trial) -> None:
-    """-30 % within a second, prints to a hundredth of a percent, no book for a minute, and back."""
-    fall = [down(300, "45500"), *steady(301, 308, "45500", 1),
-            Print(310, BTC, Decimal("19.5"), Decimal("0.01"), Side.SELL),
-            BookIs(311, BTC, [], []), BookIs(371, BTC, [(Decimal(45000), Decimal(5))], [(Decimal(45010), Decimal(5))]),
-            *steady(372, 900, "45000", 5), *steady(900, 2000, "60000", 5)]  # fmt: skip
-    stage = trial.stage(then(*calm(90, 299), *fall), config_of({}, **BY_BOT))
+    """-30 % within a second, prints to three hundredths of a percent, no book for a minute, back within minutes."""
+    for latency_s in (0, 2):
+        for hole_s in (311, 301):
+            _crash(trial, latency_s, hole_s)
+
+
+def _crash(trial: Trial, latency_s: int, hole_s: int) -> None:
+    """hole_s: when the book empties; the second after the fall, before anybody could sell, or eleven later."""
+    print_at = hole_s + 20
+    fall = [down(300, "45500"), *steady(301, hole_s - 3, "45500", 1), BookIs(hole_s, BTC, [], []),
+            Print(print_at, BTC, Decimal("19.5"), Decimal("0.01"), Side.SELL), BookIs(print_at + 1, BTC, [], []),
+            BookIs(hole_s + 60, BTC, [(Decimal(45000), Decimal(5))], [(Decimal(45010), Decimal(5))]),
+            *steady(hole_s + 61, 600, "45000", 5), *steady(600, 1200, "55000", 5),
+            *steady(1200, 2000, "63000", 5)]  # fmt: skip
+    losing = config_of({"cooldown_minutes": 1}, **BY_BOT, risk={"daily_stop_pct": "0.5", "weekly_stop_pct": 6})
+    stage = trial.stage(then(*calm(90, 299), *fall), losing)
     stage.run_until(lambda: BTC in stage.state.positions, 200)
+    waited: list[str] = []
+
+    def slow(call: str) -> None:
+        if latency_s and stage.clock.now() >= START + timedelta(seconds=295):
+            waited.append(call)
+            stage.idle(latency_s)
+
+    stage.wire.on_call = slow
     with stage.oracle.closed("a crash", "I38", BUY):
-        stage.run_until(lambda: not stage.held("BTC"), 700)
-    sold = [event.fill for event in stage.oracle.fills if event.fill.side is Side.SELL]
-    trial.stimulus(
-        "-30 % in a second, then an empty book", stage.world.now.timestamp() > stage.world.market.start + 300
-    )
+        stage.run_until(lambda: not stage.held("BTC"), 900)
+    sold = [event for event in stage.oracle.fills if event.fill.side is Side.SELL]
     trial.require("I21 the stop was taken", sold)
-    worst = min(fill.price for fill in sold)
+    worst = min((event.fill.price for event in sold), default=Decimal(0))
     trial.require(f"I20 and not at any price: {worst}", worst > 44000)
-    trial.require("I38 nothing bought in the fall", True not in [o.side is Side.BUY for o in stage.wire.placed[1:]])
+    in_hole = [e for e in sold if at(hole_s) <= e.at < at(hole_s + 60)]
+    trial.require("I20/I38 nothing was sold into the empty book", not in_hole)
+    stage.run_until(lambda: "daily_stop" in stage.state.latches, 300)
+    with stage.oracle.closed("the day is lost", "I38", BUY):
+        stage.run_for(1500)
+    trial.require(
+        "I38 nothing bought in the fall or after", not [o for o in stage.wire.placed[1:] if o.side is Side.BUY]
+    )
+    trial.stimulus(f"-30 % in a second, then an empty book from {hole_s} s", stage.world.now > at(hole_s))
+    trial.stimulus(f"every call takes {latency_s} s: {len(waited)} of them", len(waited) > 5 or not latency_s)
+    late = [c for c in stage.cycles if c.outcome == "ERROR"]
+    trial.require("I21 no cycle failed", not late)
+
+
+def at(seconds: int) -> datetime:
+    return START + timedelta(seconds=seconds)
 
 
 def holes(trial: Trial) -> None:
@@ -177,7 +208,8 @@ ROWS: Sequence[Fault] = (
     Fault("F072", "crossed, locked, one-sided and empty books", "no decision on them", "I38", broken_books, quick=True),
     Fault("F073", "one snapshot at ten times and at a tenth of the price", "no entry and no stop-out", "I20 I38",
           one_wrong_print, quick=True),
-    Fault("F074", "-30 % in a second, prints near zero, an empty book for a minute", "sold within slippage; no buys",
+    Fault("F074", "-30 % in a second, a print at -99.97 %, an empty book for a minute; also with a slow API",
+          "sold within slippage, not into the hole; no buys; the day's stop still falls",
           "I20 I21 I38", crash, quick=True),
     Fault("F075", "candles empty, missing, short; quiet minutes", "quiet is carried, unfetched refuses", "I12 I38",
           holes),
