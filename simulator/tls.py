@@ -20,6 +20,7 @@ class Flaw(Enum):
     EXPIRED = "expired"
     WRONG_HOST = "wrong_host"
     UNTRUSTED = "untrusted"
+    SELF_SIGNED = "self_signed"
 
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -35,6 +36,9 @@ class ThrowAwayCa:
         authority.cert_pem.write_to_path(str(self.ca_file))
         self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.server_context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if flaw is Flaw.SELF_SIGNED:
+            _certify_itself(self.server_context)
+            return
         issuer = trustme.CA() if flaw is Flaw.UNTRUSTED else authority
         names = ("exchange.invalid",) if flaw is Flaw.WRONG_HOST else LOOPBACK
         ended = datetime(2020, 1, 1, tzinfo=UTC) if flaw is Flaw.EXPIRED else None
@@ -56,3 +60,10 @@ class ThrowAwayCa:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _certify_itself(context: ssl.SSLContext) -> None:
+    """A certificate that nobody but its own key vouches for."""
+    alone = trustme.CA()
+    with alone.cert_pem.tempfile() as certificate, alone.private_key_pem.tempfile() as key:
+        context.load_cert_chain(certificate, key)

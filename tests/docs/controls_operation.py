@@ -206,6 +206,7 @@ OPERATION: Final = (
             "adapters/coinbase/test_transport.py::test_proxies_bundles_netrc_and_key_logs_of_the_environment_are_ignored",
             "adapters/coinbase/test_transport.py::test_a_redirect_is_an_error_and_never_followed",
             "adapters/coinbase/test_feed.py::test_a_certificate_for_another_host_is_refused",
+            "adapters/coinbase/test_transport.py::test_an_old_version_of_tls_is_refused_before_a_byte_leaves",
             "process/test_hostile_world.py::test_no_secret_stands_in_anything_it_wrote",
         ),
         faults=("F010", "F011", "F113", "F115", "F116", "F120"),

@@ -6,22 +6,30 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import requests
 
 from bot.app import NoVenueYet
+from simulator.auth import Refused
 from simulator.control import Controls
 from simulator.faults import Drop, Rule, When
+from simulator.keys import ApiKey
 from simulator.markets.script import Step
 from simulator.session import Session
 from simulator.tls import Flaw
+from tests.faults.old_tls import old_server
+from tests.faults.relay import Relay
 from tests.faults.trial import Fault, Trial
-from tests.faults.venues import BUY, NO_BREAKERS, QUOTING, states
+from tests.faults.venues import BUY, NO_BREAKERS, PATIENT, QUOTING, states
 from tests.faults.wired import Wired, wired_venue
 from tests.loop.markets import RISE
 from tests.loop.stage import BTC, steady
@@ -77,36 +85,121 @@ def _by_name(address: str) -> str:
     return address.replace("//127.0.0.1:", "//localhost:")
 
 
-def _booted_within(bot: Wired, seconds: float) -> bool:
-    started = time.monotonic()
+def _let_in(bot: Wired) -> bool:
+    """Whether the bot found a venue it trusts; else it has tried at least once and says so."""
+    end = time.monotonic() + 60
     try:
-        bot.boot(lambda: time.monotonic() - started > seconds)
+        bot.boot(lambda: "venue.unreachable" in bot.log.getvalue() or time.monotonic() > end)
     except NoVenueYet:
         return False
     return True
 
 
-def certificates(trial: Trial) -> None:
-    for flaw in (Flaw.EXPIRED, Flaw.WRONG_HOST, Flaw.UNTRUSTED):
-        with wired_venue(QUOTING, flaw=flaw) as bad, trial.wired(QUOTING, heard=False, audited=False) as bot:
-            bundle = bot.folder / "ca.pem"
-            bundle.write_text(Path(bad.ca_file).read_text() + Path(bot.sim.ca_file).read_text())
-            told = {**bad.env(), "BOT_TEST_CLOCK_URL": bot.sim.clock_url, "COINBASE_CA_FILE": str(bundle)}
-            bot.environ = {**bot.environ, **told}
-            booted = _booted_within(bot, 1.5)
-            trial.stimulus(f"the venue's certificate is {flaw.value}", "certificate" in bot.log.getvalue().lower())
-            asked = bad.do(lambda c: c.world.record.requests())
-            trial.require(f"I36/I12 {flaw.value}: refused, not one request was sent", not booted and not asked)
-    for flaw in (Flaw.EXPIRED, Flaw.UNTRUSTED):
-        with wired_venue(QUOTING, flaw=flaw) as bad, trial.wired(QUOTING, heard=False) as bot:
-            bundle = bot.folder / "ca.pem"
-            bundle.write_text(Path(bad.ca_file).read_text() + Path(bot.sim.ca_file).read_text())
-            feeds = {"COINBASE_WS_URL": bad.ws_url, "COINBASE_WS_USER_URL": bad.ws_user_url}
-            bot.environ = {**bot.environ, **feeds, "COINBASE_CA_FILE": str(bundle)}
-            bot.boot()
-            bot.run_until(bot.working, 200)
-            heard = bad.do(lambda c: c.world.record.entries("event"))
-            trial.require(f"I36 no feed is opened to a host whose certificate is {flaw.value}", not heard)
+@dataclass(frozen=True, slots=True)
+class Impostor:
+    """Somebody who answers in the venue's place. wrong: what the bot must say of them; heard: what reached them."""
+
+    name: str
+    wrong: str
+    rest_port: int
+    feed_port: int
+    ca_file: Path
+    heard: Callable[[], object]
+
+
+FLAWS: Mapping[Flaw, str] = {
+    Flaw.EXPIRED: "certificate has expired",
+    Flaw.WRONG_HOST: "not valid for",
+    Flaw.UNTRUSTED: "unable to get local issuer",
+    Flaw.SELF_SIGNED: "self-signed certificate",
+}
+
+
+def impostors(trial: Trial) -> None:
+    for flaw, wrong in FLAWS.items():
+        with wired_venue(QUOTING, flaw=flaw) as sim:
+            rest, feed = (urlsplit(url).port or 0 for url in (sim.rest_url, sim.ws_url))
+            record = partial(sim.do, lambda c: c.world.record.entries())
+            bad = Impostor(flaw.value, wrong, rest, feed, Path(sim.ca_file), record)
+            _impersonate(trial, bad, in_full=flaw is Flaw.EXPIRED)
+    with old_server(trial.new_folder()) as old:
+        trial.stimulus("who takes any version is given TLS 1.1", old.offered() == "TLSv1.1")
+        bad = Impostor("TLS 1.1", "protocol version", old.port, old.port, old.ca_file, lambda: old.versions)
+        _impersonate(trial, bad, in_full=True)
+
+
+def _impersonate(trial: Trial, bad: Impostor, *, in_full: bool) -> None:
+    _at_the_start(trial, bad)
+    _as_feeds(trial, bad, in_full=in_full)
+    if in_full:
+        _in_the_middle(trial, bad)
+
+
+def _trusting_both(bot: Wired, bad: Impostor) -> dict[str, str]:
+    """The authority of the impostor is trusted as well: only what is wrong with it is left to refuse it by."""
+    bundle = bot.folder / "ca.pem"
+    bundle.write_text(bad.ca_file.read_text() + Path(bot.sim.ca_file).read_text())
+    return {"COINBASE_CA_FILE": str(bundle)}
+
+
+def _at_the_start(trial: Trial, bad: Impostor) -> None:
+    with trial.wired(QUOTING, heard=False, audited=False) as bot:
+        address = {"COINBASE_REST_URL": f"https://127.0.0.1:{bad.rest_port}"}
+        bot.environ = {**bot.environ, **address, **_trusting_both(bot, bad)}
+        let_in = _let_in(bot)
+        trial.stimulus(f"REST from the start: {bad.name}", bad.wrong in _plain(bot.log.getvalue()))
+        trial.require(f"I36/I12 {bad.name}: refused, not one request was sent", not let_in and not bad.heard())
+        waiting = [file.read_text() for file in (bot.state_dir / "outbox").glob("*.json")]
+        delivered = bot.sim.do(lambda c: [str(body) for _, body in c.alerts.received])
+        told = [text for text in (*waiting, *delivered) if "venue.unreachable" in text]
+        trial.require("the operator is told why", any(bad.wrong in _plain(text) for text in told))
+
+
+def _as_feeds(trial: Trial, bad: Impostor, *, in_full: bool) -> None:
+    with trial.wired(QUOTING, heard=False) as bot:
+        address = f"wss://127.0.0.1:{bad.feed_port}"
+        feeds = {"COINBASE_WS_URL": address, "COINBASE_WS_USER_URL": address}
+        bot.environ = {**bot.environ, **feeds, **_trusting_both(bot, bad)}
+        bot.boot()
+        bot.run_until(bot.working, 200)
+        fired = _until(lambda: all(bad.wrong in _plain(state.why_down) for state in bot.feed.states().values()), 30)
+        trial.stimulus(f"both feeds: {bad.name}", fired)
+        trial.require(f"I36 no feed is opened to a host that is {bad.name}", not bad.heard() and not _up(bot))
+        trial.require("I12 traded on REST books", bot.requests("GET", "product_book"))
+        if in_full:
+            _until(lambda: len(bot.feed.complaints()) == 2, 30)
+            bot.cycle()
+            trial.require("the operator is told of both", bot.told("feed.market") and bot.told("feed.user"))
+            trial.require("I36 nor later", not bad.heard())
+
+
+def _in_the_middle(trial: Trial, bad: Impostor) -> None:
+    """Somebody takes the place of the venue while an order rests, and goes away again."""
+    with (
+        trial.wired(QUOTING, policy=PATIENT, heard=False) as bot,
+        Relay(urlsplit(bot.sim.rest_url).port or 0) as relay,
+    ):
+        address = {"COINBASE_REST_URL": f"https://127.0.0.1:{relay.port}"}
+        bot.environ = {**bot.environ, **address, **_trusting_both(bot, bad)}
+        bot.boot()
+        bot.run_until(bot.working, 120)
+        mark = bot.mark()
+        relay.lead_to(bad.rest_port)
+        with bot.oracle.closed("somebody else answers", "I12", BUY):
+            bot.run_until(lambda: bot.told("halt.breaker.api_errors"), 900)
+        refused = bad.wrong in _plain(bot.log.getvalue())
+        trial.stimulus(f"REST from the middle: {bad.name}", refused and not bot.requests(since=mark))
+        trial.require(f"I36 {bad.name}: not one request was sent", not bad.heard())
+        trial.require("I12 NO_TRADE", bot.last.outcome == "NO_TRADE" and bot.last.reason == "data_unavailable")
+        trial.require("the order stays tracked", states(bot)[0] in {"OPEN", "CANCEL_PENDING"})
+        trial.require("the operator is told", bot.told("halt.breaker.api_errors"))
+        relay.lead_to(urlsplit(bot.sim.rest_url).port or 0)
+        bot.heals()
+
+
+def _plain(text: str) -> str:
+    """Reasons are written in several ways."""
+    return text.lower().replace("_", " ").replace("self signed", "self-signed")
 
 
 def proxies_and_netrc(trial: Trial) -> None:
@@ -208,16 +301,11 @@ def _watch_feeds_die(trial: Trial, bot: Wired, mark: int) -> None:
 
 
 def _told_until_it_is_back(trial: Trial, bot: Wired, what: str) -> None:
-    end = time.monotonic() + 30
-    while not bot.feed.complaints() and time.monotonic() < end:
-        bot.wait(1)
-        time.sleep(0.05)
+    _until(bot.feed.complaints, 30, bot)
     bot.cycle()
     trial.require("the operator is told", bot.told("feed.") == "WARNING")
     bot.sim.conditions(feed={what: False})
-    while (_up(bot) < 2 or bot.feed.complaints()) and time.monotonic() < end + 30:
-        bot.wait(1)
-        time.sleep(0.05)
+    _until(lambda: _up(bot) == 2 and not bot.feed.complaints(), 40, bot)
     bot.cycle()
     over = {a["fingerprint"] for a in bot.events("alert.raised") if a["state"] == "resolved"}
     trial.require("I28 both come back by themselves, and that is told", _up(bot) == 2 and "feed.market" in over)
@@ -231,43 +319,134 @@ def at_speed(bot: Wired, speed: float) -> None:
 
 
 def tokens(trial: Trial) -> None:
-    """The venue's clock runs away, then the feed refuses the token once."""
+    """The venue's clock runs ahead and lags behind; a token is refused at subscribe; a subscribe comes too late."""
+    for skew_s, why in ((130.0, "expired"), (-130.0, "not valid for another")):
+        _refused_by_the_clock(trial, skew_s, why)
+    _refused_at_subscribe(trial)
+    _subscribed_too_late(trial)
+
+
+def _refused_by_the_clock(trial: Trial, skew_s: float, why: str) -> None:
     with trial.wired(QUOTING, policy=NO_BREAKERS) as bot:
         bot.run_until(bot.working, 120)
-        bot.sim.conditions(skew_s=130.0)
+        judged = Judged(bot)
+        bot.sim.conditions(skew_s=skew_s)
+        bot.sim.do(lambda c: c.sockets.abort_all())
         with bot.oracle.closed("every token is refused", "I22", BUY):
             bot.run_for(20)
-        refused = bot.sim.do(lambda c: [e for e in c.world.record.entries("event") if "token refused" in e.note])
-        trial.stimulus("tokens that the venue finds expired", refused)
+            _until(lambda: "refused" in bot.feed.states()["user"].why_down)
+        rest, feed = (sum(why in found for found in kind) for kind in (judged.rest, judged.feed))
+        trial.stimulus(f"{rest} requests and {feed} subscriptions with a token that is {why}", rest and feed)
         trial.require("I22 degraded and CRITICAL", bot.told("halt.auth_degraded") == "CRITICAL")
         detail = " ".join(a["detail"] for a in bot.events("alert.raised")).lower()
         trial.require("I26 the alarm names the clock", "clock" in detail)
+        trial.require("I22 the user feed is known to be down", not bot.feed.states()["user"].up)
+        trial.require("the order that rests stays tracked", states(bot) == ["OPEN"])
         bot.sim.conditions(skew_s=0.0)
         bot.heals()
+
+
+def _refused_at_subscribe(trial: Trial) -> None:
     with trial.wired(QUOTING) as bot:
         bot.cycle()
+        judged = Judged(bot)
+        bot.run_for(120)
+        used = judged.tokens
+        trial.require(f"I22 none of {len(used)} private requests carried a token a second time",
+                      len(used) > 5 and len(set(used)) == len(used))  # fmt: skip
         bot.sim.conditions(gate="unauthorized")
         bot.sim.do(lambda c: c.sockets.abort_all())
-        feed, end = bot.feed, time.monotonic() + 10
-        while "refused" not in feed.states()["user"].why_down and time.monotonic() < end:
-            time.sleep(0.05)
-        trial.stimulus("subscribe answered authentication failure", "refused" in feed.states()["user"].why_down)
-        trial.require("I22 not a silent feed: it is known to be down", not feed.states()["user"].up)
+        refused = _until(lambda: "authentication failure" in bot.feed.states()["user"].why_down)
+        trial.stimulus("subscribe answered authentication failure", refused)
+        trial.require("I22 not a silent feed: it is known to be down", not bot.feed.states()["user"].up)
+        trial.require("not asked again at once", len(bot.happened("opened")) <= 6)
         bot.sim.conditions(gate="open")
         bot.run_until(bot.working, 300)
         trial.require("I12 it goes on by reading", bot.working())
+        trial.require("the operator is told", bot.told("feed.user") == "WARNING")
+        trial.require("I22 subscribed anew with a new token", _until(lambda: bot.feed.states()["user"].up, 40, bot))
+        bot.heals()
+
+
+def _subscribed_too_late(trial: Trial) -> None:
+    """What the bot says on a new connection is longer under way than the venue waits for a first word."""
+    with (
+        trial.wired(QUOTING, subscribe_within_s=0.5, heard=False) as bot,
+        Relay(urlsplit(bot.sim.ws_url).port or 0) as market,
+        Relay(urlsplit(bot.sim.ws_user_url).port or 0) as user,
+    ):
+        market.lag_s = user.lag_s = 0.8
+        feeds = {"COINBASE_WS_URL": market, "COINBASE_WS_USER_URL": user}
+        bot.environ = {**bot.environ, **{name: f"wss://127.0.0.1:{relay.port}" for name, relay in feeds.items()}}
+        bot.boot()
+        bot.cycle()
+        late = _until(lambda: all("no subscription" in s.why_down for s in bot.feed.states().values()), 15)
+        trial.stimulus("the venue closes both feeds: no subscription within its time", late)
+        trial.require("I22 they are known to be down", _until(lambda: _up(bot) == 0))
+        bot.run_until(bot.working, 200)
+        trial.require("I12 traded on REST books", bot.requests("GET", "product_book"))
+        market.lag_s = user.lag_s = 0.0
+        trial.require("I28 both come up by themselves", _until(lambda: _up(bot) == 2, 40, bot))
+        bot.heals()
+
+
+class Judged:
+    """What the venue made of each token from now on. rest, feed: why it refused one; tokens: of requests, in order."""
+
+    def __init__(self, bot: Wired) -> None:
+        self.rest: list[str] = []
+        self.feed: list[str] = []
+        self.tokens: list[str] = []
+        bot.sim.do(self._listen)
+
+    def _listen(self, controls: Controls) -> None:
+        rest, feed = controls.auth.rest, controls.auth.websocket
+
+        def judge_rest(authorization: str, method: str, host: str, path: str) -> ApiKey:
+            self.tokens.append(authorization)
+            with self._noting(self.rest):
+                return rest(authorization, method, host, path)
+
+        def judge_feed(token: str) -> ApiKey:
+            with self._noting(self.feed):
+                return feed(token)
+
+        controls.auth.rest = judge_rest  # type: ignore[method-assign]  # the venue keeps no reasons in its record
+        controls.auth.websocket = judge_feed  # type: ignore[method-assign]
+
+    @contextmanager
+    def _noting(self, reasons: list[str]) -> Iterator[None]:
+        try:
+            yield
+        except Refused as refused:
+            reasons.append(refused.why)
+            raise
+
+
+def _until(true: Callable[[], object], within_s: float = 10, bot: Wired | None = None) -> bool:
+    """Whether it became true within real seconds. bot: trading time passes meanwhile."""
+    end = time.monotonic() + within_s
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+        if bot is not None:
+            bot.wait(1)
+    return True
 
 
 ROWS: Sequence[Fault] = (
     Fault("F008", "names do not resolve or the resolver hangs, for 20 minutes with a resting order",
           "bounded look-up; orders stay tracked; alert", "I11 I27 I40", names_do_not_resolve),
-    Fault("F010", "TLS certificate expired, for another host, or of a stranger; on REST and on the feed",
-          "refused, never retried unverified", "I12 I36", certificates),
+    Fault("F010", "whoever answers has a certificate that is expired, for another host, of a stranger or its own, or "
+          "speaks TLS 1.1 at most; at the start, on the feeds, and on REST in the middle of a run",
+          "refused, never retried unverified, alert", "I12 I36", impostors),
     Fault("F011", "proxy variables, CA bundle and netrc for the API host in the environment", "ignored", "I36",
           proxies_and_netrc),
     Fault("F023", "the feed is silent, or has no heartbeats",
           "dead within 5 s and not believed before the next heartbeat, REST instead, reconnects with patience, alert",
           "I12 I28", feed_dies),
-    Fault("F025", "tokens refused as expired, and at subscribe", "degraded mode that names the clock; no silent feed",
-          "I12 I22", tokens),
+    Fault("F025", "tokens refused as expired or not yet valid, or at subscribe; a first subscribe that comes too late",
+          "a fresh token each time; degraded mode that names the clock; no silent feed, alert, REST instead",
+          "I12 I22 I26 I28", tokens),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from enum import Enum
 from types import TracebackType
@@ -23,7 +24,10 @@ class Line(Enum):
 
 
 class Relay:
-    """Stands before a port of this machine. reset: connections torn down since the line was set to RESET."""
+    """Stands before a port of this machine.
+
+    lag_s: what a client sends is so many real seconds under way. reset: connections torn down before a byte.
+    """
 
     def __init__(self, port: int) -> None:
         self._venue = ("127.0.0.1", port)
@@ -31,6 +35,7 @@ class Relay:
         self._ends: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
+        self.lag_s = 0.0
         self.reset = 0
         self._listener = self._listen(0)
         self.port = int(self._listener.getsockname()[1])
@@ -44,6 +49,11 @@ class Relay:
             self._listener = self._listen(self.port)
         if line is not Line.THROUGH:
             self._cut()
+
+    def lead_to(self, port: int) -> None:
+        """From now on somebody else answers; connections to the one before are cut."""
+        self._venue = ("127.0.0.1", port)
+        self._cut()
 
     def refuses(self) -> bool:
         """Whether the system itself refuses a connection to the port now."""
@@ -97,12 +107,13 @@ class Relay:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._ends |= {near, far}
-        self._start(self._pump, near, far)
-        self._start(self._pump, far, near)
+        self._start(self._pump, near, far, lambda: self.lag_s)
+        self._start(self._pump, far, near, lambda: 0.0)
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, lag_s: Callable[[], float]) -> None:
         with contextlib.suppress(OSError):  # cut: by an end, or by us
             while data := source.recv(65536):
+                time.sleep(lag_s())
                 sink.sendall(data)
         for end in (source, sink):
             self._end(end)
@@ -119,7 +130,7 @@ class Relay:
         for end in ends:
             self._end(end)
 
-    def _start(self, work: Callable[..., None], *arguments: socket.socket) -> None:
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()

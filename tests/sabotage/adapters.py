@@ -342,6 +342,15 @@ MISTAKES: Final = (
         pytest("tests/adapters/coinbase/test_transport.py"),
     ),
     Mistake(
+        "tls-of-long-ago",
+        "a server that speaks only what can be broken is let in",
+        "secrets, files and redaction",
+        "bot/adapters/coinbase/tls.py",
+        "    context.minimum_version = ssl.TLSVersion.TLSv1_2",
+        '    context.set_ciphers("ALL:@SECLEVEL=0")\n    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED',
+        pytest("tests/adapters/coinbase/test_transport.py"),
+    ),
+    Mistake(
         "dry-run-gets-the-trading-adapter",
         "the shadow holds an adapter that could place real orders, and one wrong line does",
         "dry-run shadow",

@@ -17,6 +17,7 @@ from tests.simulator.raw import ask, feed
         (Flaw.EXPIRED, "certificate has expired"),
         (Flaw.WRONG_HOST, "not valid for '127.0.0.1'"),
         (Flaw.UNTRUSTED, "unable to get local issuer certificate|self-signed certificate"),
+        (Flaw.SELF_SIGNED, "self-signed certificate"),
     ],
 )
 def test_a_bad_certificate_is_bad_on_both_wires(flaw: Flaw, reason: str) -> None:

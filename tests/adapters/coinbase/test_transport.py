@@ -18,6 +18,7 @@ from bot.adapters.coinbase.transport import Call, Deadlines
 from bot.errors import ConfigError
 from tests.adapters.coinbase.keys import credentials
 from tests.adapters.coinbase.tls_server import Connection, Reply, Request, Server, tls_server
+from tests.faults.old_tls import old_server
 
 LIMITS = Deadlines(connect_s=1.0, read_s=0.5, total_s=1.5, max_body_bytes=200_000)
 
@@ -182,6 +183,15 @@ def test_a_certificate_of_an_unknown_authority_is_refused_before_a_byte_leaves(t
         with pytest.raises(NotSent, match="CERTIFICATE_VERIFY_FAILED"):
             wire(server).get(Call(time.monotonic() + 2), "/time", {})
         assert server.requests == []
+
+
+def test_an_old_version_of_tls_is_refused_before_a_byte_leaves(tmp_path: Path) -> None:
+    """A server that offers nothing newer than 1.1 might be anybody who stands between us and the venue."""
+    with old_server(tmp_path) as old:
+        assert old.offered() == "TLSv1.1"
+        with pytest.raises(NotSent, match="PROTOCOL_VERSION"):
+            wire(Server(old.port, old.ca_file)).get(Call(time.monotonic() + 2), "/time", {})
+        assert old.versions == []
 
 
 def test_an_unreadable_ca_file_is_a_configuration_problem(tmp_path: Path) -> None:
