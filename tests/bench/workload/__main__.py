@@ -1,9 +1,11 @@
 """Measures whole backtests of the common workload and prints medians.
 
-    python -m tests.bench.workload S|M|L [--runs N] [--every-cycle] [--until DAY] [--products A,B]
+    python -m tests.bench.workload S|M|L [--runs N] [--every-cycle | --busy] [--until DAY] [--products A,B]
+
+--every-cycle skips nothing. --busy trades on a rule that holds at nearly every bar: next to nothing can be skipped.
 
 The page is not made: `backtest report` makes it from the artifacts, at any time.
-With --until or --products only a part is run, and its answer is not compared with the right one.
+With --busy, --until or --products only a part is run, and its answer is not compared with the right one.
 
 The candles are looked for in $BENCH_DATA (default /tmp/bulwark-bench): SIZE/parquet/PRODUCT.parquet and SIZE/meta.json.
 Where they are missing and the generator lies beside the checkout, it is run.
@@ -15,6 +17,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final
+
+import yaml
 
 HERE: Final = Path(__file__).parent
 CHECKOUT: Final = HERE.parent.parent.parent
@@ -81,10 +86,21 @@ def _listing(product: str, digits: int) -> dict[str, object]:
     }
 
 
-def measured(folder: Path, extra: Sequence[str]) -> Measured:
+def busy(folder: Path) -> Path:
+    """The configuration of the workload into `folder`, its rule asking for nothing but that a price has moved."""
+    policy = yaml.safe_load((HERE / "policy.yaml").read_text())
+    (rule,) = policy["rules"]
+    move = {"enabled": True, "pct_15m": None, "pct_60m": 0.01, "direction": "any"}
+    rule["when"] = {"all": [{"price_move": move}]}
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False))
+    shutil.copy(HERE / "universe.yaml", folder)
+    return folder
+
+
+def measured(folder: Path, settings: Path, extra: Sequence[str]) -> Measured:
     """One run in a process of its own."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "backtest", "run", "--data", str(folder), "--config-dir", str(HERE)]
+        command = [sys.executable, "-m", "backtest", "run", "--data", str(folder), "--config-dir", str(settings)]
         command += ["--out", out, "--quiet", "--no-report", *extra]
         began = time.perf_counter()
         with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
@@ -105,7 +121,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.workload", description=__doc__)
     parser.add_argument("size", choices=tuple(RIGHT))
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--every-cycle", action="store_true")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--every-cycle", action="store_true")
+    rate.add_argument("--busy", action="store_true")
     parser.add_argument("--until", metavar="DAY", help="first day left out")
     parser.add_argument("--products", metavar="A,B")
     args = parser.parse_args(arguments)
@@ -113,7 +131,9 @@ def main(arguments: Sequence[str]) -> int:
     part = ["--to", args.until] if args.until else []
     part += ["--products", args.products] if args.products else []
     extra += part
-    runs = [measured(folder, extra) for _ in range(args.runs)]
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = busy(Path(scratch)) if args.busy else HERE
+        runs = [measured(folder, settings, extra) for _ in range(args.runs)]
     closed, final = runs[0].closed_trades, runs[0].final_equity
     print(
         f"closed_trades={closed} final_equity={final:.2f} wall_s={median(run.wall_s for run in runs):.2f} "
@@ -122,7 +142,7 @@ def main(arguments: Sequence[str]) -> int:
     cycles, wall_s = runs[0].cycles, median(run.wall_s for run in runs)
     told = f"cycles={cycles} cycles_per_s={cycles / wall_s:.0f} cpu_s={median(run.cpu_s for run in runs):.2f}"
     print(told, file=sys.stderr)
-    if part:
+    if part or args.busy:
         return 0
     trades, equity = RIGHT[args.size]
     same = len({(run.closed_trades, run.final_equity) for run in runs}) == 1
