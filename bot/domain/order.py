@@ -32,15 +32,16 @@ class OrderState(Enum):
 
     @property
     def is_terminal(self) -> bool:
-        return self in _TERMINAL
+        return self in TERMINAL
 
     @property
     def is_working(self) -> bool:
         """Whether the venue may still hold or match it."""
-        return self not in _TERMINAL
+        return self not in TERMINAL
 
 
-_TERMINAL: Final = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
+TERMINAL: Final = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
+"""States in which the venue holds the order no more."""
 
 
 class OrderEvent(Enum):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bot.domain.decision import HysteresisCount
 from bot.domain.money import EXACT, ZERO, Price, Size
-from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
+from bot.domain.order import TERMINAL, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import CostMethod, Exits, Position
 from bot.domain.product import ProductId, Side
 
@@ -87,7 +87,7 @@ class Order:
     @property
     def remaining(self) -> Size:
         """Base that may still fill; zero once terminal."""
-        if self.state.is_terminal:
+        if self.state in TERMINAL:
             return Size.zero()
         return Size(max(ZERO, EXACT.subtract(self.size.value, max(self.filled.value, self.booked.value))))
 
@@ -214,6 +214,11 @@ class Ledger:
     def expected(self) -> Decimal:
         return EXACT.add(self.anchor, self.flows)
 
+    def after(self, flow: Decimal) -> Ledger:
+        """The account once `flow` has come (or gone, when negative)."""
+        flows = EXACT.add(self.flows, flow)
+        return Ledger(self.anchor, self.anchored_at, flows, self.pending, self.pending_since, self.sweeps)
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:
@@ -327,6 +332,14 @@ class State:
         """Client id and memory of a forgotten order of ours with this id of the venue."""
         return next((item for item in self.past_orders.items() if item[1].order_id == order_id), None)
 
+    def order_of(self, order_id: str) -> Order | None:
+        """Our order with this id of the venue; none has the empty one."""
+        if order_id:
+            for order in self.orders.values():
+                if order.order_id == order_id:
+                    return order
+        return None
+
     def unexplained(self, base: str) -> Size:
         """Coins the account showed beyond the books at the last look: come from outside, not yet classified."""
         ledger = self.ledgers.get(base)
@@ -335,7 +348,12 @@ class State:
     @cached_property
     def working(self) -> tuple[Order, ...]:
         """Our orders that the venue may still hold or match."""
-        return tuple(order for order in self.orders.values() if order.state.is_working)
+        return tuple([order for order in self.orders.values() if order.state not in TERMINAL])
+
+    @cached_property
+    def open_intents(self) -> tuple[Intent, ...]:
+        """Intents that may still get an order, oldest first."""
+        return tuple([intent for _, intent in sorted(self.intents.items()) if not intent.closed])
 
     @cached_property
     def of_base(self) -> Mapping[str, tuple[Order, ...]]:
@@ -354,6 +372,8 @@ class State:
         if "orders" in changes:
             values.pop("working", None)
             values.pop("of_base", None)
+        if "intents" in changes:
+            values.pop("open_intents", None)
         values.update(changes)
         copy.__dict__.update(values)
         return copy
@@ -363,7 +383,7 @@ class State:
         if entry_id in self.fill_ids:
             return True
         plain = not adjustment and trade_id != ""
-        return plain and any(known[:2] == (order_id, trade_id) for known in self.fill_ids.values())
+        return plain and (order_id, trade_id) in [known[:2] for known in self.fill_ids.values()]
 
 
 _FIELDS: Final = frozenset(field.name for field in fields(State))

@@ -13,7 +13,7 @@ from bot.domain.money import EXACT, ZERO, Size, quantised, total
 from bot.domain.order import Fill, OrderReport
 from bot.domain.position import COST_PLACES, sale
 from bot.domain.product import ProductId, Side
-from bot.domain.state import Order, State
+from bot.domain.state import State
 from bot.execution.unknown import blocked_bases
 
 CURSOR_STEP: Final = timedelta(minutes=2)
@@ -37,7 +37,7 @@ def sort_fills(state: State, fills: Sequence[Fill], reports: Mapping[str, OrderR
     if not fresh:
         return Sorted((), ())
     sized = _sized(_unique(fresh), reports)
-    blocked = blocked_bases(tuple(state.orders.values()))
+    blocked = blocked_bases(state.working)
     ready: list[Fill] = []
     deferred: list[Fill] = []
     for fill in sized:
@@ -63,18 +63,11 @@ def booking(state: State, fill: Fill, market: ProductId) -> FillBooked:
 
 def owner_of(state: State, order_id: str) -> tuple[str, ProductId] | None:
     """Client id and product of our order with this id of the venue, though it be long over; None: not ours."""
-    order = order_of(state, order_id)
+    order = state.order_of(order_id)
     if order is not None:
         return order.client_order_id, order.product
     past = state.past_order(order_id) if order_id else None
     return None if past is None else (past[0], past[1].product)
-
-
-def order_of(state: State, order_id: str) -> Order | None:
-    """Our order with this id of the venue."""
-    if not order_id:
-        return None
-    return next((order for order in state.orders.values() if order.order_id == order_id), None)
 
 
 def cursor_after(state: State, sorted_fills: Sorted, read_at: datetime, overlap: timedelta) -> CursorMoved | None:

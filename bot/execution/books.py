@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from bot.domain.decision import Reason, Reject
 from bot.domain.event import ChildAdopted, ExecutionMeasured, FillBooked, IntentClosed, Mismatch, OrderChanged, Payload
 from bot.domain.money import EXACT, ZERO, Size, total
-from bot.domain.order import Fill, OrderKind, OrderReport, OrderState
+from bot.domain.order import TERMINAL, Fill, OrderKind, OrderReport, OrderState
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Intent, Order, State
-from bot.execution.booking import Sorted, booking, cursor_after, order_of, owner_of, sort_fills
+from bot.execution.booking import Sorted, booking, cursor_after, owner_of, sort_fills
 from bot.execution.controls import Controls, Recorder
 from bot.execution.last_hop import on_offer
 from bot.execution.lifecycle import measured, observed, unresolved
@@ -45,29 +45,36 @@ class Books:
         if known is not None and not known.closed:
             self.record((IntentClosed(number, why),), tally)
 
-    def observe(self, reports: Iterable[OrderReport], tally: Tally) -> None:
+    def observe(self, reports: Iterable[OrderReport], tally: Tally, *, complete: bool = False) -> None:
         """Apply what the venue shows of our orders; other people's are left alone.
 
         The very report that said nothing new of the very same order says nothing new once more.
+        complete: these are all the venue shows, so what was remembered of any other can go.
         """
-        before, self._applied = self._applied, {}
+        before = self._applied
+        if complete:
+            self._applied = {}
         for report in reports:
             known = before.get(report.order_id)
             if known is not None and known[0] is report and self._is_newest(known[1]):
                 self._applied[report.order_id] = known
-                continue
+            else:
+                self._apply(report, tally)
+
+    def _apply(self, report: OrderReport, tally: Tally) -> None:
+        if report.parent_id:
             self._adopt(report, tally)
-            order = self._find(report)
-            if order is None:
-                continue
-            if order.order_id and order.order_id != report.order_id:
-                self._twin(order, report, tally)
-                continue
-            self.record(observed(order, report), tally)
-            if order.state is OrderState.REJECTED and not report.status.is_terminal:
-                tally.orphans.append(report.order_id)
-            elif self._is_newest(order) and not report.parent_id:
-                self._applied[report.order_id] = (report, order)
+        order = self._find(report)
+        if order is None:
+            return
+        if order.order_id and order.order_id != report.order_id:
+            self._twin(order, report, tally)
+            return
+        self.record(observed(order, report), tally)
+        if order.state is OrderState.REJECTED and not report.status.is_terminal:
+            tally.orphans.append(report.order_id)
+        elif self._is_newest(order) and not report.parent_id:
+            self._applied[report.order_id] = (report, order)
 
     def _is_newest(self, order: Order) -> bool:
         """Whether nothing happened to an order since it was looked at."""
@@ -89,17 +96,18 @@ class Books:
 
     def orders_of(self, intent: Intent) -> list[Order]:
         """Every order made for an intent, oldest first; an adopted child is not an attempt."""
-        mine = [o for o in self.state.orders.values() if o.intent == intent.number and not o.parent_order_id]
-        return sorted(mine, key=lambda order: order.attempt)
+        known = self.state.of_base.get(intent.product.base, ())
+        mine = [order for order in known if order.intent == intent.number and not order.parent_order_id]
+        return sorted(mine, key=_attempt) if len(mine) > 1 else mine
 
-    def open_intents(self) -> list[Intent]:
+    def open_intents(self) -> tuple[Intent, ...]:
         """Intents that may still get an order, oldest first."""
-        return [intent for _, intent in sorted(self.state.intents.items()) if not intent.closed]
+        return self.state.open_intents
 
     def working(self, base: str, *kinds: OrderKind) -> list[Order]:
         """Our orders of these kinds that the venue may still hold, for one base currency."""
-        found = [order for order in self.state.of_base.get(base, ()) if order.state.is_working]
-        return [order for order in found if not kinds or order.kind in kinds]
+        found = self.state.of_base.get(base, ())
+        return [order for order in found if order.state not in TERMINAL and (not kinds or order.kind in kinds)]
 
     def doubt(self, base: str, *sides: Side) -> Reject | None:
         """An order of unknown fate on this base currency, which forbids further ones."""
@@ -111,8 +119,8 @@ class Books:
     def free(self, position: Position) -> Size:
         """Base of a position that no sell of ours offers and that no unbooked sale has taken."""
         base = position.product.base
-        sells = [o for o in self.state.orders.values() if o.side is Side.SELL and o.product.base == base]
-        offered = total(on_offer(order) for order in sells)
+        known = self.state.of_base.get(base, ())
+        offered = total([on_offer(order) for order in known if order.side is Side.SELL])
         return Size(max(ZERO, EXACT.subtract(position.size.value, offered)))
 
     def position(self, product: ProductId) -> Position | None:
@@ -139,17 +147,19 @@ class Books:
             self.close(order.intent, f"its order is {order.state.value}", tally)
 
     def _find(self, report: OrderReport) -> Order | None:
-        return order_of(self.state, report.order_id) or self.state.orders.get(report.client_order_id)
+        state = self.state
+        return state.order_of(report.order_id) or state.orders.get(report.client_order_id)
 
     def _adopt(self, report: OrderReport, tally: Tally) -> None:
         """The venue opened the bracket attached to one of our entries: from now on it is one of our orders.
 
         It grows with the entry's fills; an order of an old size would leave more on offer than the books know.
         """
-        parent, known = order_of(self.state, report.parent_id), order_of(self.state, report.order_id)
+        state = self.state
+        parent, known = state.order_of(report.parent_id), state.order_of(report.order_id)
         if parent is None or (known is not None and (report.size is None or report.size <= known.size)):
             return
-        taken = report.client_order_id in self.state.orders or not report.client_order_id
+        taken = report.client_order_id in state.orders or not report.client_order_id
         cid = report.order_id if taken else report.client_order_id
         child = ChildAdopted(
             known.client_order_id if known is not None else cid, report.order_id, parent.order_id, parent.intent,
@@ -163,3 +173,7 @@ class Books:
         self.record((Mismatch(f"order {order.client_order_id} exists twice", ours, theirs),), tally)
         if not report.status.is_terminal:
             tally.orphans.append(report.order_id)
+
+
+def _attempt(order: Order) -> int:
+    return order.attempt

@@ -19,7 +19,6 @@ from bot.errors import (
     RateLimited,
     StorageFailed,
 )
-from bot.execution.booking import order_of
 from bot.execution.books import Books
 from bot.execution.controls import Venue
 from bot.execution.identity import is_ours
@@ -123,7 +122,8 @@ class Canceller:
 
     def orphans(self, order_ids: Sequence[str], tally: Tally) -> None:
         """Cancel orders of ours that the books had given up: they must not trade."""
-        self._send(list(dict.fromkeys(order_ids)), tally)
+        if order_ids:
+            self._send(list(dict.fromkeys(order_ids)), tally)
 
     def sweep(self, kinds: Collection[OrderKind], why: str, tally: Tally, *, pressing: bool = True) -> Sweep:
         """Cancel everything of ours of these kinds: what the books know at once, then what the venue shows.
@@ -193,11 +193,11 @@ class Canceller:
         return self._venue.clock.now() >= again
 
     def _shown_due(self, report: OrderReport, *, pressing: bool) -> bool:
-        known = order_of(self._books.state, report.order_id)
+        known = self._books.state.order_of(report.order_id)
         return known is None or self._due(known, pressing=pressing)
 
     def _wanted(self, report: OrderReport, kinds: Collection[OrderKind]) -> bool:
-        known = order_of(self._books.state, report.order_id)
+        known = self._books.state.order_of(report.order_id)
         if known is not None and (known.state.is_working or known.state is not OrderState.REJECTED):
             return known.state.is_working and known.kind in kinds
         strange = OrderKind.ENTRY if report.side is Side.BUY else OrderKind.PROTECTIVE

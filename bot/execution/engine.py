@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -28,7 +27,7 @@ from bot.execution.last_hop import LastHop
 from bot.execution.lifecycle import seconds, timer
 from bot.execution.patience import Patience
 from bot.execution.protection import Protection
-from bot.execution.report import ActReport, Tally, combined
+from bot.execution.report import NOTHING, ActReport, Tally, combined
 from bot.execution.selling import SellSide
 from bot.execution.sender import Sender
 from bot.execution.settling import Settlement
@@ -119,7 +118,7 @@ class ExecutionEngine:
         """
         with self._round(self._books.cycle_id) as tally:
             self._missing = tuple(missing)
-            self._books.observe(reports, tally)
+            self._books.observe(reports, tally, complete=True)
             self._canceller.orphans(tally.orphans, tally)
             by_id = {report.order_id: report for report in reports}
             self._books.book(fills, by_id, read_at, self._overlap(), tally)
@@ -137,13 +136,14 @@ class ExecutionEngine:
 
         With the cycle's snapshot, positions that just grew get their protective sell at once.
         """
+        if not self._settlement.pending:
+            return NOTHING
         with self._round(self._books.cycle_id) as tally:
-            if self._settlement.pending:
-                wait = seconds(self._policy.execution.post_trade_reconcile_wait_seconds)
-                self._patience.until(self._venue.clock.now() + wait)
-                balances = self._settlement.refresh(tally)
-                if snapshot is not None and balances is not None and tally.fills:
-                    self._protect(replace(snapshot, balances=balances), tally)
+            wait = seconds(self._policy.execution.post_trade_reconcile_wait_seconds)
+            self._patience.until(self._venue.clock.now() + wait)
+            balances = self._settlement.refresh(tally)
+            if snapshot is not None and balances is not None and tally.fills:
+                self._protect(replace(snapshot, balances=balances), tally)
         return tally.report()
 
     def cancel_all(
@@ -191,7 +191,7 @@ class ExecutionEngine:
 
     def next_timer(self) -> datetime | None:
         """When an order asks for attention by itself; None when none does."""
-        wanted = [at for at in (*self._intent_times(), *self._order_times()) if at is not None]
+        wanted = [at for at in self._intent_times() + self._order_times() if at is not None]
         if not wanted:
             return None
         served, ahead = self._served_at, wanted
@@ -269,15 +269,19 @@ class ExecutionEngine:
             if intent.kind is OrderKind.EXIT and not working:
                 self._books.close(intent, "flattening takes over", tally)
 
-    def _intent_times(self) -> Iterator[datetime | None]:
-        for intent in self._books.open_intents():
-            if intent.kind is not OrderKind.PROTECTIVE:
-                yield routing.next_time(intent, self._books.orders_of(intent), self._policy)
+    def _intent_times(self) -> list[datetime | None]:
+        return [
+            routing.next_time(intent, self._books.orders_of(intent), self._policy)
+            for intent in self._books.open_intents()
+            if intent.kind is not OrderKind.PROTECTIVE
+        ]
 
-    def _order_times(self) -> Iterator[datetime | None]:
-        for order in self._books.state.working:
-            doubtful = order.state is OrderState.UNKNOWN
-            yield next_listing(order, self._policy.execution) if doubtful else timer(order, self._policy.execution)
+    def _order_times(self) -> list[datetime | None]:
+        execution = self._policy.execution
+        return [
+            next_listing(order, execution) if order.state is OrderState.UNKNOWN else timer(order, execution)
+            for order in self._books.state.working
+        ]
 
     def _terms(self, tier: FeeTier) -> Terms:
         genesis, now = self._books.state.genesis, self._venue.clock.now()
@@ -303,12 +307,18 @@ class ExecutionEngine:
     def _current(self) -> Policy:
         return self._policy
 
-    @contextmanager
-    def _round(self, cycle_id: str) -> Iterator[Tally]:
+    def _round(self, cycle_id: str) -> _Round:
         """One call: its tally, its cycle id on every event, and every wake it used up given back."""
-        tally = Tally()
         self._books.cycle_id = cycle_id
-        try:
-            yield tally
-        finally:
-            self._patience.repay()
+        return _Round(self._patience)
+
+
+class _Round:
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+
+    def __enter__(self) -> Tally:
+        return Tally()
+
+    def __exit__(self, *_: object) -> None:
+        self._patience.repay()

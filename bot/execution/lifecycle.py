@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Self
 
 from bot.domain.event import ExecutionMeasured, Mismatch, OrderChanged, Payload
@@ -20,6 +21,9 @@ from bot.errors import IllegalTransition
 from bot.settings.policy import ExecutionPolicy
 
 LONGEST_CANCEL_GAP: Final = timedelta(minutes=1)
+
+UNRESOLVED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN})
+"""States of an order whose fate is unknown."""
 
 
 def changed(order: Order, event: OrderEvent, why: str, *, order_id: str = "", absent: int = 0) -> Payload:
@@ -35,7 +39,7 @@ def changed(order: Order, event: OrderEvent, why: str, *, order_id: str = "", ab
 
 def unresolved(order: Order) -> bool:
     """Whether an order's fate is unknown: nothing else may be sent for its intent, nor bought of its product."""
-    return order.state in (OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN)
+    return order.state in UNRESOLVED
 
 
 def observed(order: Order, report: OrderReport) -> list[Payload]:
@@ -114,6 +118,7 @@ def cancel_again_at(order: Order, policy: ExecutionPolicy) -> datetime:
     return asked + max(seconds(policy.cancel_timeout_seconds), min(waited, LONGEST_CANCEL_GAP))
 
 
+@lru_cache(maxsize=64)
 def seconds(value: Decimal) -> timedelta:
     """A policy's seconds as a duration, to the microsecond."""
     return timedelta(microseconds=int(value * 1_000_000))

@@ -14,7 +14,6 @@ from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView, Snapshot
 from bot.domain.state import Intent, Order
 from bot.execution import protective
-from bot.execution.booking import order_of
 from bot.execution.books import Books
 from bot.execution.cancels import Canceller
 from bot.execution.constraints import Metadata, enforce_product_constraints
@@ -186,5 +185,5 @@ class Protection:
 
     def _parent_open(self, child: Order) -> bool:
         """Whether the entry an attached bracket belongs to may still become a position in the books."""
-        parent = order_of(self._books.state, child.parent_order_id)
+        parent = self._books.state.order_of(child.parent_order_id)
         return parent is not None and (parent.state.is_working or parent.booked < parent.filled)

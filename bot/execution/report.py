@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
-from itertools import chain
-from operator import attrgetter
+from operator import add, attrgetter
 from typing import Any, Final
 
 from bot.domain.decision import Reason, Reject
@@ -110,13 +109,17 @@ NOTHING: Final = ActReport()
 
 def combined(reports: Iterable[ActReport]) -> ActReport:
     """Several rounds as one."""
-    parts = [report for report in reports if report is not NOTHING]
-    if len(parts) < 2:
-        return parts[0] if parts else NOTHING
-    columns = zip(*map(_READ, parts), strict=True)
-    lists: dict[str, tuple[Any, ...]] = {
-        name: tuple(chain.from_iterable(column)) for name, column in zip(_LISTS, columns, strict=True)
-    }
+    whole = NOTHING
+    for report in reports:
+        if report is not NOTHING:
+            whole = report if whole is NOTHING else _both(whole, report)
+    return whole
+
+
+def _both(first: ActReport, then: ActReport) -> ActReport:
+    lists: dict[str, tuple[Any, ...]] = dict(zip(_LISTS, map(add, _READ(first), _READ(then)), strict=True))
     return ActReport(
-        **lists, auth_refused=any(p.auth_refused for p in parts), rate_limited=sum(p.rate_limited for p in parts)
+        **lists,
+        auth_refused=first.auth_refused or then.auth_refused,
+        rate_limited=first.rate_limited + then.rate_limited,
     )

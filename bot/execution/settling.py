@@ -61,6 +61,8 @@ class Settlement:
                 self._books.record((SettleObserved(bucket_of(waited.total_seconds())),), tally)
 
     def _orders(self) -> list[Order]:
+        if not self._following:
+            return []
         known = self._books.state.orders
         self._following = [cid for cid in self._following if cid in known]
         return [known[cid] for cid in self._following]

@@ -11,7 +11,7 @@ from bot.errors import NotFound
 from bot.execution.books import Books
 from bot.execution.cancels import READ_FAILED, noted
 from bot.execution.controls import Controls, Venue
-from bot.execution.lifecycle import changed, unresolved
+from bot.execution.lifecycle import UNRESOLVED, changed
 from bot.execution.report import Tally
 from bot.execution.sender import Sender
 from bot.execution.unknown import LOOK_AHEAD, LOOK_BACK, next_listing, unexplained_fills, weigh
@@ -64,11 +64,15 @@ class Resolver:
                 self._books.record((changed(fresh, OrderEvent.SILENCE, "no answer was recorded"),), tally)
 
     def _due(self, missing: Iterable[str]) -> list[Order]:
-        now, state = self._venue.clock.now(), self._books.state
+        state = self._books.state
         orders = state.orders
         lost = [orders[cid] for cid in missing if cid in orders and orders[cid].state.is_working]
-        doubtful = {o.client_order_id: o for o in (*filter(unresolved, state.working), *lost)}
-        return [order for order in doubtful.values() if now >= next_listing(order, self._policy().execution)]
+        doubtful = [order for order in state.working if order.state in UNRESOLVED]
+        if not (doubtful or lost):
+            return []
+        now, execution = self._venue.clock.now(), self._policy().execution
+        each = {order.client_order_id: order for order in (*doubtful, *lost)}
+        return [order for order in each.values() if now >= next_listing(order, execution)]
 
     def _judge(self, order: Order, listing: list[OrderReport], fills: Sequence[Fill], tally: Tally) -> None:
         self._name_strangers(order, listing, fills, tally)

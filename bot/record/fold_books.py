@@ -56,11 +56,12 @@ def profit_of(state: State, fill: FillBooked) -> Decimal:
 
 
 def cursor_moved(state: State, event: CursorMoved, envelope: Envelope) -> State:
-    state = pruned(state.changed(fill_cursor=FillCursor(event.at, event.overlap)), envelope.ts)
+    state = pruned(state, envelope.ts)
     reach = event.at - event.overlap
     kept = {order.order_id for order in state.orders.values()}
     return state.changed(
-        fill_ids={key: row for key, row in state.fill_ids.items() if row[2] >= reach or row[0] in kept}
+        fill_cursor=FillCursor(event.at, event.overlap),
+        fill_ids={key: row for key, row in state.fill_ids.items() if row[2] >= reach or row[0] in kept},
     )
 
 
@@ -339,8 +340,7 @@ def _moved(
     anchor, which will count the fill in."""
     if not ledgers:
         return ledgers
-    ledger = ledgers.get(currency) or Ledger(ZERO, at)
-    ledger = replace(ledger, flows=EXACT.add(ledger.flows, amount))
+    ledger = (ledgers.get(currency) or Ledger(ZERO, at)).after(amount)
     if settled:
         ledger = replace(ledger, pending=ZERO, pending_since=None, sweeps=0)
     return {**ledgers, currency: ledger}

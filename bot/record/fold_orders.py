@@ -82,7 +82,7 @@ def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> Stat
     """
     if (known := state.orders.get(event.client_order_id)) is not None:
         return with_order(state, replace(known, size=max(known.size, event.size)))
-    parent = next((o for o in state.orders.values() if o.order_id == event.parent_order_id), None)
+    parent = state.order_of(event.parent_order_id)
     expected = event.limit_price or event.stop_price or (parent.expected_price if parent is not None else None)
     if expected is None:
         return state
@@ -115,12 +115,15 @@ def pruned(state: State, now: datetime) -> State:
 
     Of those the venue had accepted it stays known whose they were: a fill of one may still come.
     """
-    orders = {cid: order for cid, order in state.orders.items() if not _is_over(order, now)}
-    in_use = {order.intent for order in orders.values()}
-    intents = {n: i for n, i in state.intents.items() if n in in_use or (not i.closed and now - i.at < KEPT)}
-    if len(orders) == len(state.orders) and len(intents) == len(state.intents):
+    reach = now - KEPT
+    over = {cid for cid, order in state.orders.items() if order.changed_at <= reach and _is_over(order)}
+    in_use = {order.intent for cid, order in state.orders.items() if cid not in over}
+    idle = {n for n, i in state.intents.items() if n not in in_use and (i.closed or i.at <= reach)}
+    if not (over or idle):
         return state
-    past = [o for cid, o in state.orders.items() if cid not in orders and o.order_id]
+    orders = {cid: order for cid, order in state.orders.items() if cid not in over}
+    intents = {n: intent for n, intent in state.intents.items() if n not in idle}
+    past = [order for cid, order in state.orders.items() if cid in over and order.order_id]
     if not past:
         return state.changed(orders=orders, intents=intents)
     known = {**state.past_orders, **{order.client_order_id: _past(order, state) for order in past}}
@@ -164,7 +167,8 @@ def _sent(event: IntentRecorded, at: datetime) -> SentOrder:
 
 
 def _recent(sent: tuple[SentOrder, ...], now: datetime) -> tuple[SentOrder, ...]:
-    return tuple(order for order in sent if now - order.at < KEPT)
+    reach = now - KEPT
+    return tuple([order for order in sent if order.at > reach])
 
 
 def _last_entry(state: State, event: IntentRecorded, at: datetime) -> Mapping[str, datetime]:
@@ -196,8 +200,8 @@ def _cancel_asked_at(order: Order, event: OrderChanged, at: datetime, *, moved: 
     return None if returned else order.cancel_asked_at
 
 
-def _is_over(order: Order, now: datetime) -> bool:
-    return order.state.is_terminal and order.booked >= order.filled and now - order.changed_at >= KEPT
+def _is_over(order: Order) -> bool:
+    return order.state.is_terminal and order.booked >= order.filled
 
 
 def _without(mapping: Mapping[str, str], key: str) -> Mapping[str, str]:

@@ -367,8 +367,8 @@ MISTAKES: Final = (
         "the next decision is made on balances that do not show the last fill yet",
         "post-trade smoke",
         "bot/execution/engine.py",
-        "                balances = self._settlement.refresh(tally)",
-        "                balances = self._selling.balances(tally)",
+        "            balances = self._settlement.refresh(tally)",
+        "            balances = self._selling.balances(tally)",
         pytest("tests/execution/test_entries.py", "tests/execution/test_exits.py", "tests/loop/test_trades.py"),
     ),
     Mistake(

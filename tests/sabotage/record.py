@@ -140,8 +140,8 @@ MISTAKES: Final = (
         "a settled order is pruned while a fill of it is still to come, which then belongs to nobody",
         "quote-sized and lagging fills",
         "bot/record/fold_orders.py",
-        "return order.state.is_terminal and order.booked >= order.filled and now - order.changed_at >= KEPT",
-        "return order.state.is_terminal and now - order.changed_at >= KEPT",
+        "return order.state.is_terminal and order.booked >= order.filled",
+        "return order.state.is_terminal",
         pytest("tests/record/test_fold.py"),
     ),
     Mistake(
