@@ -16,6 +16,7 @@ import numpy as np
 from backtest import prices
 from backtest.summary import Lines, Run, lines, summary
 from backtest.trades import Trade, exit_reasons
+from bot.domain.bars import Ints
 from bot.domain.codec import time_text
 from bot.domain.money import decimal_text, quantised
 from bot.domain.product import Side
@@ -29,6 +30,10 @@ ROBUSTNESS: Final = "robustness.json"
 LATER: Final = (PAGE, ROBUSTNESS)
 """Made from the other artifacts, when somebody asks for them."""
 
+Hours = tuple[Ints, Ints]
+
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]:
     """Every artifact of the run itself into `out`, which is made; answers the summary. What was made of an earlier run
@@ -36,15 +41,15 @@ def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]
     out.mkdir(parents=True, exist_ok=True)
     for name in LATER:
         (out / name).unlink(missing_ok=True)
-    beside = lines(run)
+    beside, hours = lines(run), _hours(run)
     figures = summary(run, beside, data_hashes)
     contents = {
         "summary.json": _json(figures),
         "trades.json": _lines(_trade(trade) for trade in run.trades),
         "orders.json": _lines(_order(run, order) for order in run.venue.orders()),
         "fills.json": _fills(run),
-        "equity.csv": _equity(run, beside),
-        "exposure.csv": _exposure(run, beside),
+        "equity.csv": _equity(run, beside, hours),
+        "exposure.csv": _exposure(run, beside, hours),
         "prices.csv": prices.csv(run.data, (order.market for order in run.venue.orders())),
         "decisions.jsonl": "".join(f"{_dumped(row)}\n" for row in run.ledger.recorder.rows).encode(),
     }
@@ -154,10 +159,10 @@ def _fill(run: Run, fill: VenueFill, reasons: Mapping[str, str]) -> dict[str, An
     }
 
 
-def _equity(run: Run, beside: Lines) -> bytes:
+def _equity(run: Run, beside: Lines, hours: Hours) -> bytes:
     """A row an hour, or a bar where bars are longer: equity at its end, its extremes within, the peak and the fall, and
     what the opening equity would be worth in each benchmark."""
-    heads, ends = _rows(run)
+    heads, ends = hours
     equity = run.curve.equity
     peaks = np.maximum.accumulate(np.maximum(equity, run.opening))
     falls = (equity / peaks - 1) * 100
@@ -168,10 +173,10 @@ def _equity(run: Run, beside: Lines) -> bytes:
     return _csv(("equity", "low", "high", "peak", "drawdown_pct", *beside.benchmarks), run, ends, columns)
 
 
-def _exposure(run: Run, beside: Lines) -> bytes:
+def _exposure(run: Run, beside: Lines, hours: Hours) -> bytes:
     """A row an hour, as above: cash, invested, percent of it at the end and at most, greatest position, how many
     positions, and the most in each theme."""
-    heads, ends = _rows(run)
+    heads, ends = hours
     share = run.curve.invested / run.curve.equity * 100
     single = run.curve.largest / run.curve.equity * 100
     columns = (
@@ -183,8 +188,8 @@ def _exposure(run: Run, beside: Lines) -> bytes:
     return _csv((*names, *(f"theme_{name}_pct_max" for name in beside.themes)), run, ends, columns)
 
 
-def _rows(run: Run) -> tuple[Any, Any]:
-    """First and last bar of every row."""
+def _hours(run: Run) -> Hours:
+    """First and last bar of every hour, or of every bar where bars are longer."""
     data = run.data
     closes = data.start + data.length.value * (np.arange(data.count, dtype=np.int64) + 1)
     hours = (closes - 1) // max(HOUR_S, data.length.value)
@@ -212,7 +217,7 @@ def _cut(value: Any) -> str:
 
 
 def _dumped(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _COMPACT.encode(row)
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -31,19 +31,18 @@ def _rows(data: Dataset, market: ProductId, size: int) -> Iterator[str]:
             ends, columns = _stretches(segment, first, stop, size)
             closes = (data.start + data.length.value * (ends + 1)).astype("datetime64[s]")
             prices = (np.round(column * float(up) / float(down), 12).tolist() for column in columns)
-            for time, *values in zip(np.datetime_as_string(closes).tolist(), *prices, strict=True):
-                yield f"{time}Z,{market},{','.join(f'{value:.12g}' for value in values)}"
+            row = f"%sZ,{market},%.12g,%.12g,%.12g,%.12g"
+            yield from (row % values for values in zip(np.datetime_as_string(closes).tolist(), *prices, strict=True))
 
 
 def _stretches(segment: Segment, first: int, stop: int, size: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Last bar of each stretch on the grid, and its open, high, low, close in ticks."""
     series, shift = segment.columns.series, segment.first
-    bars = np.arange(first, stop)
-    heads = np.flatnonzero(np.append(True, bars[1:] // size != bars[:-1] // size))
-    tails = np.append(heads[1:], len(bars)) - 1
+    heads = np.append(0, np.arange((first // size + 1) * size, stop, size) - first)
+    tails = np.append(heads[1:], stop - first) - 1
     inside = slice(first - shift, stop - shift)
     columns = (
         series.open[inside][heads], np.maximum.reduceat(series.high[inside], heads),
         np.minimum.reduceat(series.low[inside], heads), series.close[inside][tails],
     )  # fmt: skip
-    return bars[tails], columns
+    return first + tails, columns

@@ -86,16 +86,16 @@ def summary(run: Run, beside: Lines, data_hashes: Mapping[str, str]) -> dict[str
 
 def benchmarks(data: Dataset) -> dict[str, Floats]:
     """Value of one unit of money bought into BTC, and into every product alike, at the first close."""
-    growth = {market: _growth(data, market) for market in data.tracks}
-    known = {market: line for market, line in growth.items() if line is not None}
-    found = {}
-    if LEADER in known:
-        found["btc"] = known[LEADER]
-    if known:
-        total = np.zeros(data.count)
-        for line in known.values():
+    found, total, count = dict[str, Floats](), np.zeros(data.count), 0
+    for market in data.tracks:
+        line = _growth(data, market)
+        if line is not None:
             total += line
-        found["equal_weight"] = total / len(known)
+            count += 1
+            if market == LEADER:
+                found["btc"] = line
+    if count:
+        found["equal_weight"] = total / count
     return found
 
 
@@ -104,12 +104,12 @@ def _growth(data: Dataset, market: ProductId) -> Floats | None:
     track = data.tracks[market]
     if track.at(0) is None:
         return None
-    closes = np.zeros(data.count)
+    growth, begun = np.zeros(data.count), 0
     for segment in track.segments:
         first, stop = max(0, segment.first), min(data.count, segment.stop)
         if first < stop:
             inside = segment.columns.series.close[first - segment.first : stop - segment.first]
-            closes[first:stop] = inside
-            closes[stop:] = inside[-1]
-    growth: Floats = closes / closes[0]
+            begun = begun or int(inside[0])
+            np.divide(inside, begun, out=growth[first:stop])
+            growth[stop:] = growth[stop - 1]
     return growth
