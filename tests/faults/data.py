@@ -12,10 +12,11 @@ from bot.errors import UnitError
 from simulator.faults import Rewrite, Rule
 from simulator.markets.script import BookIs, Print
 from simulator.server import START
+from tests.faults.candles import holes
 from tests.faults.trial import Fault, Trial
-from tests.faults.venues import BUY, HELD, NO_BREAKERS, QUOTING, SELL
+from tests.faults.venues import BUY, HELD, NO_BREAKERS, SELL
 from tests.loop.markets import RISE, calm, then
-from tests.loop.stage import BTC, config_of, down, steady, up
+from tests.loop.stage import BTC, config_of, down, steady
 
 BY_BOT = {"exits": {"resting_on_exchange": False}}
 
@@ -121,29 +122,6 @@ def at(seconds: int) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def holes(trial: Trial) -> None:
-    """Candles as the wire brings them: empty at times, one missing, one twice, newest first; and quiet minutes."""
-    with trial.wired(QUOTING, policy=NO_BREAKERS) as bot:
-        bot.fault(Rule(Rewrite("candles", "[]"), "GET", "/market/products/*/candles", times=6))
-        bot.cycle()
-        trial.stimulus("empty, then short lists of candles", bot.struck("Rewrite"))
-        bot.fault(Rule(Rewrite("candles.1"), "GET", "/market/products/*/candles", times=20))
-        with bot.oracle.closed("candles are missing", "I38", ()):
-            bot.run_for(120)
-        bot.heal()
-        bot.run_for(400)
-        trial.require("I12 no crash", "ERROR" not in {c.outcome for c in bot.cycles})
-    quiet = trial.stage([up(30), *steady(31, 62, "65500", 5), up(1900, "65500")])
-    quiet.run_for(1200)
-    windows = quiet.window.facts(BTC).windows
-    trial.require("I38 tradeless minutes are quiet, the close carried", windows is not None)
-    lost = trial.stage([*RISE, *steady(62, 900, "65500", 20)])
-    lost.idle(62)
-    lost.window.without_bars = True
-    with lost.oracle.closed("no bars were fetched", "I12/I38", BUY):
-        lost.run_for(300)
-
-
 def units(trial: Trial) -> None:
     """The same number as base and as quote volume differs by the price: the universe must know which is which."""
     poor = {"tiers": {1: {"products": ["BTC-USD"], "min_volume_24h": 100_000_000, "min_depth": 1000}}}
@@ -211,8 +189,8 @@ ROWS: Sequence[Fault] = (
     Fault("F074", "-30 % in a second, a print at -99.97 %, an empty book for a minute; also with a slow API",
           "sold within slippage, not into the hole; no buys; the day's stop still falls",
           "I20 I21 I38", crash, quick=True),
-    Fault("F075", "candles empty, missing, short; quiet minutes", "quiet is carried, unfetched refuses", "I12 I38",
-          holes),
+    Fault("F075", "candles empty once or one time in five, twice, in any order, one of 300 missing; quiet minutes",
+          "every bar believed is the market's own; quiet is carried, unfetched refuses", "I12 I38", holes),
     Fault("F077", "volume in coins against volume in dollars", "typed units; the universe does not flip", "I12 I30",
           units, quick=True),
     Fault("F079", "a held coin without a price; a product list that is empty or broken",

@@ -14,7 +14,18 @@ from bot.adapters.coinbase.budget import Access, Priority
 from bot.adapters.coinbase.client import Endpoint, ReadClient
 from bot.adapters.coinbase.market_link import Band
 from bot.adapters.coinbase.planner import CANDLES_PER_CALL
-from bot.adapters.coinbase.tape import Tape, empty, extended, first_change, fitting_scale, prepended, rescaled
+from bot.adapters.coinbase.tape import (
+    Tape,
+    anchored,
+    cut,
+    doubtful,
+    empty,
+    extended,
+    first_change,
+    fitting_scale,
+    prepended,
+    rescaled,
+)
 from bot.adapters.coinbase.transport import Interruptions
 from bot.adapters.coinbase.units import seconds
 from bot.adapters.coinbase.wire import product as listings
@@ -33,6 +44,9 @@ OVERLAP_BARS: Final = 5
 
 EMPTY_PAGES_MAX: Final = 4
 """After so many empty pages in a row the market is taken to have had no earlier trade."""
+
+EMPTY_SAID: Final = 3
+"""How often a page must come empty before silence is believed, where no bar that is known shows it to be complete."""
 
 BOOK_LEVELS: Final = 250
 UNKNOWN_MARKET_PAUSE_S: Final = 600.0
@@ -77,6 +91,7 @@ class _Market:
         self.loaded = False
         self.needed = 0
         self.empty_pages = 0
+        self.silences = 0
         self.paused_until = -math.inf
 
     def need(self, count: int) -> None:
@@ -211,6 +226,11 @@ class CoinbaseMarketData:
             start = max(tape.floor, tape.ceiling - OVERLAP_BARS * self._step)
             end = min(closed, start + CANDLES_PER_CALL * self._step)
             bars = self._candles(market, start, end)
+            _believe_silence(held, tape, bars)
+            if (wrong := doubtful(tape, bars, start)) is not None:
+                tape = cut(tape, wrong)
+                self._publish(held, tape)
+                continue
             tape = extended(_fitted(product, tape, bars), bars, start, end)
             tape = tape.trimmed(held.needed + CANDLES_PER_CALL)
             self._adopt(held, tape)
@@ -224,10 +244,25 @@ class CoinbaseMarketData:
             wanted = tape.ceiling - held.needed * self._step
             if tape.floor <= wanted:
                 return
-            start = max(wanted, tape.floor - CANDLES_PER_CALL * self._step)
-            bars = self._candles(market, start, tape.floor)
+            start = max(wanted, tape.floor - (CANDLES_PER_CALL - anchored(tape)) * self._step)
+            bars = self._older(market, tape, start)
             held.empty_pages = 0 if bars else held.empty_pages + 1
             self._adopt(held, prepended(_fitted(product, tape, bars), bars, start))
+
+    def _older(self, market: ProductId, tape: Tape, start: int) -> list[Bar]:
+        """The bars of [start, floor). A known bar just after them proves the answer; else silence is asked for again.
+
+        Raises: CriticalDataUnavailable when the known bar is left out: then the answer is not complete.
+        """
+        if anchored(tape):
+            bars = self._candles(market, start, tape.floor + self._step)
+            if not bars or int(bars[-1].start.timestamp()) != tape.floor:
+                raise CriticalDataUnavailable(f"candles {market}", f"the answer leaves out the bar of {tape.floor}")
+            return bars[:-1]
+        bars = []
+        for _ in range(EMPTY_SAID):
+            bars = bars or self._candles(market, start, tape.floor)
+        return bars
 
     def _candles(self, market: ProductId, start: int, end: int) -> list[Bar]:
         """A complete answer for [start, end), asked with a bar more at both ends: it is open which one is left out."""
@@ -318,6 +353,16 @@ class _Run:
     def over(self) -> bool:
         late = time.monotonic() > self._limit
         return late or self.failures >= FAILURES_MAX or self._stopped()
+
+
+def _believe_silence(held: _Market, tape: Tape, bars: Sequence[Bar]) -> None:
+    """Where no bar is known yet, a market is silent only once its newest page came empty several times.
+
+    Raises: CriticalDataUnavailable until then.
+    """
+    held.silences = 0 if bars or len(tape.rows) else held.silences + 1
+    if 0 < held.silences < EMPTY_SAID:
+        raise CriticalDataUnavailable(f"candles {tape.product}", "the newest page is empty and is asked for again")
 
 
 def _note_bars(held: _Market, why: str) -> None:

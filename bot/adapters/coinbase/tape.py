@@ -82,6 +82,38 @@ def extended(tape: Tape, bars: Sequence[Bar], start: int, end: int) -> Tape:
     return replace(tape, ceiling=end, start=begin, rows=np.concatenate([kept, fresh]))
 
 
+def doubtful(tape: Tape, bars: Sequence[Bar], start: int) -> int | None:
+    """From where on the tape may be wrong, given an answer that begins at `start`; None when nothing speaks for it.
+
+    An answer that knows a trade at its very beginning, where the tape has silence, says that an earlier answer was not
+    complete: perhaps all of that silence was none. A bar published late is never that old.
+    """
+    step = tape.granularity.value
+    if not any(int(bar.start.timestamp()) == start for bar in bars):
+        return None
+    if not len(tape.rows):
+        return start if start > tape.floor else None
+    index = last = (start - tape.start) // step
+    if not 0 <= index < len(tape.rows) or not tape.rows[index, QUIET]:
+        return None
+    while index > 0 and tape.rows[index - 1, QUIET]:
+        index -= 1
+    return tape.start + index * step if index < last else None
+
+
+def cut(tape: Tape, at: int) -> Tape:
+    """The tape up to `at`; from there on nothing counts as fetched."""
+    count = (at - tape.start) // tape.granularity.value
+    if count <= 0 or not len(tape.rows):
+        return empty(tape.product, tape.granularity, tape.scale, at)
+    return replace(tape, ceiling=at, rows=tape.rows[:count])
+
+
+def anchored(tape: Tape) -> bool:
+    """Whether the tape begins with a trade right at its floor: a complete answer about the time before can show it."""
+    return bool(len(tape.rows)) and tape.start == tape.floor and not tape.rows[0, QUIET]
+
+
 def prepended(tape: Tape, bars: Sequence[Bar], start: int) -> Tape:
     """The tape from `start` on, given a complete answer for [start, floor)."""
     first, fresh = _dense(tape, bars, start, tape.floor, None)

@@ -17,6 +17,7 @@ from bot.adapters.coinbase.exchange import CoinbaseReader
 from bot.adapters.coinbase.market_data import CoinbaseMarketData, Sources
 from bot.adapters.coinbase.market_link import Band
 from bot.adapters.coinbase.wire.frame import Trade
+from bot.domain.bars import BarSeries
 from bot.domain.market import Book, Level, Quote
 from bot.domain.money import Price, Size
 from bot.domain.product import ProductId
@@ -81,6 +82,7 @@ class CandleServer:
         self.only = traded
         self.windows: list[tuple[int, int]] = []
         self.broken: str | None = None
+        self.empty_at: set[int] = set()
 
     def __call__(self, connection: Connection, request: Request) -> None:
         query = parse_qs(request.query)
@@ -94,10 +96,17 @@ class CandleServer:
             return
         starts = [t for t in range(start, end, 60) if t >= self.first and t not in self.silent]
         rows = [payloads.candle(t, str(10 + t // 60 % 2 * Decimal("0.5"))) for t in reversed(starts) if self._traded(t)]
-        connection.json({"candles": rows})
+        connection.json({"candles": [] if len(self.windows) - 1 in self.empty_at else rows})
 
     def _traded(self, start: int) -> bool:
         return self.only is None or start in self.only
+
+
+def series_of(data: CoinbaseMarketData) -> BarSeries:
+    tape = data._markets[BTC].tape
+    assert tape is not None
+    assert tape.series is not None
+    return tape.series
 
 
 @dataclass
@@ -243,8 +252,51 @@ def test_a_market_that_never_traded_has_no_windows(world: World) -> None:
     world.candles.only = set()
     data = world.data()
     data.watch({BTC: 10})
+    for _ in range(2):
+        data.refresh(at(3))
+        assert "asked for again" in data.facts(BTC).windows_error
     data.refresh(at(3))
     assert "not traded" in data.facts(BTC).windows_error
+
+
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_a_page_that_comes_empty_by_mistake_is_not_taken_for_hours_of_silence(world: World, page: int) -> None:
+    world.candles.empty_at = {page}
+    data = world.data()
+    data.watch({BTC: 700})
+    for _ in range(3):
+        data.refresh(at(3))
+        windows = data.facts(BTC).windows
+        assert windows is None or not series_of(data).quiet.any()
+    assert series_of(data).quiet.sum() == 0
+    assert data.facts(BTC).windows is not None
+    assert len(series_of(data).close) == 700
+
+
+def test_silence_that_was_believed_is_fetched_again_once_an_answer_knows_a_trade_in_it(world: World) -> None:
+    """All its newest pages came empty; a minute later the overlap shows a trade where silence was believed."""
+    world.candles.empty_at = {0, 1, 2}
+    data = world.data()
+    data.watch({BTC: 700})
+    for second in (3, 4, 5):
+        data.refresh(at(second))
+    data.refresh(at(63))
+    data.refresh(at(64))
+    assert not series_of(data).quiet.any()
+    assert len(series_of(data).close) >= 700
+
+
+def test_an_answer_that_leaves_out_the_minute_it_must_show_is_refused(world: World) -> None:
+    data = world.data()
+    data.watch({BTC: 10})
+    data.refresh(at(3))
+    world.candles.empty_at = {len(world.candles.windows)}
+    data.watch({BTC: 700})
+    data.refresh(at(4))
+    assert "leaves out the bar" in data._markets[BTC].windows_error
+    data.refresh(at(5))
+    assert len(series_of(data).close) >= 700
+    assert not series_of(data).quiet.any()
 
 
 def test_bars_on_disk_are_not_fetched_again(world: World) -> None:
