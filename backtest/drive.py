@@ -73,8 +73,10 @@ class Drive:
         served = about is not None and not about
         if about is not None:
             ours = {intent.product for intent in before.intents.values() if not intent.closed}
-            about = about | ours | before.positions.keys() | {order.market for order in stage.venue.working()}
-        stage.tape.only = about
+            working = {order.market for order in stage.venue.working()}
+            stage.tape.only = about | ours | before.positions.keys() | working
+        else:
+            stage.tape.only = None
         stage.clock.wait_until(self.data.closed(k))
         stage.loop.run_cycle(about=about, service=served)
         self.cycles += 1

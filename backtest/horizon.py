@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from backtest.candles import Floats
 from backtest.dataset import Dataset, Segment, Track
-from backtest.landmarks import landmarks
+from backtest.landmarks import days, landmarks
 from backtest.signals import signals
 from bot.domain.bars import Ints
 from bot.domain.decision import Outcome, Reason, Regime, TriggerKind
@@ -96,8 +96,9 @@ class Horizon:
     def __init__(self, data: Dataset, config: Config) -> None:
         self._data = data
         self._config = config
-        self._landmarks = landmarks(data, config).tolist()
-        self._landmark = frozenset(self._landmarks)
+        everywhere = landmarks(data, config)
+        self._landmark = frozenset(everywhere.tolist())
+        self._landmarks = np.union1d(everywhere, days(data)).tolist()
         self._signals = {market: found.tolist() for market, found in signals(data, config).items()}
         self._asking = [(market.base, bars) for market, bars in self._signals.items()]
         self._signal = {market: frozenset(found) for market, found in self._signals.items()}

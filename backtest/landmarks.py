@@ -3,6 +3,8 @@
 Found once for the whole run from the columns: days that begin, listings that change, markets that appear or fall
 silent, prices that jump, ranges that may trip the volatility breaker, and markets whose spread or volume crosses what
 their tier asks. Each is a superset: a bar named here for nothing only costs a cycle.
+
+A day that begins concerns the account alone; every other landmark is about markets.
 """
 
 from __future__ import annotations
@@ -35,10 +37,9 @@ BLOCK: Final = 1024
 
 
 def landmarks(data: Dataset, config: Config) -> Ints:
-    """Indices on the run's grid, ascending."""
+    """Bars at which any market may have changed: indices on the run's grid, ascending."""
     found = np.zeros(data.count, np.bool_)
     found[:FIRST_BARS] = True
-    found |= _days(data)
     for at in data.listings.times:
         _mark(found, data.newest(at), data.newest(at) + 1)
     for product in {product for listed in data.listings.products for product in listed.values()}:
@@ -50,6 +51,13 @@ def landmarks(data: Dataset, config: Config) -> Ints:
     return np.flatnonzero(found)
 
 
+def days(data: Dataset) -> Ints:
+    """The first cycle of each UTC day: indices on the run's grid, ascending."""
+    closes = data.start + data.length.value * (np.arange(data.count, dtype=np.int64) + 1)
+    passed = closes // DAY_S
+    return np.flatnonzero(np.append(True, passed[1:] != passed[:-1]))
+
+
 def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -> Ints:
     found = np.zeros(data.count, np.bool_)
     for segment in track.segments:
@@ -59,13 +67,6 @@ def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -
     for flips in _flips(data, config, market, track):
         found[flips] = True
     return np.flatnonzero(found)
-
-
-def _days(data: Dataset) -> Mask:
-    """The first cycle of each UTC day."""
-    closes = data.start + data.length.value * (np.arange(data.count, dtype=np.int64) + 1)
-    days = closes // DAY_S
-    return np.append(True, days[1:] != days[:-1])
 
 
 def _mark(found: Mask, first: int, stop: int) -> None:

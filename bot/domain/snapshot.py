@@ -156,6 +156,8 @@ class Snapshot:
     unread: why the account could not be read in this cycle: what is known of it is that of `reconciled_at`, good
         enough to sell what is ours and for nothing else.
     canary: the first live hours, when only `governance.canary_scale_pct` of every cap is in force.
+    asked: the markets that are judged and may be entered; None: all. The others are held, and only priced: whoever
+        leaves one out knows that judging it would change nothing.
     """
 
     cycle_id: str
@@ -179,6 +181,11 @@ class Snapshot:
     service: bool = False
     canary: bool = False
     unread: str = ""
+    asked: frozenset[ProductId] | None = None
+
+    def judges(self, market: ProductId) -> bool:
+        """Whether this market is more than priced."""
+        return self.asked is None or market in self.asked
 
     def available(self, currency: str) -> Decimal:
         """What is free of `currency`; zero when the account has no such wallet."""

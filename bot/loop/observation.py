@@ -62,7 +62,7 @@ class Observation:
         self.valuation: Valuation | None = None
         self.key_problems: tuple[str, ...] = ()
         self.needs_opening = False
-        self.about: Collection[ProductId] | None = None
+        self.asked: frozenset[ProductId] | None = None
         self._doubted_at: datetime | None = None
         self._needed: tuple[int, int] | None = None
         self._listed: tuple[Mapping[ProductId, Product], set[ProductId], dict[ProductId, Product]] | None = None
@@ -107,7 +107,7 @@ class Observation:
         truth = self._observer.account(self._store.state)
         report = self._applied(truth, engine)
         report = combined((report, engine.resolve_unknown()))
-        views = self._observer.views(watched)
+        views = self._observer.views(watched, self.asked)
         self._open_books(truth, metadata, cycle_id)
         truth, late = self._reread_when_unbalanced(truth, engine)
         report = combined((report, late))
@@ -147,7 +147,9 @@ class Observation:
     def snapshot(self, cycle_id: str, observed: Observed, halts: Sequence[Halt], *, service: bool) -> Snapshot:
         """The input of the decision, breakers brought up to date with it."""
         state = self._store.state
-        snap = self._observer.snapshot(cycle_id, observed.reading, halts, state, self.is_ours, service=service)
+        snap = self._observer.snapshot(
+            cycle_id, observed.reading, halts, state, self.is_ours, service=service, asked=self.asked
+        )
         self._record(upkeep.breaker_changes(snap, self._config.policy), cycle_id)
         return snap if self._store.state is state else replace(snap, state=self._store.state)
 
@@ -178,10 +180,11 @@ class Observation:
         return any(self._modes.get(market, TradingMode.NORMAL) is not TradingMode.NORMAL for market in held)
 
     def _watched(self, metadata: Metadata) -> Mapping[ProductId, Product]:
-        """Market -> the listing traded on it: the universe's candidates, and whatever is held."""
+        """Market -> the listing traded on it: the universe's candidates, and whatever is held, on order or to be."""
         portfolio = self._config.policy.portfolio
         held = {position.product for position in self._store.state.positions.values()}
         held |= {order.product for order in self._store.state.working}
+        held |= {intent.product for intent in self._store.state.intents.values() if not intent.closed}
         if self.truth is not None:
             owned = (currency for currency, balance in self.truth.balances.items() if balance.available or balance.hold)
             pricing = (market_of(currency, metadata.products, portfolio) for currency in owned)
@@ -196,13 +199,17 @@ class Observation:
         leader = self._config.policy.regime.product
         if self._config.policy.regime.enabled and leader in metadata.products:
             found.setdefault(metadata.products[leader].market, metadata.products[leader])
-        return found if self.about is None else self._narrowed(found, held)
+        return found if self.asked is None else self._narrowed(found, self.asked | held)
+
+    def ask(self, about: Collection[ProductId] | None) -> None:
+        """Judge these markets in the next cycle, and the one that leads; only price what is held beside them. None:
+        judge all."""
+        self.asked = None if about is None else frozenset((*about, self._config.policy.regime.product))
 
     def _narrowed(
-        self, watched: Mapping[ProductId, Product], held: Collection[ProductId]
+        self, watched: Mapping[ProductId, Product], wanted: frozenset[ProductId]
     ) -> Mapping[ProductId, Product]:
-        """The markets this cycle is about, those held, and the one that leads."""
-        wanted = {*(self.about or ()), *held, self._config.policy.regime.product}
+        """Those of the watched that are wanted by the name of the market or of its listing."""
         return {market: product for market, product in watched.items() if not wanted.isdisjoint((market, product.id))}
 
     def _follow(self, watched: Mapping[ProductId, Product]) -> None:

@@ -176,11 +176,12 @@ class TradingLoop:
     def run_cycle(self, *, service: bool = False, about: Collection[ProductId] | None = None) -> CycleRecord:
         """One whole cycle; every refusal and failure ends it with a recorded outcome and reason.
 
-        about: look at these markets alone, and at what is held; for a caller who knows that nothing can come of others.
+        about: judge these markets alone, and price what is held: for a caller who knows that nothing can come of the
+            others.
         """
         started = self._world.clock.now()
         self._stage_s = {}
-        self._observation.about = about
+        self._observation.ask(about)
         cycle_id = self._names.next(started, self.store.state.last_cycle)
         if not self._world.storage.lock_held():
             raise LockHeld("the lock file was taken away from this process; another instance may run")

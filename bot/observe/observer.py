@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -150,12 +150,20 @@ class Observer:
         """What forbids to enter with this key; looked up now and then, in live only."""
         return self._key.problems(self._exchange, self._clock) if self._mode is Mode.LIVE else ()
 
-    def views(self, markets: Mapping[ProductId, Product]) -> Mapping[ProductId, MarketView]:
-        """Every watched market with its problems; fresh quotes become the marks of holdings."""
+    def views(
+        self, markets: Mapping[ProductId, Product], asked: Collection[ProductId] | None = None
+    ) -> Mapping[ProductId, MarketView]:
+        """Every watched market with its problems; fresh quotes become the marks of holdings.
+
+        asked: look for problems in these alone, the others are known to have none; None: in all.
+        """
         now, policy = self._clock.now(), self._config.policy.data
         found = {}
         for market, product in markets.items():
             facts = self._market.facts(market)
+            if asked is not None and market not in asked and facts.quote is not None:
+                found[market] = view(product, facts, None, None, self._bids.add(market, facts.quote))
+                continue
             bars = bars_problem(facts, now, policy) or self._guard.bars_problem(market, facts, now)
             quote = quote_problem(facts, now, policy) or self._guard.quote_problem(market, facts, now)
             bids = self._bids.add(market, facts.quote) if quote is None and facts.quote is not None else ()
@@ -208,6 +216,7 @@ class Observer:
         is_ours: Callable[[OrderReport], bool],
         *,
         service: bool,
+        asked: frozenset[ProductId] | None = None,
     ) -> Snapshot:
         """The one immutable input of the decision."""
         truth, views, valuation = reading.truth, reading.views, reading.valuation
@@ -232,6 +241,7 @@ class Observer:
             stale_fraction=stale_fraction(tuple(views.values())),
             residuals=self.residuals(truth, state),
             service=service,
+            asked=asked,
         )
 
     def _worst_fees(self, now: datetime) -> FeeTier:

@@ -160,7 +160,9 @@ def _measurements(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, Decimal
     """Name, value, and how to tell it."""
     window = policy.risk.breakers.volatility.window_seconds
     for market, view in snap.markets.items():
-        moved = moved_pct(view.windows, window) if view.windows is not None else None
+        if view.windows is None or not snap.judges(market):
+            continue
+        moved = moved_pct(view.windows, window)
         if moved is None:
             continue
         detail = partial(_told, market, moved, window)

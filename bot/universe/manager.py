@@ -51,6 +51,8 @@ class UniverseManager:
         excluded: list[Exclusion] = []
         moved: dict[ProductId, HysteresisCount] = {}
         for market, number in ranked.items():
+            if not snapshot.judges(market):
+                continue
             view, tier = snapshot.markets[market], universe.tiers.get(number) if number is not None else None
             found = refusal(Grounds(market, view, tier, universe, never, in_force, snapshot.now, within))
             before = snapshot.state.hysteresis.get(market, hysteresis.NEVER_SEEN)

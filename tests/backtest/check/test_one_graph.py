@@ -18,7 +18,7 @@ from tests.backtest.markets import write_markets
 from tests.cli.desk import EAGER, bot_of, desk_at
 
 PORTS = ("clock", "exchange", "market", "storage", "rng")
-OUTPUTS = ("log", "metrics", "publish", "courier", "heart", "inbox", "tend", "follow", "clean")
+OUTPUTS = ("log", "metrics", "publish", "courier", "heart", "inbox", "tend", "follow", "clean", "complaints")
 POLICY = {**EAGER, "execution": {**EAGER["execution"], "post_only_ttl_seconds": 60}}
 
 WHO = {"mode", "_mode", "portfolio", "venue", "pid", "genesis", "code_version", "_code_version", "account", "_account",
