@@ -116,6 +116,29 @@ def vanished(trial: Trial) -> None:
         one_buy(trial, bot)
         bot.sim.conditions(hidden=[])
         bot.run_until(lambda: states(bot) != ["UNKNOWN"], 200)
+    for known in (True, False):
+        _gone(trial, known=known)
+
+
+def _gone(trial: Trial, *, known: bool) -> None:
+    """Accepted, and then neither list, get, fills nor holds tell of it, for ever. known: the venue's answer came."""
+    with trial.wired(QUOTING, policy=PATIENT, audited=False) as bot:  # the venue has an order that nobody can see
+        bot.sim.conditions(feed={"silent": True}, hide_next=1)
+        if not known:
+            bot.fault(Rule(Drop(When.AFTER), "POST", ORDERS))
+        bot.run_until(bot.working, 120)
+        (order,) = bot.working()
+        bot.sim.do(lambda c: c.world.cancel_by_exchange([order.order_id]))
+        gone, mark = bot.sim.now(), bot.mark()
+        bot.run_until(lambda: states(bot)[0] in {"REJECTED", "CANCELED"}, 600)
+        listed = [e for e in bot.requests("GET", "historical/batch", mark) if "start_date" in e.path]
+        took = (bot.sim.now() - gone).total_seconds()
+        said = "answered" if known else "unanswered"
+        trial.stimulus(f"an order that was {said} and that nobody shows: {len(listed)} listings", len(listed) >= 3)
+        trial.require(f"I11 {said}: full weight for {took:.0f} s and {len(listed)} listings", took >= 60)
+        trial.require(f"I40 {said}: told", bot.told("mismatch." if known else "unknown."))
+        bot.run_for(600)
+        one_buy(trial, bot)
 
 
 def people(trial: Trial) -> None:
@@ -281,7 +304,8 @@ ROWS: Sequence[Fault] = (
           quick=True),
     Fault("F056", "a partial fill leaves less than can be sold", "booked as dust, no retry loop", "I4 I8", dust,
           quick=True),
-    Fault("F057", "an order works that list, get and fills never show", "UNKNOWN as long as a hold tells of it",
+    Fault("F057", "an order that list, get and fills never show; its hold stays, or goes as well",
+          "full weight as long as a hold tells of it, else given up, and told, after a minute and three listings",
           "I11 I40", vanished),
     Fault("F060", "a person bids, buys, and cancels the bot's stop", "counted, never touched; not sold again",
           "I1 I5 I16", people, quick=True),

@@ -12,7 +12,7 @@ from bot.domain.codec import time_text
 from bot.domain.product import Side, TradingMode
 from bot.errors import GateRefused
 from bot.venue.orders import LimitGtc, OrderRequest
-from simulator.faults import Answer, Rewrite, Rule
+from simulator.faults import Answer, Drop, Rewrite, Rule, When
 from tests.faults.absurd import absurd_numbers
 from tests.faults.trial import Fault, Trial
 from tests.faults.venues import ACCOUNTS, BUY, CANCELS, HELD, NO_BREAKERS, ORDERS, QUOTING, one_buy, states
@@ -46,15 +46,32 @@ def half_a_listing(trial: Trial) -> None:
 
 
 def shown_late(trial: Trial) -> None:
-    with trial.wired(QUOTING) as bot:
-        bot.sim.conditions(orders_lag_s=30.0)
-        bot.run_until(bot.working, 120)
-        trial.stimulus("a new order shows 30 s late", bot.sim.do(lambda c: c.conditions.orders_lag_s))
-        bot.run_for(20)
-        trial.require("I11 it counts in full while nobody shows it", states(bot)[0] in WORKING)
-        one_buy(trial, bot)
-        bot.sim.conditions(orders_lag_s=0.0)
-        bot.run_for(60)
+    """Late in lists and in get, with the answer received and with the answer lost."""
+    for lag in (5.0, 30.0, 60.0):
+        for lost in (False, True):
+            with trial.wired(QUOTING, policy=SLOW_QUOTE) as bot:
+                _shown_late(trial, bot, lag, lost=lost)
+
+
+def _shown_late(trial: Trial, bot: Wired, lag: float, *, lost: bool) -> None:
+    bot.sim.conditions(orders_lag_s=lag, feed={"silent": True})
+    if lost:
+        bot.fault(Rule(Drop(When.AFTER), "POST", ORDERS))
+    bot.run_until(bot.working, 120)
+    (order,) = bot.working()
+    shown = bot.sim.do(lambda c: c.world.view.order(order.order_id, c.world.now))
+    trial.stimulus(f"a new order shows {lag:.0f} s late, its answer {'lost' if lost else 'received'}", shown is None)
+    wanted = "UNKNOWN" if lost else "OPEN"
+    seen: set[str] = set()
+    until = bot.sim.now() + timedelta(seconds=lag)
+    while bot.sim.now() < until:
+        bot.wait(5)
+        bot.cycle()
+        seen |= {f"{state} {_open_size(bot)}" for state in states(bot)} if bot.sim.now() < until else set()
+    full = {f"{wanted} {order.unfilled}"} if lag > 5 else set()
+    trial.require(f"I11 {wanted} at its full size while nobody shows it: {seen}", seen == full)
+    bot.run_until(lambda: states(bot) == ["OPEN"], 120)
+    one_buy(trial, bot)
 
 
 def ghosts(trial: Trial) -> None:
@@ -297,8 +314,8 @@ def status_page(trial: Trial) -> None:
 ROWS: Sequence[Fault] = (
     Fault("F026", "accounts: page 1 good, page 2 answers 500", "the snapshot is void, positions are kept", "I12 I40",
           half_a_listing),
-    Fault("F029", "a new order is missing from every list for 30 s", "full notional, not placed again", "I2 I11",
-          shown_late),
+    Fault("F029", "a new order is missing from lists and get for 5, 30 and 60 s, its answer received or lost",
+          "full notional, not placed again", "I2 I11", shown_late),
     Fault("F030", "a cancelled order is listed OPEN for 5, 60 and 150 s more; under the kill switch",
           "cancelled again ever more slowly, counted until proof and not after, told of in 120 s", "I1 I13", ghosts),
     Fault("F032", "success with UNKNOWN_FAILURE_REASON, for create and cancel", "success", "I2 I13", unknown_reasons),
