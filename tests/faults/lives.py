@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from bot.adapters import inbox
 from bot.domain.order import OrderState, PlannedOrder
@@ -18,6 +19,7 @@ from tests.faults.files import FileDisk
 from tests.faults.instants import Leave, killed_here
 from tests.faults.trial import JudgedStage, Trial
 from tests.loop.seams import Courier, Inbox
+from tests.loop.stage import config_of, down, steady, up
 
 RETENTION_DAYS = 30
 AWAY_S = (1, 2, 20, 90)
@@ -26,6 +28,24 @@ RESOLVED_S, WATCHED_S = 300.0, (1.0, 1.0, 70.0)
 """Trading time after a restart in which every doubt about an order has to end, and for which it is watched anyway."""
 TWICE, RECOVERY = 0.3, 60
 """Share of deaths that are followed by another one, within so many operations of the new process."""
+
+RESTLESS_S = 360
+MOVES = ("1.0015", "1.0005", "1", "0.9999", "0.997", "0.99", "0.95", "1.05", "1.1")
+"""Prices of a restless market against the one at which it was bought."""
+SHORT: Mapping[str, Any] = {"cooldown_minutes": 1, "cooldown_after_stop_minutes": 1}
+UNGOVERNED: Mapping[str, Any] = {"governors": {"same_side_repeats": 500, "orders_per_day": 5000}}
+UNDAUNTED: Mapping[str, Any] = {
+    **SHORT, "daily_stop_pct": None, "weekly_stop_pct": None, "max_drawdown_pct": None, "loss_streak": None,
+    "max_entries_per_hour": None, "max_entries_per_day": None,
+    "breakers": {"volatility": {"enabled": False}, "slippage": {"enabled": False}},
+}  # fmt: skip
+"""Nothing but the caps keeps such a bot from buying what rises, however often it lost: a life full of orders."""
+HABITS: Sequence[Config] = (
+    config_of({"cooldown_minutes": 1}, risk=SHORT),
+    config_of({"cooldown_minutes": 1}, risk=SHORT, exits={"resting_on_exchange": False}),
+    config_of({"cooldown_minutes": 1}, risk=UNDAUNTED, execution={**UNGOVERNED, "post_only_ttl_seconds": 15}),
+)
+"""Ways to trade: with the stop at the venue, with exits of its own, with quotes that are soon withdrawn."""
 
 Kill = Callable[[int, str], object]
 """Number of an operation of a life, and what it is -> whether to die there."""
@@ -119,7 +139,10 @@ class Mortal:
         stage, findings = self.stage, self._findings
         findings.found("I24/I25", self._lost(kept))
         stage.wire.before_place = self._first_order
+        sent = len(stage.wire.placed)
         stage.cycle()
+        if len(stage.wire.placed) > sent:  # a fill of its own making is read in the cycle that follows at once
+            stage.cycle()
         self._kill = stage.wire.before_place = _never
         findings.found("I6", [f"one cycle later {problem}" for problem in differences(stage)])
         stage.run_for(self._chance.choice(WATCHED_S))
@@ -154,6 +177,19 @@ def differences(stage: JudgedStage, but_for: str = "") -> Iterator[str]:
     for base in held.keys() | books.keys():
         if held.get(base, Decimal(0)) != books.get(base, Decimal(0)):
             yield f"the venue holds {held.get(base, 0)} {base} and the books {books.get(base, 0)}"
+
+
+def restless(chance: Random, begins_s: int = 0) -> list[Step]:
+    """A rise that is bought, and then minutes in which anything may follow anything."""
+    high = Decimal(65500 + chance.randrange(200))
+    steps: list[Step] = [up(begins_s + 30, f"{high}"), *steady(begins_s + 31, begins_s + 62, f"{high}", 5)]
+    at = begins_s + 62
+    while at < begins_s + RESTLESS_S - 40:
+        price = f"{high * Decimal(chance.choice(MOVES)):.2f}"
+        until = at + chance.randrange(5, 60)
+        steps += [down(at + 2, price, size=chance.choice(["3", "0.004"])), *steady(at + 3, until, price, 7)]
+        at = until
+    return steps
 
 
 def _never(*_: object) -> None: ...

@@ -9,22 +9,29 @@ import random
 import re
 import signal
 import socket
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from bot.adapters.memory import MemoryStorage
 from bot.adapters.webhook import WebhookCourier
 from bot.ops.alerts import AlertService, Severity
+from bot.settings.load import load_config
 from bot.settings.policy import AlertsPolicy
 from simulator.faults import Delay, Hang, Rule, When
-from simulator.server import START, Simulator
+from simulator.markets.listing import default_listings
+from simulator.markets.script import ScriptMarket, Step
+from simulator.server import START, Simulator, SimulatorConfig
 from tests.adapters.test_webhook import Receiver
-from tests.faults.trial import Fault, JudgedStage, Trial
+from tests.faults.lives import HABITS, RESTLESS_S, UNDAUNTED, UNGOVERNED, Mortal, restless
+from tests.faults.trial import Fault, Trial
 from tests.faults.venues import QUOTING
 from tests.faults.wired import Wired
-from tests.loop.markets import BOUGHT, RISE, calm
+from tests.loop.markets import RISE
 from tests.loop.stage import config_of, steady
 from tests.process.bots import (
     Start,
@@ -40,117 +47,96 @@ from tests.process.bots import (
     venue,
     working_entries,
 )
+from tests.simulation import audit
+from tests.simulation.daemon import Daemon
 from tests.simulation.findings import Findings
+from tests.simulation.oracle import Oracle
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 6
+SHARE, MANY = 0.05, 150
+"""Share of the instants at which a life in process is killed, and how many deaths meet every seam."""
+SEAMS = ("before place", "after place", "before cancel", "after cancel")
 STARTS = 5
 WEEK_S = 8 * 86_400
+LOOKS = 28
+"""How often a week the real process is measured."""
+ANY_RISE = {"all": [{"price_move": {"pct_15m": "0.1", "pct_60m": None, "direction": "up"}}]}
 
 
-class Killed(BaseException):
-    """The process is gone at this very instant."""
+def killed_at_any_instant(trial: Trial) -> None:
+    """In process: lives in restless markets; killed at each word about an order, and at random anywhere else."""
+    wanted, lives = trial.times(200), 0
+    killed: list[str] = []
+    while len(killed) < wanted:
+        killed += _killed(trial, random.Random(9300 + lives), wanted - len(killed))
+        lives += 1
+    met = Counter(what.split(",")[0] for what in killed)
+    trial.stimulus(f"killed {len(killed)} times in {lives} lives in process, one in three twice", killed)
+    if wanted >= MANY:
+        trial.stimulus("among them " + ", ".join(f"{met[seam]} {seam}" for seam in SEAMS), all(map(met.get, SEAMS)))
 
 
-def killed_at_every_call(trial: Trial) -> None:
-    """At each call to the venue and each write of the cycle that enters, before it happens and after."""
-    seams = _seams(trial)
-    for at in range(seams):
-        stage = trial.stage([*RISE, *steady(62, 1200, "65500", 20)])
-        stage.cycle()
-        stage.idle(62)
-        _die_at(stage, at)
-        try:
-            stage.cycle()
-            raise AssertionError(f"it lived through call {at + 1}")
-        except Killed:
-            pass
-        _undisturbed(stage)
-        trial.stimulus(f"killed at each of {seams} calls of a cycle that enters", seams > 0)
-        sent = len(stage.wire.placed)
-        stage.idle(2)
-        stage.boot()
-        stage.cycle()
-        trial.require("I6 one cycle later orders and positions are the venue's", _agrees(stage))
-        stage.run_for(300)
-        ids = [order.client_order_id for order in stage.world.venue.orders()]
-        trial.require("I2 no order twice at the venue", len(ids) == len(set(ids)))
-        trial.require("I6 no order is sent before the books are known", len(stage.wire.placed) >= sent)
+def _killed(trial: Trial, chance: random.Random, most: int) -> list[str]:
+    """The instants at which a life was killed."""
+    killed: list[str] = []
 
+    def kill(_number: int, what: str) -> bool:
+        due = len(killed) < most and (what.startswith(SEAMS) or chance.random() < SHARE)
+        killed.extend([what] * due)
+        return due
 
-def _seams(trial: Trial) -> int:
-    stage = trial.stage([*RISE, *steady(62, 300, "65500", 20)])
-    stage.cycle()
-    stage.idle(62)
-    count = [0]
-
-    def seen(_: object) -> None:
-        count[0] += 1
-
-    _each_call(stage, seen)
-    stage.cycle()
-    _undisturbed(stage)
-    return count[0]
-
-
-def _die_at(stage: JudgedStage, at: int) -> None:
-    left = [at]
-
-    def die(_: object) -> None:
-        if left[0] == 0:
-            raise Killed
-        left[0] -= 1
-
-    _each_call(stage, die)
-
-
-def _undisturbed(stage: JudgedStage) -> None:
-    _each_call(stage, lambda _: None)
-
-
-def _each_call(stage: JudgedStage, told: Callable[[object], object]) -> None:
-    stage.wire.on_call = told
-    stage.disk.before_append = told
-
-
-def _agrees(stage: JudgedStage) -> bool:
-    believed = {o.client_order_id for o in stage.orders() if o.state.is_working and o.state.value != "UNKNOWN"}
-    doubted = {o.client_order_id for o in stage.orders() if o.state.value == "UNKNOWN"}
-    true = {o.client_order_id for o in stage.working()}
-    held = {product.base: position.size.value for product, position in stage.state.positions.items()}
-    return believed <= true <= believed | doubted and all(stage.held(base) == size for base, size in held.items())
+    life = Mortal(trial, restless(chance), chance.choice(HABITS), kill, chance)
+    if chance.random() < 0.5:
+        life.stage.at(60, partial(setattr, life.stage.wire, "lost_answers", 1))
+    life.stage.run_for(RESTLESS_S)
+    return killed
 
 
 def killed_at_random(trial: Trial) -> None:
-    """The real process, by SIGKILL, at random instants."""
+    """The real process, by SIGKILL, at random instants of a restless market."""
     folder, chance = trial.new_folder(), random.Random(93)
-    with venue([*BOUGHT, *calm(90, 7200)]) as sim:
-        with running(sim, folder, plain_config(folder / "config")) as daemon:
-            for number in range(KILLS):
-                last = daemon.wait_for_cycle()["cycle_id"]
-                time.sleep(chance.uniform(0.0, 0.4))
-                daemon.kill()
-                trial.stimulus(f"SIGKILL at {KILLS} random instants", not daemon.running())
-                daemon.start()
-                daemon.wait_for_cycle(last)
-                same = eventually(lambda: _same(sim, daemon), 60, daemon)
-                trial.require(f"I6 after kill {number + 1} the books are the venue's", same)
-            daemon.terminate()
-        ids = [row["client_order_id"] for row in journal(daemon, "intent.recorded")]
-        true = sim.do(lambda c: [o.client_order_id for o in c.world.venue.orders()])
-        trial.require("I2 no order twice", len(true) == len(set(true)))
-        trial.require("I10/I37 and each was written down first", set(true) <= set(ids))
+    kills, struck, agreed = trial.times(10), 0, 0
+    config = plain_config(folder / "config", {"cooldown_minutes": 1}, risk=UNDAUNTED, execution=UNGOVERNED)
+    market = [step for begins_s in range(0, 400 * RESTLESS_S, RESTLESS_S) for step in restless(chance, begins_s)]
+    with venue(market) as sim, running(sim, folder, config) as daemon:
+        rules, known = load_config(config), partial(_journalled, daemon)
+        oracle = sim.do(lambda c: Oracle(c.world, rules, journalled=known, findings=trial.findings).watch())
+        for _ in range(kills):
+            daemon.wait_for_cycle(daemon.heartbeat().get("cycle_id", ""))
+            time.sleep(chance.uniform(0.0, 0.5))
+            daemon.kill()
+            struck += not daemon.running()
+            at_speed(sim, 1.0)
+            last = daemon.heartbeat()["cycle_id"]
+            daemon.start()
+            daemon.wait_for_cycle(last)
+            agreed += eventually(lambda: not _differences(sim, daemon, oracle), 60, daemon)
+            at_speed(sim, 0.0)
+        trial.require("I33 and it stops as always", daemon.terminate() == 0)
+        sent = sim.do(lambda c: len(c.world.venue.orders()))
+        trial.stimulus(f"{kills} times SIGKILL at random instants", struck == kills)
+        trial.stimulus(f"{sent} orders meanwhile", sent)
+        trial.require("I6/I40 after each of them the books are the venue's", agreed == kills)
+        trial.findings.found("I2/I4/I10", sim.do(lambda _: oracle.audit(daemon.state_dir)))
 
 
-def _same(sim: object, daemon: object) -> bool:
-    state = json.loads((daemon.state_dir / "state.json").read_text())  # type: ignore[attr-defined]
-    held = sim.do(lambda c: {b.currency: str(b.total.normalize()) for b in c.world.venue.balances()})  # type: ignore[attr-defined]
-    text = json.dumps(state)
-    return held.get("BTC", "0") in ("0", "0E+1") or held["BTC"] in text
+def _journalled(daemon: Daemon) -> set[str]:
+    return {row["client_order_id"] for row in journal(daemon, "intent.recorded")}
+
+
+def _differences(sim: Simulator, daemon: Daemon, oracle: Oracle) -> list[str]:
+    """Where state.json and the venue's ledger differ."""
+    state = json.loads((daemon.state_dir / "state.json").read_text())
+    ours = {o["client_order_id"]: o["state"] for o in state["orders"].values() if o["state"] not in audit.ENDED}
+    theirs = sim.do(lambda c: {o.client_order_id for o in c.world.working() if o.order_id in oracle.own})
+    held = sim.do(lambda c: {b.currency: b.total for b in c.world.venue.balances() if b.total and b.currency != "USD"})
+    books = {name.split("-")[0]: audit.size_of(position) for name, position in state["positions"].items()}
+    sure = {name for name, known in ours.items() if known != "UNKNOWN"}
+    return [*(sure - theirs), *(theirs - ours.keys()), *([] if held == books else [f"{held} held, {books} booked"])]
 
 
 def dies(trial: Trial) -> None:
-    killed_at_every_call(trial)
+    killed_at_any_instant(trial)
     killed_at_random(trial)
 
 
@@ -323,7 +309,12 @@ def slow_answers(trial: Trial) -> None:
 
 
 def a_week(trial: Trial) -> None:
-    config = config_of(loop={"interval_seconds": 900}, data={"max_quote_staleness_seconds": 60})
+    _a_week_in_process(trial)
+    _a_week_over_the_wire(trial)
+
+
+def _a_week_in_process(trial: Trial) -> None:
+    config = config_of(loop={"interval_seconds": 1800}, data={"max_quote_staleness_seconds": 60})
     stage = trial.stage(steady(10, WEEK_S, "65000", 1800), config)
     counts = []
     for _ in range(7):
@@ -331,24 +322,53 @@ def a_week(trial: Trial) -> None:
         gc.collect()
         counts.append(sum(str(type(item).__module__).startswith("bot.") for item in gc.get_objects()))
         stage.cycles.clear()
-    trial.stimulus("7 days of trading time", stage.clock.now() >= START + timedelta(days=7))
+    trial.stimulus("7 days of trading time in process", stage.clock.now() >= START + timedelta(days=7))
     growth = (counts[-1] - counts[1]) / 5
     trial.require("I35 objects of ours do not grow from day to day", growth < 0.02 * counts[1] + 50)
+
+
+def _a_week_over_the_wire(trial: Trial) -> None:
+    """The real process, looked at from outside each quarter of a day; the first two days fill its caches."""
     folder = trial.new_folder()
-    with venue([*BOUGHT, *calm(90, 40_000)]) as sim, running(sim, folder, plain_config(folder / "config")) as daemon:
-        seen = []
-        for cycles in (50, 150):
-            eventually(lambda n=cycles: len(outcomes(daemon)) >= n, daemon=daemon)  # type: ignore[misc]
-            seen.append(_size_of(daemon.pid))
-        (_, fds, threads), (rss, later_fds, later_threads) = seen
-        trial.stimulus("150 cycles over the wire", len(outcomes(daemon)) >= 150)
-        trial.require(
-            "I35 resident memory below 256 MB, and hardly more than before", rss < 256 and rss - seen[0][0] < 8
-        )
-        trial.require(
-            "I35 handles and threads as many as before", later_fds <= max(fds, 64) and later_threads <= threads
-        )
-        daemon.terminate()
+    interval = {"interval_seconds": max(60, round(1200 / trial.effort))}
+    config = plain_config(folder / "config", {"cooldown_minutes": 1, "when": ANY_RISE}, loop=interval, risk=UNDAUNTED)
+    market = ScriptMarket(default_listings(2), START, [*_wandering(random.Random(100))])
+    looks: list[tuple[float, int, int]] = []
+    options = SimulatorConfig(market=market, step=timedelta(seconds=60))
+    with Simulator(options) as sim, running(sim, folder, config) as daemon:
+        while len(looks) < LOOKS:
+            due = START + timedelta(days=7) * (len(looks) + 1) / LOOKS
+            eventually(lambda due=due: sim.now() >= due, 300 * max(1.0, trial.effort), daemon)  # type: ignore[misc]
+            looks.append(_size_of(daemon.pid))
+        cycles, sent = len(outcomes(daemon)), posts(sim)
+        trial.require("I33 it stops as always", daemon.terminate() == 0)
+    warm, later = looks[: LOOKS * 2 // 7], looks[LOOKS * 2 // 7 :]
+    slope, highest = _per_day([rss for rss, _, _ in later]), max(rss for rss, _, _ in looks)
+    written = sum(path.stat().st_size for path in daemon.state_dir.rglob("*") if path.is_file()) / 1e6
+    trial.stimulus(f"7 days, {cycles} cycles and {sent} orders over the wire", cycles >= 500 and sent > 0)
+    trial.require(f"I35 resident memory at most {highest:.0f} MB, growing by {slope:+.2f} MB a day after two days",
+                  highest < 256 and slope < 1)  # fmt: skip
+    fds, threads = (max(look[kind] for look in later) for kind in (1, 2))
+    before = [max(look[kind] for look in warm) for kind in (1, 2)]
+    trial.require(f"I35 {fds} handles and {threads} threads, no more than before",
+                  fds <= min(64, before[0] + 2) and threads <= min(8, before[1] + 1))  # fmt: skip
+    trial.require(f"I35 {written:.1f} MB on disk", written < 50 * 7 / 30)
+
+
+def _wandering(chance: random.Random) -> Iterator[Step]:
+    """A week in which the price goes a little up or down every ten minutes."""
+    price = 65_000
+    for at in range(10, WEEK_S, 600):
+        price += chance.choice([-150, 0, 150])
+        yield from steady(at, at + 40, str(price), 20)
+
+
+def _per_day(values: Sequence[float]) -> float:
+    """Slope of a straight line through values taken LOOKS times a week (least squares)."""
+    days = [7 * number / LOOKS for number in range(len(values))]
+    middle, mean = statistics.fmean(days), statistics.fmean(values)
+    rise = sum((day - middle) * (value - mean) for day, value in zip(days, values, strict=True))
+    return rise / sum((day - middle) ** 2 for day in days)
 
 
 def _size_of(pid: int) -> tuple[float, int, int]:
@@ -416,9 +436,9 @@ def receiver_that_is_ill(trial: Trial) -> None:
 
 
 ROWS: Sequence[Fault] = (
-    Fault("F093", "the process dies at every call of a cycle that enters, and by SIGKILL at random instants",
-          "after the restart its books are the venue's within one cycle; nothing twice, nothing lost", "I6 I2 I10",
-          dies, quick=True),
+    Fault("F093", "the process dies hundreds of times: at every word about an order, at random instants, by SIGKILL",
+          "after the restart its books are the venue's within one cycle; nothing twice, nothing lost",
+          "I6 I2 I10 I24", dies, quick=True, longest_s=600),
     Fault("F094", "told to stop in its sleep, during a POST, during a cancel, twice, with SIGHUP before SIGINT",
           "stops at once, takes its entries back and proves it, or leaves with 7 and a list", "I33",
           stopped_at_bad_moments),
@@ -431,8 +451,8 @@ ROWS: Sequence[Fault] = (
           "I27", fed_by_stages_only, quick=True),
     Fault("F099", "every answer takes longer than its deadline", "deadlines end calls, the budget ends the cycle, "
           "and both lie below the watchdog's patience", "I27 I28", slow_answers),
-    Fault("F100", "seven days of trading time; hundreds of cycles over the wire",
-          "memory, handles and threads do not grow", "I35", a_week),
+    Fault("F100", "seven days of trading time, in process and over the wire as a process, with orders",
+          "memory grows by less than a megabyte a day, handles and threads not at all", "I35", a_week, longest_s=600),
     Fault("F101", "a crash at every start", "no order from any of them; the unit gives up and tells", "I19 I22 I29",
           crashing_for_ever),
     Fault("F102", "an alert receiver that hangs or answers 500", "never in the way of trading, and nothing is lost",

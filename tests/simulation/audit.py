@@ -117,7 +117,7 @@ def _overdone(intent: Mapping[str, Any], orders: Sequence[OrderRecord], config: 
 
 def _books(truth: Truth, state: State) -> Iterator[str]:
     held = truth.money.held()
-    positions = {name.split("-")[0]: _size(position) for name, position in state["positions"].items()}
+    positions = {name.split("-")[0]: size_of(position) for name, position in state["positions"].items()}
     for base in held.keys() | positions.keys():
         if held.get(base, ZERO) != positions.get(base, ZERO):
             yield f"{base}: the venue holds {held.get(base, 0)}, the books {positions.get(base, 0)}"
@@ -220,17 +220,23 @@ def _days(truth: Truth, rows: Rows) -> Iterator[str]:
 
 
 def _told(rows: Rows) -> Iterator[str]:
-    """Every halt and every doubt about an order has an alert of its own within moments, and the same one only once."""
+    """Every halt has an alert of its own within moments, and the same one is said only once.
+
+    A process that dies between the two leaves it to the next one, which tells it as soon as it runs, unless it finds
+    the cause gone: then there is nothing left to tell.
+    """
     raised = [row for row in rows if row["topic"] == "alert.raised"]
+    starts = [datetime.fromisoformat(row["ts"]) for row in rows if row["topic"] == "run.started"]
     for row in rows:
         if row["topic"] == "halt.began" and row["payload"]["cause"] not in QUIET_CAUSES:
             print_of = f"halt.{row['payload']['cause']}"
             began = datetime.fromisoformat(row["ts"])
+            due = [began, *(start for start in starts if start >= began)]
             if not any(
                 alert["payload"]["fingerprint"].startswith(print_of)
-                and abs(datetime.fromisoformat(alert["ts"]) - began) <= TOLD_WITHIN
+                and any(abs(datetime.fromisoformat(alert["ts"]) - moment) <= TOLD_WITHIN for moment in due)
                 for alert in raised
-            ):
+            ) and not _over_at_a_start(rows, row, starts):
                 yield f"{print_of} began at {row['ts']} without an alert within {TOLD_WITHIN}"
     seen: dict[tuple[str, str, str], datetime] = {}
     for row in raised:
@@ -239,6 +245,16 @@ def _told(rows: Rows) -> Iterator[str]:
         if key in seen and key[1] == "firing" and at - seen[key] < timedelta(seconds=59) and not _reset(rows, row):
             yield f"{key[0]} was said twice within a minute, at {row['ts']}"
         seen[key] = at
+
+
+def _over_at_a_start(rows: Rows, halt: Mapping[str, Any], starts: Sequence[datetime]) -> bool:
+    """Whether another process than the one in which it began ended a halt, as the first thing it did."""
+    cause = halt["payload"]["cause"]
+    for row in rows:
+        if row["seq"] > halt["seq"] and row["topic"] == "halt.ended" and row["payload"]["cause"] == cause:
+            began, ended = datetime.fromisoformat(halt["ts"]), datetime.fromisoformat(row["ts"])
+            return any(began <= start and ended - TOLD_WITHIN <= start <= ended for start in starts)
+    return False
 
 
 def _reset(rows: Rows, alert: Mapping[str, Any]) -> bool:
@@ -251,7 +267,7 @@ def _reset(rows: Rows, alert: Mapping[str, Any]) -> bool:
     return any(
         last < r["seq"] < alert["seq"]
         and (
-            r["topic"] == "run.started"
+            r["topic"] in {"run.started", "journal.genesis_renewed"}
             or (
                 r["topic"] == "alert.raised"
                 and r["payload"]["state"] == "resolved"
@@ -335,6 +351,6 @@ def _fees(truth: Truth, rows: Rows) -> Iterator[str]:
             yield f"fill {fill.entry_id} cost {fill.fee}, and an entry followed without a word"
 
 
-def _size(position: Mapping[str, Any]) -> Decimal:
+def size_of(position: Mapping[str, Any]) -> Decimal:
     """Whole holding of a market: the bot's own coins and those of others beside them."""
     return sum((Decimal(lot["size"]) for lot in (*position["lots"], *position.get("others", ()))), ZERO)
