@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -46,6 +45,7 @@ from bot.loop.naming import CycleNames
 from bot.loop.observation import Observation, Observed
 from bot.loop.report import Reporter
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
+from bot.loop.stages import Stages
 from bot.loop.words import decision_made, key_refused, told, undecided
 from bot.loop.world import Identity, Mind, Operator, World
 from bot.observe.observer import Observer
@@ -102,7 +102,7 @@ class TradingLoop:
         self._stop_why = ""
         self._new_config: Callable[[Config], Config | None] = _unchanged
         self._names = CycleNames()
-        self._stage_s: dict[str, float] = {}
+        self._stages = Stages(world.clock, operator.heart)
         self._look_again = False
         self._decided_in = ""
         self._fruitless = 0
@@ -180,7 +180,7 @@ class TradingLoop:
             others.
         """
         started = self._world.clock.now()
-        self._stage_s = {}
+        self._stages.begin()
         self._observation.ask(about)
         cycle_id = self._names.next(started, self.store.state.last_cycle)
         if not self._world.storage.lock_held():
@@ -235,10 +235,10 @@ class TradingLoop:
         self._reporter.halted(self.guard.settle_halts(facts, cycle_id))
         self._engine.begin(cycle_id)
         first = self._cancel_what_halts_forbid(kill)
-        with self._stage("commands"):
+        with self._stages.of("commands"):
             self._desk.carry_out(cycle_id, self._config)
         try:
-            with self._stage("observe"):
+            with self._stages.of("observe"):
                 observed = self._observation.observe(cycle_id, self._engine)
         except AuthRefused:
             raise
@@ -249,7 +249,7 @@ class TradingLoop:
             return sold
         self._hit_breakers(observed.report, cycle_id)
         snapshot = self._concluded(cycle_id, observed, service)
-        with self._stage("decide"):
+        with self._stages.of("decide"):
             decision = self._mind(snapshot, self._config)
         self._note(decision, cycle_id, service)
         acted = self._act(decision, snapshot, observed, kill)
@@ -258,7 +258,7 @@ class TradingLoop:
         self._reporter.acted(report, cycle_id)
         self._look_again = bool(report.exit_now) or self._unconfirmed_stop(snapshot)
         self._watch_stops()
-        with self._stage("record"):
+        with self._stages.of("record"):
             self._save()
             self._operator.tend(self.store, self._world.clock.now())
         outcome, reason, detail = told(decision, acted, self.store.state)
@@ -324,7 +324,7 @@ class TradingLoop:
             self.store.record(ApprovalAnswered(granted.id, "used", cycle_id), cycle_id)
 
     def _act(self, decision: Decision, snapshot: Snapshot, observed: Observed, kill: KillState) -> ActReport:
-        with self._stage("act"):
+        with self._stages.of("act"):
             second = self._cancel_what_halts_forbid(kill)
             if self.guard.permission().protective is Protective.FLATTEN:
                 listed = observed.metadata.products.values()
@@ -333,7 +333,7 @@ class TradingLoop:
             else:
                 done = self._engine.execute(decision, snapshot)
             report = combined((second, done))
-        with self._stage("settle"):
+        with self._stages.of("settle"):
             settled = self._engine.settle(snapshot)
         self._record_pauses(settled)
         return combined((report, settled))
@@ -413,7 +413,7 @@ class TradingLoop:
         )  # fmt: skip
         return Finished(
             record, decision, snapshot or self.guard.snapshot, self.guard.halts, report, snapshot is not None, detail,
-            dict(self._stage_s), dict(self._observation.bad_ticks),
+            dict(self._stages.took), dict(self._observation.bad_ticks),
         )  # fmt: skip
 
     def _hit_breakers(self, report: ActReport, cycle_id: str) -> None:
@@ -582,15 +582,6 @@ class TradingLoop:
             market_of=guard.market_of,
             spread_limit=guard.spread_limit,
         )
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        before = self._world.clock.stopwatch()
-        try:
-            yield
-        finally:
-            self._stage_s[name] = self._world.clock.stopwatch() - before
-            self._operator.heart.alive()
 
 
 def _unchanged(_running: Config) -> Config | None:
