@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from bot.domain.fees import largest_sale
 from bot.domain.money import EXACT, ONE, ZERO, Size, total
-from bot.domain.order import OrderKind, OrderReport
+from bot.domain.order import TERMINAL, OrderKind, OrderReport
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView, Snapshot, Valuation
@@ -34,9 +34,10 @@ def sellable(snap: Snapshot, position: Position) -> Size:
     Our protective sells do not count as an offer: whoever sells releases them first. Sells in an unknown state do.
     """
     base = position.product.base
-    ours = [order for order in snap.state.of_base.get(base, ()) if order.side is Side.SELL and order.state.is_working]
-    protective = total(o.remaining.value for o in ours if o.kind is OrderKind.PROTECTIVE)
-    exits = total(o.remaining.value for o in ours if o.kind is not OrderKind.PROTECTIVE)
+    known = snap.state.of_base.get(base, ())
+    ours = [order for order in known if order.side is Side.SELL and order.state not in TERMINAL]
+    protective = total([o.remaining.value for o in ours if o.kind is OrderKind.PROTECTIVE])
+    exits = total([o.remaining.value for o in ours if o.kind is not OrderKind.PROTECTIVE])
     balance = snap.balances.get(base)
     held, hold = (ZERO, ZERO) if balance is None else (balance.total, balance.hold)
     foreign = _foreign_offers(snap.external_orders, base, held)
@@ -70,4 +71,4 @@ def _foreign_offers(orders: tuple[OrderReport, ...], base: str, held: Decimal) -
     claims = [
         report for report in orders if _is_sell(report.side, report.product, base) and not report.status.is_terminal
     ]
-    return total(held if (left := report.remaining) is None else left.value for report in claims)
+    return total([held if (left := report.remaining) is None else left.value for report in claims])

@@ -81,20 +81,41 @@ def quantised(value: Decimal, places: int, rounding: str = ROUND_HALF_EVEN) -> D
 
 def total(values: Iterable[Decimal]) -> Decimal:
     """Exact sum of decimals."""
-    result = ZERO
+    result, add = ZERO, EXACT.add
     for value in values:
-        result = EXACT.add(result, value)
+        result = add(result, value)
     return result
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Price:
+class _Ordered:
+    """Order among values of one unit; a comparison with any other unit is a TypeError."""
+
+    __slots__ = ()
+
+    value: Decimal
+
+    def __lt__(self, other: Self) -> bool:
+        return self.value < other.value if other.__class__ is self.__class__ else NotImplemented
+
+    def __le__(self, other: Self) -> bool:
+        return self.value <= other.value if other.__class__ is self.__class__ else NotImplemented
+
+    def __gt__(self, other: Self) -> bool:
+        return self.value > other.value if other.__class__ is self.__class__ else NotImplemented
+
+    def __ge__(self, other: Self) -> bool:
+        return self.value >= other.value if other.__class__ is self.__class__ else NotImplemented
+
+
+@dataclass(frozen=True, slots=True)
+class Price(_Ordered):
     """Quote currency for one unit of base; positive and finite."""
 
     value: Decimal
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.value, Decimal) and self.value.is_finite() and self.value > 0):
+        value = self.value
+        if not (isinstance(value, Decimal) and value.is_finite() and value > ZERO):
             raise UnitError(f"price must be a positive Decimal, was {self.value!r}")
 
     def __str__(self) -> str:
@@ -109,14 +130,15 @@ class Price:
         return EXACT.divide(EXACT.multiply(EXACT.subtract(other.value, self.value), BASIS_POINTS), self.value)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Size:
+@dataclass(frozen=True, slots=True)
+class Size(_Ordered):
     """An amount of base currency; finite and never negative."""
 
     value: Decimal
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.value, Decimal) and self.value.is_finite() and self.value >= 0):
+        value = self.value
+        if not (isinstance(value, Decimal) and value.is_finite() and value >= ZERO):
             raise UnitError(f"size must be a Decimal >= 0, was {self.value!r}")
 
     def __str__(self) -> str:
@@ -130,11 +152,14 @@ class Size:
 
     @property
     def is_zero(self) -> bool:
-        return self.value == 0
+        return not self.value
 
-    @classmethod
-    def zero(cls) -> Self:
-        return cls(ZERO)
+    @staticmethod
+    def zero() -> Size:
+        return _NOTHING
+
+
+_NOTHING: Final = Size(ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +225,8 @@ class Money:
         return other.amount
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Percent:
+@dataclass(frozen=True, slots=True)
+class Percent(_Ordered):
     """A percentage on the 0-100 scale of the policy files; `of` is the way to use one."""
 
     value: Decimal

@@ -60,6 +60,8 @@ class OrderEvent(Enum):
     EXPIRED = "expired"
     LATE_FILL = "late_fill"  # a fill after a terminal state: quantity moves, the state stays
 
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
+
 
 _S, _E = OrderState, OrderEvent
 
@@ -109,6 +111,8 @@ class OrderKind(Enum):
     EXIT = "exit"
     PROTECTIVE = "protective"
 
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
+
 
 class OrderType(Enum):
     """The order configurations this bot sends or may find on its account."""
@@ -121,6 +125,8 @@ class OrderType(Enum):
     STOP_LIMIT = "stop_limit"
     BRACKET = "bracket"
     OTHER = "other"  # something a person placed that this bot never sends
+
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,8 @@ class VenueStatus(Enum):
     EXPIRED = "EXPIRED"
     FAILED = "FAILED"
     UNKNOWN = "UNKNOWN"
+
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
     @property
     def is_terminal(self) -> bool:

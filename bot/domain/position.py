@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
 from bot.domain.money import EXACT, ZERO, Money, Price, Size, quantised, total
@@ -51,7 +52,7 @@ class Exits:
     max_hold_minutes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Position:
     """What is held of one market's base currency.
 
@@ -72,7 +73,15 @@ class Position:
     high_mark: Price | None = None
     others: tuple[Lot, ...] = ()
 
-    @property
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Worked out once: every lot takes part, and what follows from a position is looked up by it in every cycle."""
+        return hash((self.product, self.lots, self.realised, self.exits, self.high_mark))
+
+    @cached_property
     def size(self) -> Size:
         """Base of `lots`, without the coins of others."""
         if len(self.lots) == 1:
@@ -88,7 +97,7 @@ class Position:
     def whole_cost(self) -> Decimal:
         return EXACT.add(self.cost, total(lot.cost for lot in self.others)) if self.others else self.cost
 
-    @property
+    @cached_property
     def cost(self) -> Decimal:
         return self.lots[0].cost if len(self.lots) == 1 else total(lot.cost for lot in self.lots)
 

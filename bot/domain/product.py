@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
 from typing import Final, Self
 
 from bot.domain.money import EXACT, Money, Price, Size, ceil_to, floor_to, is_multiple
@@ -21,12 +20,17 @@ _JOINED_QUOTES: Final = ("USDC", "USDT", "USD", "EUR", "GBP", "BTC", "ETH")
 class ProductId(str):
     """`BASE-QUOTE` in capitals, e.g. `BTC-USD`. `ProductId.parse` is the only maker of ids from text of people."""
 
-    __slots__ = ()
+    __slots__ = ("base", "quote")
+
+    base: str
+    quote: str
 
     def __new__(cls, text: str) -> Self:
         if _CANONICAL.fullmatch(text) is None:
             raise UnitError(f"product id must look like BTC-USD, was {text[:40]!r}")
-        return super().__new__(cls, text)
+        made = super().__new__(cls, text)
+        made.base, made.quote = text.split("-")
+        return made
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -38,20 +42,6 @@ class ProductId(str):
             if upper.endswith(quote) and len(upper) > len(quote):
                 return cls(f"{upper[: -len(quote)]}-{quote}")
         raise UnitError(f"product id must look like BTC-USD, was {text[:40]!r}")
-
-    @property
-    def base(self) -> str:
-        return _base(self)
-
-    @property
-    def quote(self) -> str:
-        return self.split("-", 1)[1]
-
-
-@lru_cache(maxsize=4096)
-def _base(product: str) -> str:
-    """Asked for of every order and position many times a cycle."""
-    return product.split("-", 1)[0]
 
 
 class Side(Enum):

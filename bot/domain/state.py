@@ -89,7 +89,8 @@ class Order:
         """Base that may still fill; zero once terminal."""
         if self.state in TERMINAL:
             return Size.zero()
-        return Size(max(ZERO, EXACT.subtract(self.size.value, max(self.filled.value, self.booked.value))))
+        done = max(self.filled.value, self.booked.value)
+        return Size(max(ZERO, EXACT.subtract(self.size.value, done))) if done else self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def week_id(at: datetime) -> str:
     return f"{year:04d}-W{week:02d}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ledger:
     """The ledger equation of one currency: anchor + flows = available + hold, cumulatively.
 
@@ -210,7 +211,7 @@ class Ledger:
     pending_since: datetime | None = None
     sweeps: int = 0
 
-    @property
+    @cached_property
     def expected(self) -> Decimal:
         return EXACT.add(self.anchor, self.flows)
 
@@ -368,14 +369,15 @@ class State:
         several of every event. Raises TypeError for a name that is no field."""
         if not changes.keys() <= _FIELDS:
             raise TypeError(f"the state has no field {', '.join(changes.keys() - _FIELDS)}")
-        copy, values = object.__new__(State), self.__dict__.copy()
+        copy = object.__new__(State)
+        values = copy.__dict__
+        values.update(self.__dict__)
         if "orders" in changes:
             values.pop("working", None)
             values.pop("of_base", None)
         if "intents" in changes:
             values.pop("open_intents", None)
         values.update(changes)
-        copy.__dict__.update(values)
         return copy
 
     def has_fill(self, entry_id: str, order_id: str, trade_id: str, adjustment: str = "") -> bool:

@@ -78,7 +78,7 @@ class Books:
 
     def _is_newest(self, order: Order) -> bool:
         """Whether nothing happened to an order since it was looked at."""
-        return self.state.orders.get(order.client_order_id) is order
+        return self._recorder.state.orders.get(order.client_order_id) is order
 
     def book(
         self, fills: Sequence[Fill], reports: Mapping[str, OrderReport], read_at: datetime, overlap: timedelta,

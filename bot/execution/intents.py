@@ -47,11 +47,13 @@ class Intents:
         permits = self._controls.permits()
         self._obey(permits, tally)
         self._timers(tally)
-        cancelled = [order for intent in self._served() if (order := self._timed_out(intent, tally))]
+        served = self._served()
+        cancelled = [order for intent in served if (order := self._timed_out(intent, tally))]
         if cancelled:
             wait = seconds(self._policy().execution.hold_release_seconds)
             self._canceller.await_end(cancelled, self._venue.clock.now() + wait, tally)
-        for intent in self._served():
+            served = self._served()
+        for intent in served:
             self._next(intent, snapshot, terms, permits, tally)
 
     def enter(self, approved: Approved, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
@@ -100,8 +102,10 @@ class Intents:
     def _obey(self, permits: Permits, tally: Tally) -> None:
         """What the halt table takes off the venue."""
         kinds = [OrderKind.ENTRY] * permits.cancel_entries + [OrderKind.PROTECTIVE] * permits.cancel_protective
+        if not kinds:
+            return
         settled = (OrderState.OPEN, OrderState.PARTIAL)
-        orders = [o for o in self._books.state.orders.values() if o.kind in kinds and o.state in settled]
+        orders = [o for o in self._books.state.working if o.kind in kinds and o.state in settled]
         if orders:
             self._canceller.ask(orders, permits.why or "halted", tally)
 

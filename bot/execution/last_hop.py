@@ -134,8 +134,8 @@ def _oversells(order: PlannedOrder, moment: Moment) -> Reject | None:
     if order.side is Side.BUY:
         return None
     base = order.product.base
-    others = [o for o in moment.state.orders.values() if o.client_order_id != order.client_order_id]
-    offered = total(on_offer(o) for o in others if o.side is Side.SELL and o.product.base == base)
+    others = [o for o in moment.state.of_base.get(base, ()) if o.client_order_id != order.client_order_id]
+    offered = total([on_offer(o) for o in others if o.side is Side.SELL])
     position = moment.state.positions.get(moment.market)
     held = ZERO if position is None or not position.managed else position.size.value
     free = EXACT.subtract(held, offered)
@@ -192,13 +192,13 @@ def _stop_below(order: PlannedOrder, quote: Quote | None) -> Reject | None:
 
 def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> Breach | Reject | None:
     sent, more = moment.state.sent, 0 if moment.counted else 1
-    minute = sum(moment.now - past.at < _MINUTE for past in sent) + more
+    minute = len([past for past in sent if moment.now - past.at < _MINUTE]) + more
     if minute > limits.orders_per_minute:
         return _breach(Reason.ORDERS_PER_MINUTE, f"{minute} orders in a minute, allowed {limits.orders_per_minute}")
     today = [past for past in sent if moment.now - past.at < _DAY]
     if len(today) + more > limits.orders_per_day:
         return _breach(Reason.ORDERS_PER_DAY, f"{len(today) + more} orders a day, allowed {limits.orders_per_day}")
-    value = total(past.notional for past in today) + (_notional(order, moment) if more else ZERO)
+    value = total([past.notional for past in today]) + (_notional(order, moment) if more else ZERO)
     if value > limits.notional_per_day_usd:
         detail = f"{value:.2f} traded in 24 h, allowed {limits.notional_per_day_usd}"
         return _breach(Reason.NOTIONAL_PER_DAY, detail)
@@ -206,15 +206,18 @@ def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> B
 
 
 def _repeated(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy, more: int) -> Breach | Reject | None:
-    window = seconds(limits.same_side_window_minutes * 60)
-    same = more + sum(
-        past.side is order.side and past.product.base == order.product.base and moment.now - past.at < window
-        for past in moment.state.sent
-    )
-    detail = f"{same} {order.side.value} orders of {order.product} in {window}, allowed {limits.same_side_repeats}"
-    if order.kind is OrderKind.PROTECTIVE and same > max(1, limits.same_side_repeats - _REPEATS_KEPT):
-        return Reject(Reason.SAME_SIDE_REPEATS, f"{detail}, {_REPEATS_KEPT} of them kept for exits")
-    return _breach(Reason.SAME_SIDE_REPEATS, detail) if same > limits.same_side_repeats else None
+    window, allowed = seconds(limits.same_side_window_minutes * 60), limits.same_side_repeats
+    near = [
+        past.product.base for past in moment.state.sent if past.side is order.side and moment.now - past.at < window
+    ]
+    same = more + near.count(order.product.base)
+    kept = _REPEATS_KEPT if order.kind is OrderKind.PROTECTIVE else 0
+    if same <= max(1, allowed - kept):
+        return None
+    detail = f"{same} {order.side.value} orders of {order.product} in {window}, allowed {allowed}"
+    if kept:
+        return Reject(Reason.SAME_SIDE_REPEATS, f"{detail}, {kept} of them kept for exits")
+    return _breach(Reason.SAME_SIDE_REPEATS, detail)
 
 
 def _notional(order: PlannedOrder, moment: Moment) -> Decimal:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from bot.domain.decision import Reject
 from bot.domain.holdings import sellable, view_of
 from bot.domain.money import ZERO
-from bot.domain.order import OrderKind, OrderState, PlannedOrder
+from bot.domain.order import OrderKind, OrderReport, OrderState, PlannedOrder
 from bot.domain.position import Position
-from bot.domain.product import ProductId, Side
-from bot.domain.snapshot import MarketView, Snapshot
-from bot.domain.state import Intent, Order
+from bot.domain.product import Product, ProductId, Side
+from bot.domain.snapshot import Balance, MarketView, Snapshot
+from bot.domain.state import Intent, Ledger, Order, State
 from bot.execution import protective
 from bot.execution.books import Books
 from bot.execution.cancels import Canceller
@@ -24,7 +24,11 @@ from bot.execution.report import Tally
 from bot.execution.selling import SellSide
 from bot.execution.sender import Draft, Sender
 from bot.execution.trading import Terms
-from bot.settings.policy import Policy
+from bot.settings.policy import ExitsPolicy, Policy
+
+_Signs = tuple[
+    Position, tuple[Order, ...], Balance | None, Ledger | None, Product, tuple[OrderReport, ...], bool, ExitsPolicy
+]
 
 
 class Protection:
@@ -40,45 +44,35 @@ class Protection:
         self._selling = selling
         self._sender = sender
         self._policy = policy
-        self._in_step: dict[ProductId, tuple[object, ...]] = {}
-        self._exits: tuple[Mapping[int, Intent], frozenset[str]] | None = None
+        self._in_step: dict[ProductId, _Signs] = {}
 
     def keep(self, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """One step for every position, and for protective orders whose position is gone. Raises: StorageFailed."""
         for market in sorted(self._books.state.positions):
-            position = self._books.state.positions[market]
-            view = view_of(snapshot, market)
-            if view is not None and not self._unchanged(market, position, view, snapshot):
-                self._in_step.pop(market, None)
+            state, view = self._books.state, view_of(snapshot, market)
+            position = state.positions.get(market)
+            if position is None or view is None:
+                continue
+            if self._in_step.get(market) != self._signs(state, position, view, snapshot):
                 plan = self._step(position, view, snapshot, terms, tally)
-                if plan == protective.IN_STEP:
-                    self._in_step[market] = self._signs(position, view, snapshot)
+                self._remember(market, plan, self._signs(self._books.state, position, view, snapshot))
         self._lift_orphaned(tally)
 
-    def _unchanged(self, market: ProductId, position: Position, view: MarketView, snapshot: Snapshot) -> bool:
-        """Whether nothing that the plan depends on moved since it was found in step. Prices do not matter then, and the
-        time only where an order was refused."""
-        known = self._in_step.get(market)
-        if known is None or known != self._signs(position, view, snapshot):
-            return False
-        orders = self._books.state.of_base.get(position.product.base, ())
-        return not any(order.state is OrderState.REJECTED for order in orders)
+    def _remember(self, market: ProductId, plan: protective.Plan, signs: _Signs) -> None:
+        """Nothing is planned again while the signs of a plan in step stay: prices do not matter then, and the time only
+        where an order was refused."""
+        if plan == protective.IN_STEP and all(order.state is not OrderState.REJECTED for order in signs[1]):
+            self._in_step[market] = signs
+        else:
+            self._in_step.pop(market, None)
 
-    def _signs(self, position: Position, view: MarketView, snapshot: Snapshot) -> tuple[object, ...]:
+    def _signs(self, state: State, position: Position, view: MarketView, snapshot: Snapshot) -> _Signs:
         """Everything else that a plan in step depends on; mostly the very objects of the cycle before."""
-        base, state = position.product.base, self._books.state
+        base = position.product.base
         return (
             position, state.of_base.get(base, ()), snapshot.balances.get(base), state.ledgers.get(base), view.product,
-            snapshot.external_orders, self._leaves(base), self._policy().exits,
+            snapshot.external_orders, _leaves(state, base), self._policy().exits,
         )  # fmt: skip
-
-    def _leaves(self, base: str) -> bool:
-        """Whether an exit of ours owns the sell side."""
-        intents = self._books.state.intents
-        if self._exits is None or self._exits[0] is not intents:
-            leaving = (i.product.base for i in intents.values() if i.kind is OrderKind.EXIT and not i.closed)
-            self._exits = intents, frozenset(leaving)
-        return base in self._exits[1]
 
     def _step(
         self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally
@@ -103,7 +97,7 @@ class Protection:
         scene = protective.Scene(
             view.product, view.quote, view.last_trade, free,
             buying=bool(self._books.working(base, OrderKind.ENTRY)),
-            selling=self._leaves(base) or bool(self._books.working(base, OrderKind.EXIT)),
+            selling=_leaves(now, base) or bool(self._books.working(base, OrderKind.EXIT)),
             lagging=self._lags(base, snapshot),
         )  # fmt: skip
         exits = self._policy().exits
@@ -174,16 +168,22 @@ class Protection:
 
     def _lift_orphaned(self, tally: Tally) -> None:
         """A protective sell without a position would sell what somebody else put there."""
-        held = {market.base for market in self._books.state.positions}
-        settled = (OrderState.OPEN, OrderState.PARTIAL)
+        state, settled = self._books.state, (OrderState.OPEN, OrderState.PARTIAL)
+        held = {market.base for market in state.positions}
         stray = [
             order
-            for order in self._books.state.working
+            for order in state.working
             if order.kind is OrderKind.PROTECTIVE and order.state in settled and order.product.base not in held
         ]
-        self._canceller.ask([o for o in stray if not self._parent_open(o)], "no position to protect", tally)
+        if stray:
+            self._canceller.ask([o for o in stray if not self._parent_open(o)], "no position to protect", tally)
 
     def _parent_open(self, child: Order) -> bool:
         """Whether the entry an attached bracket belongs to may still become a position in the books."""
         parent = self._books.state.order_of(child.parent_order_id)
         return parent is not None and (parent.state.is_working or parent.booked < parent.filled)
+
+
+def _leaves(state: State, base: str) -> bool:
+    """Whether an exit of ours owns the sell side."""
+    return base in [intent.product.base for intent in state.open_intents if intent.kind is OrderKind.EXIT]

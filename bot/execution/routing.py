@@ -18,7 +18,7 @@ from bot.domain.decision import Reason
 from bot.domain.fees import smallest_legal
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, ZERO, Price, Size, total
-from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
+from bot.domain.order import TERMINAL, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.state import Intent, Order
 from bot.execution.lifecycle import cancel_again_at, seconds
@@ -135,8 +135,9 @@ def awaits_coins(orders: Sequence[Order]) -> bool:
 
 def remaining(intent: Intent, orders: Sequence[Order]) -> Size:
     """What the intent still lacks, counting what is filled and what may yet fill."""
-    taken = total(EXACT.add(done(order).value, order.remaining.value) for order in orders)
-    return Size(max(ZERO, EXACT.subtract(intent.size.value, taken)))
+    if not orders:
+        return intent.size
+    return Size(max(ZERO, EXACT.subtract(intent.size.value, _taken(orders))))
 
 
 def done(order: Order) -> Size:
@@ -162,7 +163,7 @@ def _settled_at(orders: Sequence[Order], policy: Policy) -> datetime | None:
 
 def _tend(intent: Intent, orders: Sequence[Order], now: datetime, policy: Policy) -> Command | None:
     """What working orders ask for; None when the intent is free for its next order."""
-    live = [order for order in orders if order.state.is_working]
+    live = [order for order in orders if order.state not in TERMINAL]
     if live:
         return _tend_live(intent, orders, live, now, policy)
     if intent.closed:
@@ -198,8 +199,11 @@ def working_until(order: Order, policy: Policy) -> datetime:
 
 
 def _overcommitted(intent: Intent, orders: Sequence[Order]) -> bool:
-    taken = total(EXACT.add(done(order).value, order.remaining.value) for order in orders)
-    return taken > intent.size.value
+    return _taken(orders) > intent.size.value
+
+
+def _taken(orders: Sequence[Order]) -> Decimal:
+    return total([EXACT.add(done(order).value, order.remaining.value) for order in orders])
 
 
 def _enter(

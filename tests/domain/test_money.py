@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from decimal import Decimal
 
 import pytest
@@ -118,3 +120,17 @@ def test_shifting_a_price_and_measuring_the_shift_agree(value, bps):
 
 def test_products_of_long_numbers_are_exact():
     assert EXACT.multiply(Decimal("0.0046830664333996"), Decimal("0.006")) == Decimal("0.0000280983986003976")
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])
+def test_a_price_is_neither_more_nor_less_than_a_size_or_a_percentage(compare):
+    one = Decimal(1)
+    for left, right in itertools.permutations((Price(one), Size(one), Percent(one)), 2):
+        with pytest.raises(TypeError, match="not supported"):
+            compare(left, right)
+
+
+@given(amounts, amounts)
+def test_percentages_are_ordered_as_their_numbers_are(a, b):
+    one, other = Percent(a), Percent(b)
+    assert (one < other, one <= other, one > other, one >= other) == (a < b, a <= b, a > b, a >= b)

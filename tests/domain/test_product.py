@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -35,6 +37,12 @@ def test_every_usual_spelling_is_the_same_product(text):
 def test_garbage_is_no_product(text):
     with pytest.raises(UnitError, match="product id"):
         ProductId.parse(text)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda id_: pickle.loads(pickle.dumps(id_))])
+def test_a_copy_of_a_product_id_still_knows_what_is_traded_for_what(again):
+    same = again(ProductId("BTC-USDC"))
+    assert (same, same.base, same.quote) == ("BTC-USDC", "BTC", "USDC")
 
 
 def test_usdc_is_not_read_as_usd_with_a_c():

@@ -6,13 +6,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 from bot.domain.decision import Reason
-from bot.domain.order import OrderKind, OrderState, OrderType, VenueStatus
+from bot.domain.event import PositionAdopted
+from bot.domain.order import OrderKind, OrderState, OrderType, PlannedOrder, VenueStatus
 from bot.domain.position import Exits
 from bot.domain.product import Side, TradingMode
 from bot.errors import Rejected
 from bot.execution.controls import Permits
 from bot.execution.protective import UNSUPPORTED_FOR
-from tests.builders import d, price, size
+from tests.builders import d, position, price, product, size
 from tests.execution.world import BTC, World, buy, sell
 
 STOPPED = Exits(stop_loss_pct=d(5), take_profit_pct=d(10))
@@ -297,6 +298,27 @@ def test_a_trailing_stop_follows_in_steps():
     world.clock.pass_(60)
     world.cycle()
     assert resting(world).plan.stop_price == price(99)
+    world.check()
+
+
+def test_a_position_that_is_sold_while_the_stop_of_another_is_moved_needs_none_any_more():
+    world = World()
+    world.own("1", exits=Exits(trailing_stop_pct=d(5)))
+    world.cycle()
+    other = product("ETH-USD")
+    world.exchange.listed[other.id] = other
+    world.exchange.show("ETH-USD", "10", "10.02")
+    world.exchange.wallets["ETH"] = d(1)
+    world.store.record(PositionAdopted(position("ETH-USD", 1, 10)))
+    by_hand = PlannedOrder("a-person", other.id, Side.SELL, OrderKind.EXIT, OrderType.LIMIT_GTC, size(1), price(11))
+    sale = world.exchange.place(by_hand).order_id
+    world.exchange.show("BTC-USD", "119.98", "120")
+    world.mark("120")
+    world.exchange.faults.cancel_s = 0.5
+    world.clock.after(0.2, lambda: world.exchange.fill(sale, "1"))
+    world.cycle()
+    assert list(world.state.positions) == [BTC]
+    assert resting(world).plan.stop_price == price(114)
     world.check()
 
 
