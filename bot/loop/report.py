@@ -26,6 +26,7 @@ from bot.ops.status import RunFacts, limits_of, status_report
 from bot.record.cycles import inputs_of, keep
 from bot.record.store import StateStore
 from bot.risk.breakers import is_open
+from bot.risk.halts import halts_in_force
 from bot.risk.scopes import exposure_by_scope
 from bot.settings.config import Config
 
@@ -164,10 +165,10 @@ class Reporter:
 
     def _measure_controls(self, cycle: Finished) -> None:
         """What restrains trading: halts and breakers, gates that refused, and how near the loss stops are."""
-        metrics, now = self._operator.metrics, cycle.record.finished_at
+        metrics, state, now = self._operator.metrics, self._store.state, cycle.record.finished_at
         metrics.restricted(
-            (halt.cause.value for halt in cycle.halts),
-            {name: is_open(breaker, now) for name, breaker in self._store.state.breakers.items()},
+            (halt.cause.value for halt in self._in_force(cycle)),
+            {name: is_open(breaker, now) for name, breaker in state.breakers.items()},
         )
         for item in cycle.decision.evaluated if cycle.decision is not None else ():
             if item.refusal is not None:
@@ -176,6 +177,10 @@ class Reporter:
             figures = cycle.snapshot.performance
             day, week, fall = figures.daily_pnl_pct, figures.weekly_pnl_pct, figures.drawdown_pct
             metrics.results({"day": day, "week": week, "drawdown": fall})
+
+    def _in_force(self, cycle: Finished) -> tuple[Halt, ...]:
+        """Every halt at the end of a cycle: latches and open breakers halt as much as what was observed."""
+        return halts_in_force(self._store.state, cycle.record.finished_at, cycle.halts)
 
     def _measure_exposure(self, snap: Snapshot, equity: Decimal) -> None:
         gauge = self._operator.metrics.exposure
@@ -201,7 +206,7 @@ class Reporter:
             cancelled=len(report.cancelled),
             fills=len(report.fills),
             positions=len(self._store.state.positions),
-            halts=[halt.cause.value for halt in cycle.halts],
+            halts=[halt.cause.value for halt in self._in_force(cycle)],
             config_hash=self._facts.config_hash[:8],
             stage_ms={name: round(seconds * 1000, 1) for name, seconds in cycle.stage_s.items()},
         )

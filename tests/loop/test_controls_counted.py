@@ -8,6 +8,7 @@ from bot.execution.report import ActReport
 from bot.ports import KillProbe, KillState
 from tests.loop.markets import RISE
 from tests.loop.stage import BTC, Stage, config_of, steady
+from tests.loop.test_latches import RULE, TIGHT, stopped_out
 
 ON = KillState(KillProbe.PRESENT, "drill")
 OFF = KillState(KillProbe.ABSENT)
@@ -22,6 +23,21 @@ def test_a_halt_shows_while_it_lasts_and_no_longer():
     stage.disk.kill = OFF
     stage.run_for(180)
     assert stage.metrics.registry.get_sample_value("bot_halts", {"cause": "kill_switch"}) is None
+
+
+def test_a_latch_and_an_open_breaker_are_causes_like_any_other():
+    """A loss stop, a governor and a breaker stand in the books; nothing was observed, and yet nobody may enter."""
+    stopped = stopped_out(config_of(RULE, risk=TIGHT))
+    assert stopped.last.reason == "daily_stop"
+    assert stopped.metric("bot_halts", cause="daily_stop") == 1
+    assert stopped.logged("cycle.completed")[-1]["halts"] == ["daily_stop"]
+    stopped.boot()
+    stopped.cycle()
+    assert stopped.metric("bot_halts", cause="daily_stop") == 1
+    limited = Stage()
+    limited.loop._hit_breakers(ActReport(rate_limited=50), "c1")
+    limited.cycle()
+    assert limited.metric("bot_halts", cause="breaker") == 1
 
 
 def test_a_gate_that_refuses_is_counted_by_its_name():
