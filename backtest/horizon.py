@@ -99,14 +99,15 @@ class Horizon:
         everywhere = landmarks(data, config)
         self._landmark = frozenset(everywhere.tolist())
         self._landmarks = np.union1d(everywhere, days(data)).tolist()
-        self._signals = {market: found.tolist() for market, found in signals(data, config).items()}
-        self._asking = [(market.base, bars) for market, bars in self._signals.items()]
-        self._signal = {market: frozenset(found) for market, found in self._signals.items()}
+        signalled = {market: found.tolist() for market, found in signals(data, config).items()}
+        self._asking = [(market.base, bars) for market, bars in signalled.items() if bars]
+        self._signal = {market: frozenset(bars) for market, bars in signalled.items() if bars}
         self._known: dict[_Held, int] = {}
         self._clear: dict[_Held, int] = {}
         self._levels: dict[str, tuple[object, _Held]] = {}
         self._silent = _silent(data)
         self._partial = _may_be_partial(data, config)
+        self._rates = {config.policy.portfolio.quote_currency: ONE, **config.policy.portfolio.stable_values}
 
     def next(self, look: Look) -> Next:
         """The bar to run after `look.k`; the number of bars when there is none."""
@@ -117,10 +118,12 @@ class Horizon:
             return Next(k + 1, self._about(k + 1))
         stop = min(_after(self._landmarks, k, end), self._moments(look), end)
         covered = {order.product.base for order in look.state.working if order.kind is OrderKind.PROTECTIVE}
+        soonest = self._data.closed(k + 1)
+        paused = {base: self._paused(look, base, to, soonest) for base, to in look.pauses.items() if to > soonest}
         for base, bars in self._asking:
             # A rule that holds where an order protects a position asks for nothing new.
             if base not in covered:
-                stop = min(stop, _after(bars, self._paused(look, base), end))
+                stop = _after(bars, paused.get(base, k), stop)
         for held in self._held(look):
             stop = min(stop, self._reached(held, k, stop))
         stop, peak = self._equity(look, stop)
@@ -133,14 +136,11 @@ class Horizon:
             return None
         return frozenset(market for market, bars in self._signal.items() if k in bars)
 
-    def _paused(self, look: Look, base: str) -> int:
-        """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`."""
-        told = look.pauses.get(base)
-        if told is None:
-            return look.k
-        soonest = self._data.closed(look.k + 1)
-        if told <= soonest:
-            return look.k
+    def _paused(self, look: Look, base: str, told: datetime, soonest: datetime) -> int:
+        """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`.
+
+        told: end of the pause in which it was, later than `soonest`, the next cycle.
+        """
         pause = blocking(look.state.cooldowns, base, soonest)
         if pause is None or pause.until != told:
             return look.k
@@ -154,20 +154,26 @@ class Horizon:
         cycle, state, before = look.cycle, look.state, look.before
         if cycle.decision is None or cycle.snapshot is None or cycle.record.outcome == Outcome.ERROR.value:
             return True
-        if state.halts != before.halts or state.latches != before.latches or _trips(state) != _trips(before):
+        if state.halts != before.halts or state.latches != before.latches:
             return True
-        if any(count.streak for count in state.hysteresis.values()):
+        if state.breakers is not before.breakers and _trips(state) != _trips(before):
             return True
-        return any(_held_back(view) for view in cycle.snapshot.markets.values())
+        for count in state.hysteresis.values():
+            if count.streak:
+                return True
+        return any(map(_held_back, cycle.snapshot.markets.values()))
 
     def _restless(self, look: Look) -> bool:
         """Whether something held or on order asks for a look at the next bar."""
         decision, state = look.cycle.decision, look.state
         if look.restless or decision is None or any(item.proposal.side is Side.SELL for item in decision.evaluated):
             return True
-        if len({position.product.base for position in state.positions.values()}) < len(state.positions):
-            return True
-        return any(not self._calm(market, position, state, look.k) for market, position in state.positions.items())
+        bases = set[str]()
+        for market, position in state.positions.items():
+            if market.base in bases or not self._calm(market, position, state, look.k):
+                return True
+            bases.add(market.base)
+        return False
 
     def _calm(self, market: ProductId, position: Position, state: State, k: int) -> bool:
         """A position that nothing is due for: priced, fully covered by one order at rest, or with nothing to cover."""
@@ -239,24 +245,33 @@ class Horizon:
         first = look.k + 1
         if not held or first >= stop:
             return stop, None
-        line = _Line(self._data, self._config, look, held, first, stop)
+        line = _Line(self._data, self._config, look, held, self._cash(look.state), first, stop)
         alarm = line.alarm()
         if alarm is not None:
             stop = first + alarm
         return stop, line.new_peak(stop)
 
+    def _cash(self, state: State) -> Decimal:
+        """Equity apart from positions: the wallets of the equity currency and of coins at a fixed rate."""
+        held = ((state.ledgers.get(name), rate) for name, rate in self._rates.items())
+        return total(EXACT.multiply(ledger.expected, rate) for ledger, rate in held if ledger is not None)
+
 
 class _Line:
-    """Equity of bars first..stop-1 while holdings stay as they are, in floats; exact where it is asked for."""
+    """Equity of bars first..stop-1 while holdings stay as they are, in floats; exact where it is asked for.
+
+    fixed: the part of it that is no position.
+    """
 
     def __init__(
-        self, data: Dataset, config: Config, look: Look, held: list[tuple[ProductId, Position]], first: int, stop: int
-    ) -> None:
+        self, data: Dataset, config: Config, look: Look, held: list[tuple[ProductId, Position]], fixed: Decimal,
+        first: int, stop: int,
+    ) -> None:  # fmt: skip
         self._look = look
         self._config = config
         self._first = first
         self._parts = [_Part(data, market, position, first, stop) for market, position in held]
-        self._fixed = _cash(look.state, config)
+        self._fixed = fixed
         self.values: Floats = np.full(stop - first, float(self._fixed))
         for part in self._parts:
             self.values += part.worth
@@ -304,20 +319,13 @@ class _Line:
         """Equity at or below which the daily or weekly stop may be reached; -inf when neither can be."""
         risk, state = self._config.policy.risk, self._look.state
         limits = []
+        bought = EXACT.add(self._fixed, total(position.cost for position in state.positions.values()))
         for name, period, limit in (
             (stops.DAILY, state.day, risk.daily_stop_pct), (stops.WEEKLY, state.week, risk.weekly_stop_pct),
         ):  # fmt: skip
             if limit is not None and period is not None and not _latched(state, name, self._look):
-                limits.append(self._at_stop(period, limit.value))
+                limits.append(_at_stop(period, limit.value, bought))
         return max(limits, default=float("-inf"))
-
-    def _at_stop(self, period: Period, limit: Decimal) -> float:
-        """Equity at which realised + unrealised change since the period began is -limit percent of its start."""
-        costs = total(position.cost for position in self._look.state.positions.values())
-        loss = EXACT.divide(EXACT.multiply(period.start_equity, limit), HUNDRED)
-        rest = EXACT.subtract(EXACT.add(EXACT.add(self._fixed, costs), period.start_unrealised), period.realised)
-        stop = float(EXACT.subtract(rest, loss))
-        return stop + abs(float(period.start_equity)) * 1e-7
 
 
 class _Part:
@@ -338,12 +346,15 @@ class _Part:
         return EXACT.multiply(self._track.scale.price(int(self._bids[offset])).value, self._size)
 
 
-def _cash(state: State, config: Config) -> Decimal:
-    """Equity apart from positions: the wallets of the equity currency and of coins at a fixed rate."""
-    portfolio = config.policy.portfolio
-    rates = {portfolio.quote_currency: ONE, **portfolio.stable_values}
-    held = ((ledger.expected, rates[name]) for name, ledger in state.ledgers.items() if name in rates)
-    return total(EXACT.multiply(amount, rate) for amount, rate in held)
+def _at_stop(period: Period, limit: Decimal, bought: Decimal) -> float:
+    """Equity at which realised + unrealised change since the period began is -limit percent of its start.
+
+    bought: equity if every position were worth what it cost.
+    """
+    loss = EXACT.divide(EXACT.multiply(period.start_equity, limit), HUNDRED)
+    rest = EXACT.subtract(EXACT.add(bought, period.start_unrealised), period.realised)
+    stop = float(EXACT.subtract(rest, loss))
+    return stop + abs(float(period.start_equity)) * 1e-7
 
 
 def _latched(state: State, name: str, look: Look) -> bool:
@@ -414,14 +425,16 @@ def _trips(state: State) -> dict[str, datetime | None]:
 
 def _held_back(view: MarketView) -> bool:
     """Whether a tick waits for its confirmation."""
-    problems = (view.quote_problem, view.bars_problem)
-    return any(problem is not None and problem.reason is Reason.QUOTE_HELD_BACK for problem in problems)
+    quote, bars = view.quote_problem, view.bars_problem
+    if quote is None and bars is None:
+        return False
+    return any(problem is not None and problem.reason is Reason.QUOTE_HELD_BACK for problem in (quote, bars))
 
 
-def _after(bars: list[int], k: int, otherwise: int) -> int:
-    """The first of ascending `bars` beyond `k`."""
+def _after(bars: list[int], k: int, stop: int) -> int:
+    """The first of ascending `bars` beyond `k`; `stop` when that is not before it."""
     at = bisect_right(bars, k)
-    return bars[at] if at < len(bars) else otherwise
+    return bars[at] if at < len(bars) and bars[at] < stop else stop
 
 
 def _silent(data: Dataset) -> bytes:

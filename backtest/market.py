@@ -40,7 +40,7 @@ class RecordedMarket:
         self._clock = clock
         self._facts: dict[ProductId, MarketFacts] = {}
         self._newest = -1
-        self._looked: datetime | None = None
+        self._closed_at = self._looked = data.opened(0)
 
     def watch(self, needed_bars: Mapping[ProductId, int]) -> None:
         """Everything recorded is there already."""
@@ -49,21 +49,20 @@ class RecordedMarket:
         """Nothing has to be fetched."""
 
     def facts(self, market: ProductId) -> MarketFacts:
-        newest = self._up_to_date()
-        known = self._facts.get(market)
-        if known is None:
-            known = self._facts[market] = self._made(market, newest)
-        return known
-
-    def _up_to_date(self) -> int:
-        """The newest bar; what was made of an older one is forgotten."""
         now = self._clock.now()
         if now is not self._looked:
-            newest, self._looked = self._data.newest(now), now
-            if newest != self._newest:
-                self._facts.clear()
-                self._newest = newest
-        return self._newest
+            self._look(now)
+        known = self._facts.get(market)
+        if known is None:
+            known = self._facts[market] = self._made(market)
+        return known
+
+    def _look(self, now: datetime) -> None:
+        """Turn to the newest bar; what was made of an older one is forgotten."""
+        newest, self._looked = self._data.newest(now), now
+        if newest != self._newest:
+            self._facts.clear()
+            self._newest, self._closed_at = newest, self._data.closed(newest)
 
     def requote(self, market: ProductId) -> Quote | None:
         return self.facts(market).quote
@@ -74,13 +73,13 @@ class RecordedMarket:
     def user_events(self) -> bool:
         return False
 
-    def _made(self, market: ProductId, newest: int) -> MarketFacts:
-        track = self._data.tracks.get(market)
+    def _made(self, market: ProductId) -> MarketFacts:
+        track, newest, at = self._data.tracks.get(market), self._newest, self._closed_at
         segment = track.at(newest) if track is not None else None
         if track is None or segment is None:
             return _UNKNOWN
         t = newest - segment.first
-        close, at = segment.columns.close[t], self._data.closed(newest)
+        close = segment.columns.close[t]
         quote = quote_around(track, close, at)
         windows: Windows = ColumnWindows(segment.columns, t)
         book = Book(market, (Level(quote.bid, BOTTOMLESS),), (Level(quote.ask, BOTTOMLESS),), at)
@@ -89,9 +88,8 @@ class RecordedMarket:
 
 def quote_around(track: Track, close: int, at: datetime) -> Quote:
     """The quote made from a close in ticks."""
-    price, quoting = track.scale.price, track.quoting
-    bid, ask = price(quoting.bid(close)), price(quoting.ask(close))
-    return Quote(track.market, bid, ask, BOTTOMLESS, BOTTOMLESS, at)
+    price, (bid, ask) = track.scale.price, track.quoting.touch(close)
+    return Quote(track.market, price(bid), price(ask), BOTTOMLESS, BOTTOMLESS, at)
 
 
 class Tape:
@@ -106,17 +104,21 @@ class Tape:
         self._venue = venue
         self._clock = clock
         self._lived = -1
+        self._caught_up: datetime | None = None
         self.only: frozenset[ProductId] | None = None
 
     def catch_up(self) -> None:
         """Bring the venue to now: every bar that has closed and that it has not lived through yet."""
         now = self._clock.now()
+        if now is self._caught_up:
+            return
         newest = min(self._data.newest(now), self._data.count - 1)
         while self._lived < newest:
             self._lived += 1
             self._venue.advance(self._data.closed(self._lived), self._slices(self._lived, self.only))
         if now > self._venue.now:
             self._venue.advance(now, {})
+        self._caught_up = now
 
     def leap(self, k: int) -> None:
         """Pass over the bars before `k`, of which it is known that they reach no order, but for those on their way."""
@@ -141,7 +143,7 @@ class Tape:
     def _slice(self, track: Track, segment: Segment, k: int, span: tuple[datetime, datetime]) -> MarketSlice:
         series, t, tick = segment.columns.series, k - segment.first, track.scale.tick
         prices = (series.open[t], series.high[t], series.low[t], series.close[t])
-        first, high, low, close = (EXACT.multiply(Decimal(int(price)), tick) for price in prices)
+        first, high, low, close = [EXACT.multiply(Decimal(int(price)), tick) for price in prices]
         volume = EXACT.multiply(Decimal(int(series.volume[t])), track.scale.lot)
         return MarketSlice(track.market, *span, first, high, low, close, volume)
 

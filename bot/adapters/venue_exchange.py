@@ -65,8 +65,7 @@ class VenueExchange:
         known, self._reports = self._reports, {}
         for record in self._venue.working():
             told = known.get(record.order_id)
-            unchanged = told is not None and told[0] is record
-            self._reports[record.order_id] = told if told is not None and unchanged else (record, report_of(record))
+            self._reports[record.order_id] = told if told and told[0] is record else (record, report_of(record))
         return tuple(report for _, report in self._reports.values())
 
     def orders_created(self, since: datetime, until: datetime) -> Sequence[OrderReport]:
@@ -75,13 +74,14 @@ class VenueExchange:
 
     def order(self, order_id: str) -> OrderReport:
         self._around.catch_up()
-        return report_of(self._venue.order(order_id))
+        record, told = self._venue.order(order_id), self._reports.get(order_id)
+        return told[1] if told and told[0] is record else report_of(record)
 
     def fills_since(self, since: datetime) -> Sequence[Fill]:
         self._around.catch_up()
         self._fills.extend(fill_of(row) for row in self._venue.fills(len(self._fills)))
-        first = len(self._fills)
-        while first and self._venue_time(first - 1) >= since:
+        first = len(self._fills)  # they are kept in the order in which they were booked
+        while first and self._fills[first - 1].at >= since:
             first -= 1
         return tuple(self._fills[first:])
 
@@ -108,10 +108,6 @@ class VenueExchange:
         self._around.catch_up()
         results = self._venue.cancel(order_ids, self._clock.now())
         return tuple(CancelAnswer(item.order_id, item.success, item.failure_reason) for item in results)
-
-    def _venue_time(self, index: int) -> datetime:
-        """When fill `index` was booked: fills are kept in that order."""
-        return self._venue.fills(index)[0].booked_at
 
 
 def operational(now: datetime) -> ExchangeStatus:

@@ -105,8 +105,11 @@ class Books:
             self._releases.append((self.now + self.rules.hold_release_delay, record.hold_currency, record.hold))
         else:
             self.account.release(record.hold_currency, record.hold)
-        ended = replace(record, status=status, hold=ZERO, ended_at=at, updated_at=at, pending_cancel=False)
-        self.put(order, replace(ended, cancel_message=message) if message else ended)
+        ended = replace(
+            record, status=status, hold=ZERO, ended_at=at, updated_at=at, pending_cancel=False,
+            cancel_message=message or record.cancel_message,
+        )  # fmt: skip
+        self.put(order, ended)
 
     def top_up(self, order: Working, wanted: Decimal) -> None:
         """Raise a market buy's hold to `wanted` as far as the wallet allows: the price moved while it was under way."""
@@ -166,7 +169,10 @@ class Books:
 
     def _desk(self, market: ProductId) -> Desk:
         """The desk of a market that is about to have an order."""
-        desk = self.busy[market] = self.desks.setdefault(market, Desk(market))
+        desk = self.desks.get(market)
+        if desk is None:
+            desk = self.desks[market] = Desk(market)
+        self.busy[market] = desk
         return desk
 
     def bracketed(self, currency: str) -> Decimal:

@@ -29,7 +29,7 @@ class Situation:
     """An order request and everything its checks look at.
 
     last: newest trade price; available: free in the wallet that pays; has_wallet: whether that wallet exists;
-    bracketed: base on hold by brackets.
+    bracketed: base on hold by brackets, where the rules tell that shortfall from others.
     """
 
     request: OrderRequest
@@ -95,6 +95,8 @@ NO_CLIENT_ID: Final = named("INVALID_REQUEST", "client_order_id is required")
 def _mode(s: Situation) -> Refused | None:
     """What the product's flags permit (5.2)."""
     mode, reason = s.product.mode, s.product.mode_reason
+    if mode is TradingMode.NORMAL:
+        return None
     if mode is TradingMode.CLOSED:
         if "trading_disabled" in reason:
             return named("TRADING_DISABLED", "Trading is disabled")

@@ -60,8 +60,10 @@ class Engine:
 
     def step(self, desk: Desk, piece: MarketSlice) -> None:
         """Let every order of the market live through one slice."""
-        if not all(order.sleeps(piece) for order in desk.orders.values()):
-            self.live_through(desk, piece)
+        for order in desk.orders.values():
+            if not order.sleeps(piece):
+                self.live_through(desk, piece)
+                return
 
     def live_through(self, desk: Desk, piece: MarketSlice) -> None:
         """The whole slice, whether or not anything can come of it."""
@@ -157,7 +159,9 @@ class Engine:
 
     def _rest(self, desk: Desk, side: Side, piece: MarketSlice) -> None:
         resting = [o for o in desk.orders.values() if o.record.side is side and o.resting is not None and not o.taking]
-        for order in sorted(resting, key=better):
+        if len(resting) > 1:
+            resting.sort(key=better)
+        for order in resting:
             if order.record.is_working:
                 self._fill_resting(desk, order, piece)
 

@@ -65,7 +65,7 @@ def reaches(side: Side, limit: Decimal | None, price: Decimal) -> bool:
 
 def matches_now(mode: TradingMode) -> bool:
     """Whether the venue matches at all while a product is in this mode (R13)."""
-    return mode in {TradingMode.NORMAL, TradingMode.LIMIT_ONLY}
+    return mode is TradingMode.NORMAL or mode is TradingMode.LIMIT_ONLY
 
 
 def starting_touch(piece: MarketSlice, product: Product, rules: FillRules) -> Touch:

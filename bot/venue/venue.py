@@ -353,7 +353,7 @@ class Venue:
             request, terms_of(request.config, request.side), product,
             None if piece is None else self._touch(product, piece), None if piece is None else piece.close, self.now,
             Rates(tier.maker, tier.taker), account.knows(pays), account.available(pays),
-            self._books.bracketed(pays), self.rules,
+            self._books.bracketed(pays) if self.rules.bracket_shortfall else ZERO, self.rules,
         )  # fmt: skip
 
     def _touch(self, product: Product, piece: MarketSlice) -> Touch:
