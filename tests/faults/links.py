@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,18 @@ from urllib.request import getproxies
 import requests
 
 from bot.app import NoVenueYet
+from bot.domain.product import Side
+from bot.errors import Transient
 from simulator.auth import Refused
 from simulator.control import Controls
-from simulator.faults import Drop, Rule, When
 from simulator.keys import ApiKey
 from simulator.markets.script import Step
 from simulator.session import Session
 from simulator.tls import Flaw
+from tests.faults import six
 from tests.faults.old_tls import old_server
-from tests.faults.relay import Relay
-from tests.faults.trial import Fault, Trial
+from tests.faults.relay import Line, Relay
+from tests.faults.trial import Fault, JudgedStage, Trial
 from tests.faults.venues import BUY, NO_BREAKERS, PATIENT, QUOTING, states
 from tests.faults.wired import Wired, wired_venue
 from tests.loop.markets import RISE
@@ -38,51 +41,109 @@ from tests.loop.stage import BTC, steady
 
 
 class NameServer:
-    """What every name look-up of this process meets from now on: nothing, a refusal, or a long wait."""
+    """What look-ups of this machine's name in this process meet: nothing, a failure, or a wait of half a minute."""
 
     def __init__(self) -> None:
         self.mood = ""
-        self.asked = 0
+        self.asked: list[str] = []
+        self.over = threading.Event()
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event != "socket.getaddrinfo" or not self.mood or arguments[0] != "localhost":
             return
-        self.asked += 1
+        self.asked.append(threading.current_thread().name)
         if self.mood == "hangs":
-            time.sleep(30)
+            self.over.wait(30)
         raise socket.gaierror(socket.EAI_AGAIN if self.mood == "servfail" else socket.EAI_NONAME, self.mood)
 
 
 def names_do_not_resolve(trial: Trial) -> None:
-    names, patient = NameServer(), {"post_only_ttl_seconds": 3000, "maker_max_reprices": 0}
-    with trial.wired(QUOTING, policy={"execution": patient}, heard=False) as bot:
-        bot.environ = {name: _by_name(value) if name != "BOT_TEST_CLOCK_URL" else value
-                       for name, value in bot.environ.items()}  # fmt: skip
-        bot.boot()
-        bot.run_until(bot.working, 120)
-        for mood, cycles in (("nxdomain", 6), ("servfail", 2), ("hangs", 2)):
-            names.mood = mood
+    """Six orders rest: 20 minutes of each failure and a hang on the wire, 20 minutes of hangs in process."""
+    names = NameServer()
+    for mood in ("nxdomain", "servfail"):
+        _without_names(trial, names, mood, cycles=20, impatient=True)
+    _without_names(trial, names, "hangs", cycles=2, impatient=False)
+    _twenty_minutes_of_hangs(trial)
+
+
+def _without_names(trial: Trial, names: NameServer, mood: str, *, cycles: int, impatient: bool) -> None:
+    policy = {**six.POLICY, **({"transport": {"read_attempts": 1}} if impatient else {})}
+    with trial.wired(
+        six.rising(3600, 60), listings=six.LISTINGS, universe=six.UNIVERSE, policy=policy, heard=False
+    ) as bot:
+        own = ("COINBASE_REST_URL", "COINBASE_WS_URL", "COINBASE_WS_USER_URL", "COINBASE_STATUS_URL")
+        named = {name: bot.environ[name].replace("//127.0.0.1:", "//localhost:") for name in own}
+        with Relay(urlsplit(bot.sim.rest_url).port or 0) as relay:
+            bot.environ = {**bot.environ, **named, "COINBASE_REST_URL": f"https://localhost:{relay.port}"}
+            bot.boot()
+            bot.run_until(lambda: len(bot.working()) == 6, 120)
+            mark, first = bot.mark(), len(bot.cycles)
+            names.mood, names.asked = mood, []
+            names.over.clear()
+            relay.become(Line.RESET)
+            relay.become(Line.THROUGH)
             bot.sim.do(lambda c: c.sockets.abort_all())
-            bot.sim.do(lambda c: c.rules.add(Rule(Drop(When.BEFORE), "GET", "*", times=8)))
-            longest = 0.0
             with bot.oracle.closed("nothing can be read", "I12"):
-                for _ in range(cycles):
-                    bot.wait(59)
-                    began = time.monotonic()
-                    bot.cycle()
-                    longest = max(longest, time.monotonic() - began)
-            trial.stimulus(f"localhost: {mood} for {cycles} cycles", names.asked)
+                bot.run_for(60 * cycles)
+            blind, longest = bot.cycles[first:], _longest(bot, first)
+            fired = cycles <= len(blind) <= 3 * cycles and names.asked and not bot.requests(since=mark)
+            trial.stimulus(f"{mood} for {len(blind)} cycles: {len(names.asked)} look-ups, and no request came", fired)
             trial.require(f"I27 with {mood} every cycle ends within its budget ({longest:.1f} s)", longest < 20)
-            trial.require("I11/I40 the order stays tracked", states(bot)[0] in {"OPEN", "CANCEL_PENDING", "UNKNOWN"})
-        names.mood = ""
-        bot.heal()
-        trial.require("the operator is told", bot.told("halt.breaker.api_errors"))
-        bot.heals()
+            trial.require(
+                f"I27 looked up by helpers alone: {sorted(set(names.asked))}", "MainThread" not in names.asked
+            )
+            helpers = [t for t in threading.enumerate() if t.name.startswith("coinbase-")]
+            trial.require(f"I35 {len(helpers)} of them at most", len(helpers) <= 8)
+            trial.require("I12 NO_TRADE in each", {c.outcome for c in blind} == {"NO_TRADE"})
+            _still_there(trial, bot, len(bot.working()))
+            trial.require("the operator is told of the feeds too", impatient or bot.feed.complaints() or not _up(bot))
+            names.mood = ""
+            names.over.set()
+            bot.heals()
 
 
-def _by_name(address: str) -> str:
-    return address.replace("//127.0.0.1:", "//localhost:")
+def _longest(bot: Wired, first: int) -> float:
+    """Real seconds of the longest cycle from number `first` on."""
+    return max(float(sum(row["stage_ms"].values())) for row in bot.logged("cycle.completed")[first:]) / 1000
+
+
+def _still_there(trial: Trial, bot: Wired | JudgedStage, working: int) -> None:
+    believed = [order.state.value for order in bot.state.orders.values() if order.side is Side.BUY]
+    trial.require("I40 all six still rest at the venue", working == 6)
+    trial.require("I11/I40 all six stay tracked, none is taken for gone",
+                  len(believed) == 6 and set(believed) <= {"OPEN", "CANCEL_PENDING", "UNKNOWN"})  # fmt: skip
+    trial.require("the operator is told", bot.told("halt.breaker.api_errors"))
+
+
+def _twenty_minutes_of_hangs(trial: Trial) -> None:
+    """A call costs its whole deadline and leaves a helper stuck for half a minute; while three are, the next one fails
+    at once: as the adapter does it."""
+    stage = trial.stage(six.rising(3600, 60), six.config(), listings=six.LISTINGS)
+    stage.run_until(lambda: len(stage.working(Side.BUY)) == 6, 120)
+    first, stuck, calls = len(stage.cycles), list[datetime](), list[str]()
+
+    def hang(name: str) -> None:
+        calls.append(name)
+        now = stage.clock.now()
+        stuck[:] = [until for until in stuck if until > now]
+        if len(stuck) < 3:
+            stuck.append(now + timedelta(seconds=30))
+            stage.idle(10)
+
+    stage.wire.on_call = hang
+    lost = Transient("not sent: no complete answer before the deadline")
+    stage.wire.broken = dict.fromkeys(six.CALLS, lost)
+    with stage.oracle.closed("nothing can be read", "I12"):
+        stage.run_for(1200)
+    blind = stage.cycles[first:]
+    trial.stimulus(f"{len(calls)} calls in {len(blind)} cycles of 20 minutes", len(calls) >= 40)
+    longest = max((c.finished_at - c.started_at).total_seconds() for c in blind)
+    trial.require(f"I27 each cycle ends before the next is due ({longest:.0f} s)", longest < 60)
+    _still_there(trial, stage, len(stage.working(Side.BUY)))
+    stage.wire.on_call = lambda _name: None
+    stage.wire.broken = {}
+    stage.heals()
 
 
 def _let_in(bot: Wired) -> bool:
@@ -436,8 +497,9 @@ def _until(true: Callable[[], object], within_s: float = 10, bot: Wired | None =
 
 
 ROWS: Sequence[Fault] = (
-    Fault("F008", "names do not resolve or the resolver hangs, for 20 minutes with a resting order",
-          "bounded look-up; orders stay tracked; alert", "I11 I27 I40", names_do_not_resolve),
+    Fault("F008", "names do not resolve (NXDOMAIN, SERVFAIL) or the resolver hangs, for 20 minutes; six orders rest",
+          "looked up by helpers within bounds; every order stays tracked and none is taken for gone; alert",
+          "I11 I12 I27 I35 I40", names_do_not_resolve),
     Fault("F010", "whoever answers has a certificate that is expired, for another host, of a stranger or its own, or "
           "speaks TLS 1.1 at most; at the start, on the feeds, and on REST in the middle of a run",
           "refused, never retried unverified, alert", "I12 I36", impostors),

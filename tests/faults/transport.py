@@ -6,14 +6,18 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from bot.domain.product import Side
+from bot.errors import Transient
+from bot.ops.status import CycleRecord
 from simulator.faults import Answer, Damage, Drop, Garble, Hang, Rule, When
 from simulator.markets.script import Step
+from tests.faults import six
 from tests.faults.relay import Line, Relay
-from tests.faults.trial import Fault, Trial
+from tests.faults.trial import Fault, JudgedStage, Trial
 from tests.faults.venues import (
     ACCOUNTS,
     BUY,
@@ -311,21 +315,77 @@ def spoil(trial: Trial, kinds: Sequence[Damage]) -> None:
 
 
 def partition(trial: Trial) -> None:
-    with trial.wired(QUOTING, policy={"execution": {"post_only_ttl_seconds": 600, "maker_max_reprices": 0}}) as bot:
-        bot.run_until(bot.working, 120)
+    """An hour by the bot's own schedule that begins while six buys rest: nobody answers, then nobody is even there."""
+    _nobody_answers(trial)
+    _nobody_is_there(trial)
+
+
+def _nobody_answers(trial: Trial) -> None:
+    """In process: every call costs its whole deadline of ten seconds."""
+    stage = trial.stage(six.rising(4500, 60), six.config(), listings=six.LISTINGS)
+    stage.run_until(lambda: len(stage.working(Side.BUY)) == 6, 120)
+    first, calls = len(stage.cycles), list[str]()
+
+    def wait_in_vain(name: str) -> None:
+        calls.append(name)
+        stage.idle(10)
+
+    stage.wire.on_call = wait_in_vain
+    stage.wire.broken = dict.fromkeys(six.CALLS, Transient("no complete answer before the deadline"))
+    stage.window.aged = timedelta(hours=1)
+    with stage.oracle.closed("cut off", "I22/I12"):
+        stage.run_for(3600)
+    blind = stage.cycles[first:]
+    trial.stimulus(f"no packet for an hour: {len(calls)} calls in {len(blind)} cycles", len(calls) >= 2 * len(blind))
+    ended = [order.status.value for order in stage.world.venue.orders()]
+    _cut_off(trial, stage, blind, ended)
+    stage.wire.on_call = lambda _name: None
+    stage.wire.broken = {}
+    stage.window.aged = timedelta(0)
+    stage.run_until(lambda: set(states(stage)) == {"EXPIRED"}, 120)
+    stage.heals()
+
+
+def _nobody_is_there(trial: Trial) -> None:
+    """Over the wire."""
+    policy = {**six.POLICY, "transport": {"read_attempts": 1}}
+    with (
+        trial.wired(
+            six.rising(4500, 60), listings=six.LISTINGS, universe=six.UNIVERSE, policy=policy, heard=False
+        ) as bot,
+        Relay(urlsplit(bot.sim.rest_url).port or 0) as relay,
+    ):
+        bot.environ = {**bot.environ, "COINBASE_REST_URL": f"https://127.0.0.1:{relay.port}"}
+        bot.boot()
+        bot.run_until(lambda: len(bot.working()) == 6, 120)
+        relay.become(Line.REFUSED)
         bot.sim.conditions(outage=True)
+        bot.sim.do(lambda c: c.sockets.abort_all())
+        mark, first = bot.mark(), len(bot.cycles)
         with bot.oracle.closed("cut off", "I22/I12"):
-            for _ in range(6):
-                bot.wait(600)
-                bot.cycle()
-        trial.stimulus("no packet for an hour", bot.last.reason == "data_unavailable")
-        trial.require("I1 the exchange let the entry expire by itself", not bot.working())
-        ended = bot.sim.do(lambda c: [o.status.value for o in c.world.venue.orders()])
-        trial.require("I1 by its end time", ended == ["EXPIRED"])
-        trial.require("I11 the bot believed nothing before it could read", states(bot)[0] in {"OPEN", "CANCEL_PENDING"})
+            bot.run_for(3600)
+        blind = bot.cycles[first:]
+        cut = relay.refuses() and not bot.requests(since=mark)
+        trial.stimulus(f"nobody there for an hour: {len(blind)} cycles, no request came", cut)
+        _cut_off(trial, bot, blind, bot.sim.do(lambda c: [o.status.value for o in c.world.venue.orders()]))
+        healed = bot.mark()
         bot.sim.conditions(outage=False)
-        bot.run_until(lambda: states(bot) == ["EXPIRED"], 120)
+        relay.become(Line.THROUGH)
+        bot.run_until(lambda: set(states(bot)) == {"EXPIRED"}, 120)
+        reads = [e.seq for e in bot.requests("GET", "/orders/historical", healed) if e.status == 200]
+        sent = [e.seq for e in bot.posts(healed)]
+        trial.require("I22 reconciled before it sent anything", reads and (not sent or min(reads) < min(sent)))
         bot.heals()
+
+
+def _cut_off(trial: Trial, bot: Wired | JudgedStage, blind: Sequence[CycleRecord], ended: Sequence[str]) -> None:
+    trial.require(f"I28 it kept its schedule: {len(blind)} cycles", 50 <= len(blind) <= 150)
+    told = {(cycle.outcome, cycle.reason) for cycle in blind}
+    trial.require("I12 no cycle decided anything", told == {("NO_TRADE", "data_unavailable")})
+    trial.require("the operator is told", bot.told("halt.breaker.api_errors"))
+    trial.require("I1 the exchange let all six expire by their end time", ended == ["EXPIRED"] * 6)
+    trial.require("I11 the bot believed none of it before it could read",
+                  len(states(bot)) == 6 and set(states(bot)) <= {"OPEN", "CANCEL_PENDING"})  # fmt: skip
 
 
 def posts_fail(trial: Trial) -> None:
@@ -375,8 +435,9 @@ ROWS: Sequence[Fault] = (
     Fault("F017", "200 with HTML, nothing, a wrong charset, a BOM, NaN, 12 MB; 204", "not JSON: NO_TRADE", "I12",
           nonsense),
     Fault("F018", "truncated JSON, with and without an announced length", "never believed", "I12 I40", truncated),
-    Fault("F021", "no packet for an hour with a resting buy", "the exchange lets it expire; reconcile before deciding",
-          "I1 I22 I28", partition),
+    Fault("F021", "no packet for a whole hour of cycles with six resting buys",
+          "the exchange lets them expire; nothing is believed unread; reconcile before deciding", "I1 I11 I12 I22 I28",
+          partition),
     Fault("F022", "reads work and orders do not while a stop is due; then the reverse",
           "CRITICAL, exits tried again; no entry without a snapshot", "I12 I21 I29", posts_fail),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bot.domain.product import Side
 from simulator.markets.script import Step
-from tests.faults.trial import Trial
+from tests.faults.trial import JudgedStage, Trial
 from tests.faults.wired import Wired
 from tests.loop.markets import BOUGHT, RISE, calm
 from tests.loop.stage import steady
@@ -39,7 +39,7 @@ def one_buy(trial: Trial, bot: Wired) -> None:
     trial.require("I2 exactly one buy at the venue, asked for once", len(ids) == 1 and len(bodies) == 1)
 
 
-def states(bot: Wired, side: Side = Side.BUY) -> list[str]:
+def states(bot: Wired | JudgedStage, side: Side = Side.BUY) -> list[str]:
     """States the bot believes its orders of one side are in, oldest first."""
     return [order.state.value for order in bot.state.orders.values() if order.side is side]
 
