@@ -8,15 +8,19 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+from bot.domain.product import Side
 from bot.errors import ConfigError
+from bot.ports import KillProbe, KillState
 from bot.settings.load import load_config
 from tests.configs import write_config
 from tests.faults.trial import Fault, Trial
 from tests.faults.venues import QUOTING
 from tests.loop.markets import RISE
+from tests.loop.stage import steady
 from tests.process.bots import Start, alerted, environ, eventually, outcomes, plain_config, running, venue
 from tests.settings.test_sanity import CONTRADICTIONS, TIERS
 from tests.settings.test_strict_yaml import bomb
@@ -130,6 +134,25 @@ def killed_at_each_point(trial: Trial) -> None:
     stage.run_until(lambda: stage.cycles and stage.last.reason == "kill_switch", 120)
     asleep = stage.clock.now() - stage.cycles[-1].started_at
     trial.require("I3 a sleeping loop wakes at once", asleep <= timedelta(seconds=NOTICED_S + CLEARED_S))
+    _switched_off(trial)
+
+
+def _switched_off(trial: Trial) -> None:
+    """Gone by itself: nothing is sent in the cycle that first finds the books clean, and the operator hears of it."""
+    stage = trial.stage([*RISE, *steady(62, 900, "65500", 10)])
+    stage.throw_the_switch()
+    stage.run_for(70)
+    stage.wire.wallets["USD"] = Decimal("12.50")
+    stage.disk.kill = KillState(KillProbe.ABSENT)
+    trial.stimulus("the switch disappears while the books do not agree", stage.last.reason == "kill_switch")
+    with stage.oracle.closed("no clean reconcile since the switch", "I22/I3"):
+        for _ in range(3):
+            trial.require("I3 it stays halted until the books agree", stage.cycle().reason == "kill_switch")
+        stage.wire.wallets.clear()
+        trial.require("I22 the cycle of the clean reconcile sends nothing", stage.cycle().outcome == "HALTED")
+    stage.run_until(lambda: stage.working(Side.BUY), 200)
+    told = [a["state"] for a in stage.events("alert.raised") if a["fingerprint"] == "halt.kill_switch"]
+    trial.require("I29 its end is told", "resolved" in told)
 
 
 def _looks(trial: Trial) -> int:
@@ -202,8 +225,9 @@ ROWS: Sequence[Fault] = (
           "refused quickly, in little memory, with the line", "I31 I35", files_made_to_hurt, quick=True),
     Fault("F110", "limits that contradict each other", "refused at the start, with the numbers", "I31",
           limits_that_contradict),
-    Fault("F111", "the kill file appears at every point of a cycle and in the sleep between two",
-          "no request begins after it was seen, entries are gone within 10 s", "I3 I22 I29", killed_at_each_point,
+    Fault("F111", "the kill file appears at every point of a cycle and in the sleep between two, and disappears",
+          "no request begins once it was seen, entries go within 10 s; on again after a clean reconcile, which is told",
+          "I3 I22 I29", killed_at_each_point,
           quick=True),
     Fault("F112", "a kill path that is a directory, a link to nowhere, a fifo, empty or unreadable; keys in the wrong "
           "environment", "anything but a clean absence halts; a start that does not fit is refused", "I3 I32",

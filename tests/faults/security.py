@@ -18,10 +18,11 @@ from bot.settings.environment import read_settings
 from bot.settings.secrets import read_secrets
 from simulator.faults import Answer, Damage, Garble, Rule
 from simulator.keys import Scope
+from simulator.server import Simulator
 from tests.adapters.test_storage_files import TAMPERED, filled
 from tests.faults.trial import Fault, Trial
 from tests.faults.venues import ACCOUNTS, QUOTING
-from tests.process.bots import alerts, eventually, plain_config, running, venue
+from tests.process.bots import alerted, alerts, eventually, plain_config, running, venue
 from tests.process.ports import free_port
 from tests.process.test_hostile_world import pieces_of_secrets
 
@@ -160,6 +161,8 @@ def key_with_other_powers(trial: Trial) -> None:
                 f"I36/I22 the start is refused and says why: {name}",
                 code == 3 and name in said.replace("may transfer money", "may transfer"),
             )
+        _of_another_portfolio(trial, sim)
+        _that_nobody_answers_for(trial, sim)
         trial.require("I22 nothing was sent", not sim.do(lambda c: c.world.record.requests("POST", "/orders")))
     with trial.wired(QUOTING, audited=False) as bot:
         bot.run_until(bot.working, 120)
@@ -171,6 +174,31 @@ def key_with_other_powers(trial: Trial) -> None:
         trial.require("I29 a CRITICAL alert", "CRITICAL" in {a["severity"] for a in bot.events("alert.raised")})
         told = [a["detail"] for a in bot.events("alert.raised") if a["fingerprint"] == "halt.auth_degraded"]
         trial.require("I29 which names the orders nobody can manage now", "BUY BTC-USD" in told[0])
+
+
+def _of_another_portfolio(trial: Trial, sim: Simulator) -> None:
+    folder = trial.new_folder()
+    meant = "0b0b0b0b-1111-4222-8333-444444444444"
+    config = plain_config(folder / "config", governance={"portfolio_id": meant})
+    with running(sim, folder, config) as daemon:
+        code = daemon.wait()
+    trial.stimulus("the key of another portfolio", code)
+    trial.require("I36/I22 the start is refused and names both", code == 3 and meant in daemon.log.read_text())
+
+
+def _that_nobody_answers_for(trial: Trial, sim: Simulator) -> None:
+    """The venue cannot be asked what the key may do: nothing starts until it can."""
+    sim.fault(Rule(Answer(500, "html"), path="/key*", times=None))
+    folder = trial.new_folder()
+    with running(sim, folder, plain_config(folder / "config")) as daemon:
+        eventually(lambda: alerted(sim, "venue.unreachable"), daemon=daemon)
+        struck = sim.do(lambda c: c.world.record.entries("fault"))
+        beat = eventually(daemon.heartbeat, daemon=daemon)
+        trial.stimulus("nobody says what the key may do", struck)
+        trial.require("I22 it waits at the door and trades nothing",
+                      "-start" in beat["cycle_id"] and beat["outcome"] == "NO_TRADE")  # fmt: skip
+        trial.require("I29 and tells", alerted(sim, "venue.unreachable"))
+    sim.do(lambda c: c.rules.clear())
 
 
 def supply_chain(trial: Trial) -> None:
@@ -219,7 +247,7 @@ ROWS: Sequence[Fault] = (
           "production refuses to start; what is written is private", "I36", planted_files),
     Fault("F117", "webhooks that lead inside: file, ftp, plain http, metadata, loopback, a name that changes",
           "never called; the alert is kept", "I36 I29", hooks_that_lead_inside, quick=True),
-    Fault("F118", "a key that may transfer, a key that may not trade, a key revoked while the bot runs",
+    Fault("F118", "a key that may transfer, may not trade, is of another portfolio, nobody vouches for, is revoked",
           "a refused start; entries stop at once, with a CRITICAL alert", "I36 I22 I29", key_with_other_powers),
     Fault("F119", "a package swapped for another", "nothing is installed without its hash, nothing built", "I36",
           supply_chain, quick=True),

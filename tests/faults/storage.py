@@ -114,7 +114,7 @@ def full_disks(trial: Trial) -> None:
     folder = trial.new_folder()
     count = operations(folder)
     for reason in (FULL, READ_ONLY, NO_FILES):
-        for number in range(1, count, 5):
+        for number in range(1, count + 1):
             disk = FaultyDisk(number, reason, lasting=3)
             life = Life(folder / f"{reason}-{number}", disk)
             try:
@@ -126,12 +126,14 @@ def full_disks(trial: Trial) -> None:
             with restarted(folder / f"{reason}-{number}") as (store, storage):
                 trial.findings.found("I24/I25", _inconsistent(store, storage))
             disk.close_all()
+            shutil.rmtree(folder / f"{reason}-{number}")
     stage = trial.stage(QUOTED)
     stage.run_until(lambda: stage.working(Side.BUY), 120)
     stage.disk.full = True
     with stage.oracle.closed("the journal cannot be written", "I10/I22"):
         stage.run_for(180)
-    trial.stimulus("ENOSPC, EROFS, EMFILE at file operations; a full disk under the loop", stage.disk.full)
+    trial.stimulus(f"ENOSPC, EROFS, EMFILE at each of {count} file operations", count)
+    trial.stimulus("a full disk under the loop", stage.disk.full)
     trial.require("I10 no new intent, and our entry was taken back", not stage.working(Side.BUY))
     trial.require("told all the same", [b for b in stage.courier.carried if b"storage.failed" in b])
     stage.disk.full = False
