@@ -173,7 +173,7 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     if settings.mode is Mode.PAPER or credentials is None:
         permissions = KeyPermissions(True, True, False, PORTFOLIO)
     else:
-        doorstep = _doorstep(launch, storage, clock, board, courier)
+        doorstep = _doorstep(launch, storage, clock, board, courier, metrics)
         permissions = _permissions(reader, storage, clock, log, doorstep, give_up)
     sizes = size_reasons(reader, config, has_account=credentials is not None and settings.mode is not Mode.PAPER)
     unmet = _refuse_unfit(settings, config, permissions, storage, clock.now(), sizes)
@@ -230,13 +230,14 @@ def _identity(settings: Settings, portfolio: str) -> Identity:
 
 
 def _doorstep(
-    launch: Launch, storage: FileStorage, clock: Clock, board: HealthBoard, courier: WebhookCourier
+    launch: Launch, storage: FileStorage, clock: Clock, board: HealthBoard, courier: WebhookCourier, metrics: Metrics
 ) -> Doorstep:
     env, mode = launch.settings.environment.value, launch.settings.mode.value
     # There are no books yet, so these alerts stand in the outbox and not in the journal.
     alerts = AlertService(
         storage, clock.now, launch.config.policy.alerts, env, mode, lambda _raised: None, courier.carry
     )
+    alerts.heard, alerts.lost = metrics.heard, metrics.lost_alerts.inc
     return Doorstep(storage, board, alerts, courier.nudge, launch.config.config_hash)
 
 

@@ -21,7 +21,7 @@ from bot.loop.finished import Finished
 from bot.loop.standing import Standing, feeds_down, standing
 from bot.loop.upkeep import stopped_out
 from bot.loop.world import Identity, Operator, World
-from bot.ops.alerts import AlertService, Severity
+from bot.ops.alerts import FIRING, AlertService, Severity
 from bot.ops.status import RunFacts, limits_of, status_report
 from bot.record.cycles import inputs_of, keep
 from bot.record.store import StateStore
@@ -54,6 +54,7 @@ class Reporter:
             world.storage, world.clock.now, config.policy.alerts, identity.env.value, identity.mode.value, self._record,
             operator.courier.carry, operator.clean,
         )  # fmt: skip
+        self.alerts.heard, self.alerts.lost = self._heard, operator.metrics.lost_alerts.inc
 
     def configure(self, config: Config) -> None:
         self._config = config
@@ -63,6 +64,7 @@ class Reporter:
             limits_of(config.policy.risk),
         )  # fmt: skip
         self._operator.metrics.runs(config.config_hash, facts.code_version)
+        self.alerts.configure(config.policy.alerts)
 
     def stands(self, cycle: Finished) -> None:
         """Fire an alert for everything that restricts trading, resolve what ended. A refused cycle ends nothing."""
@@ -84,7 +86,7 @@ class Reporter:
     def _raise_new(self, found: Iterable[Standing]) -> None:
         for item in found:
             if item[0] not in self._alerted:
-                self._alert(*item)
+                self.alerts.fire(*item)
                 self._alerted.add(item[0])
 
     def overran(self, skipped: int) -> None:
@@ -219,24 +221,23 @@ class Reporter:
         inputs = inputs_of(snapshot, self._config, self._facts.code_version) if snapshot is not None else None
         keep(self._world.storage, cycle.decision, inputs, self._config)
 
-    def _alert(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
-        if self.alerts.fire(fingerprint, severity, title, detail):
-            self._operator.metrics.alerts.labels(severity.value).inc()
-            self._log(fingerprint, severity, detail)
-
     def notice(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
         """Tell the operator of something that happened and is over."""
         self.alerts.notice(fingerprint, severity, title, detail)
-        self._operator.metrics.alerts.labels(severity.value).inc()
-        self._log(fingerprint, severity, detail)
         self._operator.courier.nudge()
 
-    def _log(self, fingerprint: str, severity: Severity, detail: str) -> None:
-        """At the alert's own level: good news is no warning, and CRITICAL is more than one."""
-        log = self._operator.log.bind(fingerprint=fingerprint, severity=severity.value, detail=detail)
-        if severity is Severity.CRITICAL:
+    def _heard(self, raised: AlertRaised) -> None:
+        """Count and log whatever fires, once and again when it escalates, and not what was folded.
+
+        At the alert's own level: good news is no warning, and CRITICAL is more than one.
+        """
+        if raised.state != FIRING:
+            return
+        self._operator.metrics.heard(raised)
+        log = self._operator.log.bind(fingerprint=raised.fingerprint, severity=raised.severity, detail=raised.detail)
+        if raised.severity == Severity.CRITICAL.value:
             log.critical("alert.raised")
-        elif severity is Severity.WARNING:
+        elif raised.severity == Severity.WARNING.value:
             log.warning("alert.raised")
         else:
             log.info("alert.raised")

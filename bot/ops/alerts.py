@@ -17,6 +17,7 @@ from bot.ports import Storage
 from bot.settings.policy import AlertsPolicy
 
 OUTBOX: Final = "outbox"
+FIRING: Final = "firing"
 
 
 class Severity(Enum):
@@ -41,6 +42,9 @@ class AlertService:
 
     Every message is journalled and written to the outbox before anything is sent; delivery happens elsewhere, on its
     own thread, so a hanging receiver never delays trading, and nothing CRITICAL is lost over a restart.
+
+    heard: told of everything that was said, whatever became of it. lost: called for each message that the disk did not
+    keep, or that had to give way there. unwritten: how many those were.
     """
 
     def __init__(
@@ -65,9 +69,15 @@ class AlertService:
         self._record = record
         self._carry = carry
         self._clean = clean
+        self.heard: Callable[[AlertRaised], object] = lambda _said: None
+        self.lost: Callable[[], object] = lambda: None
         self._firing: dict[str, _Firing] = {}
         self._count = 0
         self.unwritten = 0
+
+    def configure(self, policy: AlertsPolicy) -> None:
+        """What is folded, escalated and kept from now on."""
+        self._policy = policy
 
     def fire(self, fingerprint: str, severity: Severity, title: str, detail: str) -> bool:
         """Raise an alert; False when it was folded into one already said."""
@@ -80,7 +90,7 @@ class AlertService:
         since = known.since if known is not None else now
         escalated = known.escalated if known is not None else False
         self._firing[fingerprint] = _Firing(severity, title, detail, since, now, escalated)
-        self._say(fingerprint, severity, "firing", title, detail)
+        self._say(fingerprint, severity, FIRING, title, detail)
         return True
 
     def notice(self, fingerprint: str, severity: Severity, title: str, detail: str) -> None:
@@ -101,7 +111,7 @@ class AlertService:
             if not firing.escalated and firing.severity is not Severity.INFO and now - firing.since >= limit:
                 firing.escalated, firing.severity, firing.said_at = True, Severity.CRITICAL, now
                 title = f"STILL UNRESOLVED: {firing.title}"
-                self._say(fingerprint, Severity.CRITICAL, "firing", title, firing.detail)
+                self._say(fingerprint, Severity.CRITICAL, FIRING, title, firing.detail)
 
     @property
     def firing(self) -> tuple[str, ...]:
@@ -121,10 +131,16 @@ class AlertService:
             "detail": detail, "ts": time_text(now), "env": self._env, "mode": self._mode,
         }  # fmt: skip
         self._keep(alert_id, canonical(body))
+        raised = AlertRaised(alert_id, fingerprint, severity.value, state, title, detail)
+        self.heard(raised)
         try:
-            self._record(AlertRaised(alert_id, fingerprint, severity.value, state, title, detail))
+            self._record(raised)
         except StorageFailed:
-            self.unwritten += 1
+            self._count_lost()
+
+    def _count_lost(self) -> None:
+        self.unwritten += 1
+        self.lost()
 
     def _keep(self, alert_id: str, body: bytes) -> None:
         """The outbox is bounded: the oldest message that is not CRITICAL gives way, which is counted, never silent."""
@@ -132,7 +148,7 @@ class AlertService:
             self._make_room()
             self._storage.write(f"{OUTBOX}/{alert_id}.json", body)
         except StorageFailed:
-            self.unwritten += 1
+            self._count_lost()
             self._carry(alert_id, body)
 
     def _make_room(self) -> None:
@@ -141,7 +157,7 @@ class AlertService:
         for name in waiting if excess > 0 else ():
             if excess > 0 and not self._is_critical(name):
                 self._storage.remove(f"{OUTBOX}/{name}")
-                self.unwritten += 1
+                self._count_lost()
                 excess -= 1
 
     def _is_critical(self, name: str) -> bool:

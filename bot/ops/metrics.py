@@ -9,7 +9,9 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bot.domain.decision import Outcome
+from bot.domain.event import AlertRaised
 from bot.domain.order import OrderState
+from bot.ops.alerts import FIRING
 
 
 class Metrics:
@@ -38,6 +40,9 @@ class Metrics:
         self.residual = Gauge("bot_ledger_residual", "venue minus books", ["currency"], registry=new)
         self.rate_budget = Gauge("bot_rate_budget_left", "requests left in the budget", ["class"], registry=new)
         self.alerts = Counter("bot_alerts", "alerts raised", ["severity"], registry=new)
+        self.lost_alerts = Counter(
+            "bot_alerts_lost", "alerts the disk did not keep, or that gave way in a full outbox", registry=new
+        )
         self.overruns = Counter("bot_cycle_overruns", "scheduled cycles skipped because one ran long", registry=new)
         self.bad_ticks = Counter("bot_bad_ticks", "quotes and bars refused or held back", ["reason"], registry=new)
         self.halts = Gauge("bot_halts", "1 while a cause restricts trading", ["cause"], registry=new)
@@ -79,6 +84,11 @@ class Metrics:
         """Ask for the request budget of every class whenever the metrics are read."""
         for name in left():
             self.rate_budget.labels(name).set_function(partial(_of, left, name))
+
+    def heard(self, raised: AlertRaised) -> None:
+        """Count an alert that fires, by its severity; the end of one is no alert."""
+        if raised.state == FIRING:
+            self.alerts.labels(raised.severity).inc()
 
     def render(self) -> bytes:
         """The text that `/metrics` serves."""

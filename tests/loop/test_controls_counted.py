@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from bot.execution.report import ActReport
 from bot.ports import KillProbe, KillState
-from tests.loop.markets import RISE
+from tests.loop.markets import RISE, calm
 from tests.loop.stage import BTC, Stage, config_of, steady
 from tests.loop.test_latches import RULE, TIGHT, stopped_out
 
@@ -87,3 +88,15 @@ def test_what_was_approved_and_not_sent_stands_in_the_journal_with_its_number():
     assert all(re.search(r"\d", row["detail"]) for row in rows)
     assert not stage.wire.placed
     assert stage.metric("bot_rejections_total", gate=rows[0]["reason"]) >= 1
+
+
+def test_an_alert_is_counted_and_logged_when_it_is_said_and_when_it_escalates():
+    stage = Stage(calm(10, 900), config_of(alerts={"escalate_after_seconds": 120}))
+    stage.wire.venue_clock_ahead = timedelta(milliseconds=400)
+    stage.run_for(61)
+    assert stage.metric("bot_alerts_total", severity="WARNING") == 1
+    assert stage.metric("bot_alerts_total", severity="CRITICAL") == 0
+    stage.run_for(180)
+    assert stage.metric("bot_alerts_total", severity="WARNING") == 1
+    assert stage.metric("bot_alerts_total", severity="CRITICAL") == 1
+    assert [row["severity"] for row in stage.logged("alert.raised")] == ["WARNING", "CRITICAL"]

@@ -12,6 +12,7 @@ from bot.adapters.clock import ManualClock
 from bot.adapters.memory import MemoryStorage
 from bot.domain.event import AlertRaised
 from bot.ops.alerts import AlertService, Severity
+from bot.ops.metrics import Metrics
 from bot.settings.policy import AlertsPolicy
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,9 +25,14 @@ class Desk:
         self.clock = ManualClock(T0)
         self.storage = MemoryStorage()
         self.journal: list[AlertRaised] = []
+        self.metrics = Metrics("c", "v")
         self.service = AlertService(
             self.storage, self.clock.now, AlertsPolicy(**policy), "staging", "paper", self.journal.append
         )
+        self.service.heard, self.service.lost = self.metrics.heard, self.metrics.lost_alerts.inc
+
+    def counted(self, severity: Severity) -> float:
+        return self.metrics.registry.get_sample_value("bot_alerts_total", {"severity": severity.value}) or 0
 
     def later(self, seconds: float) -> None:
         self.clock.advance(timedelta(seconds=seconds))
@@ -96,6 +102,19 @@ def test_what_is_over_already_never_escalates():
     assert len(desk.said()) == 1
 
 
+def test_what_escalates_is_counted_as_critical_and_what_is_folded_or_over_is_not():
+    """A watcher of the figure must ring for a warning that nobody answered."""
+    desk = Desk()
+    for _ in range(3):
+        desk.service.fire("stale", Severity.WARNING, "stale", "quotes are old")
+        desk.service.notice("slow", Severity.WARNING, "slow", "50 s")
+    assert (desk.counted(Severity.WARNING), desk.counted(Severity.CRITICAL)) == (2, 0)
+    desk.later(120)
+    desk.service.tick()
+    desk.service.resolve("stale", "fresh again")
+    assert (desk.counted(Severity.WARNING), desk.counted(Severity.CRITICAL)) == (2, 1)
+
+
 def test_a_full_outbox_drops_the_oldest_and_counts_it():
     desk = Desk(outbox_limit=3)
     for number in range(5):
@@ -103,6 +122,7 @@ def test_a_full_outbox_drops_the_oldest_and_counts_it():
         desk.later(1)
     assert [body["fingerprint"] for body in desk.said()] == ["f2", "f3", "f4"]
     assert desk.service.unwritten == 2
+    assert desk.metrics.registry.get_sample_value("bot_alerts_lost_total") == 2
 
 
 def test_a_full_outbox_keeps_what_is_critical_however_old_it_is():
