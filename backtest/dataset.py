@@ -195,6 +195,7 @@ def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None) -> Data
             if part is not None:
                 parts[product] = part
             note(product)
+    files.release()
     if not parts:
         raise ConfigError([f"--data {wish.folder}: no candle of any product between --from and --to"])
     start, stop = _span(wish, list(parts.values()))
@@ -347,21 +348,26 @@ def _in_ticks(prices: Floats, tick: Decimal) -> Ints | None:
 def _in_lots(volume: Floats, lot: Decimal) -> Ints:
     """Whole lots, rounded down; a volume's own digits are exact, so 0.3 is three lots of 0.1."""
     up, down = lot.as_integer_ratio()
-    lots = volume * down
-    if up != 1:
-        lots /= up
-    near = np.rint(lots)
-    exact = near.astype(np.int64)
-    # Rounded up by more than the error of the multiplication: there is a part of a lot, which does not count.
-    exact -= near - lots > near * 2.0**-50
-    return exact
+    found = np.empty(len(volume), np.int64)
+    for cut in files.blocks(len(volume)):
+        lots = volume[cut] * down
+        if up != 1:
+            lots /= up
+        near = np.rint(lots)
+        exact = near.astype(np.int64)
+        # Rounded up by more than the error of the multiplication: there is a part of a lot, which does not count.
+        exact -= near - lots > near * 2.0**-50
+        found[cut] = exact
+    return found
 
 
 def _scale(item: Candles, tick: Decimal, size_step: Decimal, wish: Wish) -> Scale:
     """The finest lot that keeps every window sum exact, whatever windows the policy asks for."""
-    running = np.concatenate(([0.0], np.cumsum(item.volume)))
+    running = np.zeros(len(item.volume) + 1)
+    np.cumsum(item.volume, out=running[1:])
     count = min(len(item.volume), max(1, wish.history))
-    largest = float(np.max(running[count:] - running[:-count]))
+    ends, heads = running[count:], running[:-count]
+    largest = max(float((ends[cut] - heads[cut]).max()) for cut in files.blocks(len(ends)))
     volume = Decimal(int(largest * (1 + 2.0**-30)) + 1)
     return Scale.proven(tick, size_step, Decimal(int(np.max(item.high)) + 1), volume)
 
