@@ -91,10 +91,13 @@ $(CREATED):
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
+# The sources are compiled as pip compiles packages: where bytecode may not be written later
+# (PYTHONDONTWRITEBYTECODE, a read-only checkout), every start would compile them anew, for a quarter of a second.
 $(RUN): requirements/run.lock pyproject.toml | $(CREATED)
 	@echo "installing what the bot needs, from requirements/run.lock"
 	@$(INSTALL) -r requirements/run.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q bot backtest simulator
 	@touch $@
 
 $(DEV): requirements/dev.lock $(RUN)
