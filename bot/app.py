@@ -16,6 +16,7 @@ from bot.adapters.clock import SteppedClock, SystemClock
 from bot.adapters.codeversion import code_version
 from bot.adapters.coinbase.auth import Credentials, websocket_token
 from bot.adapters.coinbase.bar_store import BarStore
+from bot.adapters.coinbase.budget import Budget
 from bot.adapters.coinbase.build import Venue as VenueAddresses
 from bot.adapters.coinbase.build import World as AdapterWorld
 from bot.adapters.coinbase.build import build_exchange, build_reader, limits_at
@@ -130,6 +131,26 @@ class App:
         self.interrupts.raise_one()
 
 
+@dataclass(slots=True)
+class Limited:
+    """What lies outside the loop and keeps to limits of the policy: told of every configuration that is taken up."""
+
+    budget: Budget
+    market: CoinbaseMarketData
+    courier: WebhookCourier
+    test_venue: bool
+    retention_days: int
+
+    def configure(self, config: Config) -> None:
+        policy = config.policy
+        self.budget.configure(limits_at(policy, test_venue=self.test_venue).rate_limits)
+        self.market.configure(policy.data)
+        self.courier.configure(
+            timeout_s=float(policy.alerts.timeout_seconds), allowed_hosts=policy.alerts.allowed_hosts
+        )
+        self.retention_days = policy.state.retention_days
+
+
 @contextmanager
 def open_app(launch: Launch, *, give_up: Callable[[], bool] = lambda: False) -> Iterator[App]:
     """Build and start everything around a loop; end it again in reverse order.
@@ -183,11 +204,12 @@ def _build(launch: Launch, stack: ExitStack, give_up: Callable[[], bool]) -> App
     )
     market = CoinbaseMarketData(sources, policy.data, clock, interrupts)
     exchange = _exchange(settings, reader, market, clock, config, storage)
+    limited = Limited(reader.client.budget, market, courier, settings.venue is Venue.TEST, policy.state.retention_days)
     operator = Operator(
         log, metrics, lambda report, ready, why: board.publish(report, ready=ready, why=why), courier,
         ServiceManager(launch.environ), Inbox(storage),
-        _daily(lambda store, now: tend(store, storage, now, policy.state.retention_days)), clean=redactor.text,
-        complaints=feed_of[0].complaints,
+        _daily(lambda store, now: tend(store, storage, now, limited.retention_days)), clean=redactor.text,
+        complaints=feed_of[0].complaints, configured=limited.configure,
     )  # fmt: skip
     world = World(clock, exchange, market, storage, SystemRng())
     loop = TradingLoop(config, _identity(settings, permissions.portfolio_uuid), world, operator)

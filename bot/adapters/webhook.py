@@ -105,6 +105,10 @@ class WebhookCourier:
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
+    def configure(self, *, timeout_s: float, allowed_hosts: Sequence[str]) -> None:
+        """Deliver by this from the next message on."""
+        self._timeout_s, self._allowed_hosts = timeout_s, frozenset(allowed_hosts)
+
     def start(self) -> None:
         if self._urls:
             self._thread.start()

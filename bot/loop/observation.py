@@ -87,6 +87,7 @@ class Observation:
 
     def configure(self, config: Config) -> None:
         self._config = config
+        self._observer.configure(config)
         self._needed = None
         self._listed = None
 

@@ -524,6 +524,7 @@ class TradingLoop:
         for part in (self._observation, self.guard, self._reporter):
             part.configure(config)
         self._engine.configure(config.policy)
+        self._operator.configured(config)
         self.store.use_config(config.config_hash, config.policy.risk.cost_method)
 
     # -------------------------------------------------------------------------------------------------------- leaving

@@ -105,7 +105,7 @@ class Operator:
     audience: whether anybody reads journal, metrics, log or alerts; else a cycle is not put into words, and state is
     folded from events that nobody seals.
     follow: is given every finished cycle in full. clean: takes secrets out of the texts of alerts.
-    complaints: live connections that are down, each with why.
+    complaints: live connections that are down, each with why. configured: told of a configuration that was taken up.
     """
 
     log: Log
@@ -121,3 +121,4 @@ class Operator:
     follow: Callable[[Finished], None] = _nobody
     clean: Callable[[str], str] = without_secrets
     complaints: Callable[[], Mapping[str, str]] = _content
+    configured: Callable[[Config], object] = lambda _config: None

@@ -17,6 +17,10 @@ class KeyWatch:
         self._looked_at = started_at
         self._problems: tuple[str, ...] = ()
 
+    def configure(self, policy: GovernancePolicy) -> None:
+        """Look as often, and for the portfolio, that this says."""
+        self._policy = policy
+
     def problems(self, reader: AccountReader, clock: Clock) -> tuple[str, ...]:
         """Looked up again every `key_check_minutes`, and at every call while there are some.
 

@@ -72,6 +72,12 @@ class RecentBids:
         self._kept = kept
         self._seen: dict[ProductId, deque[tuple[datetime, Price]]] = {}
 
+    def keep(self, count: int) -> None:
+        """Remember so many from now on, the newest of those that are known among them."""
+        if count != self._kept:
+            self._kept = count
+            self._seen = {market: deque(seen, maxlen=count) for market, seen in self._seen.items()}
+
     def add(self, market: ProductId, quote: Quote) -> tuple[Price, ...]:
         """Take notice of a quote; answers the bids known now, oldest first."""
         seen = self._seen.setdefault(market, deque(maxlen=self._kept))

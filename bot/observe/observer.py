@@ -82,6 +82,14 @@ class Observer:
         self._comparison = Comparison()
         self._key = KeyWatch(config.policy.governance, clock.now())
 
+    def configure(self, config: Config) -> None:
+        """Judge by these limits from the next look on; what is remembered of the market stays."""
+        self._config = config
+        self._skew.configure(config.policy.clock)
+        self._guard.configure(config.policy.data)
+        self._bids.keep(config.policy.exits.stop_confirmations)
+        self._key.configure(config.policy.governance)
+
     def metadata(self, *, doubtful: bool = False) -> Metadata:
         """The product list, at most `product_max_age_minutes` old.
 

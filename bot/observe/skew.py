@@ -38,6 +38,11 @@ class SkewMeter:
         self._policy = policy
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
         self._measured_at: datetime | None = None
+        self._origin_s: float | None = None
+
+    def configure(self, policy: ClockPolicy) -> None:
+        """Measure as this says from now on."""
+        self._policy = policy
 
     def measure_when_due(self, reader: AccountReader, clock: Clock) -> None:
         """Ask the exchange for its time: at once until there are enough samples, then every `check_seconds`."""

@@ -39,6 +39,10 @@ class TickGuard:
         self._states: dict[ProductId, TickState] = {}
         self._bars: dict[ProductId, tuple[Windows, BarTick | None]] = {}
 
+    def configure(self, policy: DataPolicy) -> None:
+        """Doubt by these limits from the next tick on."""
+        self._policy = policy
+
     def bars_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
         """Why the newest bar may not be acted on; bars that closed unseen since the last look are judged before it."""
         known = self._states.get(market)

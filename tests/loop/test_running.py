@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -162,6 +163,34 @@ def test_a_reload_takes_effect_at_the_next_cycle_and_is_recorded():
     assert stage.last.config_hash == tight.config_hash
     assert stage.events("config.loaded")[-1]["config_hash"] == tight.config_hash
     assert stage.published[0]["config_hash"] == tight.config_hash
+
+
+def test_a_reload_reaches_everything_that_judges_what_is_read():
+    """A limit that was tightened and said to be in force: the observer must not go on by the one it started with."""
+    stage = Stage([*RISE, *steady(62, 600, "65500", 20)])
+    stage.idle(62)
+    stage.window.aged = timedelta(seconds=4)
+    tight = config_of(data={"max_quote_staleness_seconds": 3}, alerts={"dedupe_seconds": 600})
+    stage.loop.reload(lambda _running: tight)
+    stage.run_for(1)
+    assert stage.wire.placed == []
+    assert stage.events("decision.made")[-1]["excluded"]["quote_stale"] == 1
+    stage.window.aged = timedelta(seconds=2)
+    assert stage.cycle().outcome == "TRADED"
+    for _ in range(2):
+        stage.loop.tell("drill", Severity.INFO, "a drill", "")
+        stage.idle(500)
+    assert [row["fingerprint"] for row in stage.events("alert.raised")].count("drill") == 1
+
+
+def test_a_reload_is_told_to_what_lies_outside_the_loop():
+    stage = Stage([*calm(10, 600)])
+    heard: list[object] = []
+    stage.loop._operator = replace(stage.loop._operator, configured=heard.append)
+    tight = config_of(rate_limits={"hourly": 5000})
+    stage.loop.reload(lambda _running: tight)
+    stage.run_for(61)
+    assert heard == [tight]
 
 
 def test_a_reload_that_is_refused_keeps_the_running_configuration():

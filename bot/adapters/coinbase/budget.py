@@ -65,6 +65,10 @@ class _Window:
             return 0.0
         return max(0.0, self._sent[len(self._sent) - limit] + self.span_s - now)
 
+    def follow(self, other: _Window) -> None:
+        """Count what `other` remembers of what was sent."""
+        self._sent = deque(other._sent)
+
     def take(self, now: float) -> None:
         self._sent.append(now)
 
@@ -90,21 +94,23 @@ class Budget:
         jitter: Callable[[float, float], float],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        reserve = policy.reserve_pct.fraction
         self._max_wait_s = seconds(policy.max_wait_seconds)
         self._sleep = sleep
         self._jitter = jitter
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._windows: Mapping[str, _Window] = {
-            Access.PUBLIC.value: _Window.per_second(policy.public_per_second, reserve),
-            Access.PRIVATE.value: _Window.per_second(policy.private_per_second, reserve),
-            HOURLY: _Window(policy.hourly, 3600.0, reserve),
-        }
-        self._endpoints = tuple(
-            (endpoint.path, _Window.per_second(endpoint.per_second, reserve)) for endpoint in policy.endpoints
-        )
+        self._windows, self._endpoints = _windows(policy), _of_endpoints(policy)
         self._closed_until: dict[tuple[Access, Priority], float] = {}
+
+    def configure(self, policy: RateLimitsPolicy) -> None:
+        """Keep to these allowances from now on; what was sent already counts against them."""
+        with self._lock:
+            before = {**self._windows, **dict(self._endpoints)}
+            self._max_wait_s = seconds(policy.max_wait_seconds)
+            self._windows, self._endpoints = _windows(policy), _of_endpoints(policy)
+            for name, window in (*self._windows.items(), *self._endpoints):
+                if name in before:
+                    window.follow(before[name])
 
     def take(self, path: str, access: Access, priority: Priority) -> None:
         """Spend one request, after waiting for its turn.
@@ -164,6 +170,21 @@ class Budget:
         for prefix, window in self._endpoints:
             if path.startswith(prefix):
                 yield window
+
+
+def _windows(policy: RateLimitsPolicy) -> Mapping[str, _Window]:
+    reserve = policy.reserve_pct.fraction
+    return {
+        Access.PUBLIC.value: _Window.per_second(policy.public_per_second, reserve),
+        Access.PRIVATE.value: _Window.per_second(policy.private_per_second, reserve),
+        HOURLY: _Window(policy.hourly, 3600.0, reserve),
+    }
+
+
+def _of_endpoints(policy: RateLimitsPolicy) -> tuple[tuple[str, _Window], ...]:
+    """Paths with an allowance of their own."""
+    reserve = policy.reserve_pct.fraction
+    return tuple((endpoint.path, _Window.per_second(endpoint.per_second, reserve)) for endpoint in policy.endpoints)
 
 
 def pausing(

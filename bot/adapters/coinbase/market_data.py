@@ -127,6 +127,10 @@ class CoinbaseMarketData:
         self._turn = 0
         self.store_error = ""
 
+    def configure(self, policy: DataPolicy) -> None:
+        """Ask for what is older than this by a request, from now on; bars stay what a start made of them."""
+        self._fresh_s = seconds(policy.max_quote_staleness_seconds)
+
     def watch(self, needed_bars: Mapping[ProductId, int]) -> None:
         self._markets = {market: self._markets.get(market) or _Market() for market in needed_bars}
         for market, count in needed_bars.items():

@@ -48,6 +48,21 @@ def test_no_rolling_second_ever_holds_more_than_the_rate(calls: list[tuple[Prior
             assert len(earlier) <= 4
 
 
+def test_a_tighter_rate_binds_at_once_and_counts_what_was_sent_before() -> None:
+    time = Time()
+    limiter = budget(time, private_per_second="10", reserve_pct="20", hourly=100, max_wait_seconds="0.1")
+    for _ in range(4):
+        limiter.take("/accounts", Access.PRIVATE, Priority.URGENT)
+    tight = RateLimitsPolicy.model_validate({"private_per_second": "5", "hourly": 50, "max_wait_seconds": "0.1"})
+    limiter.configure(tight)
+    assert (limiter.left()["private"], limiter.left()["hourly"]) == (1, 46)
+    with pytest.raises(RateLimited):
+        limiter.take("/accounts", Access.PRIVATE, Priority.NORMAL)
+    limiter.take("/accounts", Access.PRIVATE, Priority.URGENT)
+    with pytest.raises(RateLimited):
+        limiter.take("/accounts", Access.PRIVATE, Priority.URGENT)
+
+
 def test_reads_leave_the_reserve_to_cancels() -> None:
     time = Time()
     limiter = budget(time, private_per_second="10", reserve_pct="20")

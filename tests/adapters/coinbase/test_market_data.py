@@ -385,6 +385,17 @@ def test_a_stale_feed_falls_back_to_rest(world: World) -> None:
     assert facts.quote.at == at(-1)
 
 
+def test_what_a_reload_calls_stale_is_asked_for_by_a_request(world: World) -> None:
+    world.feed.quotes[BTC] = quote(2)
+    data = world.data(feed=True)
+    data.watch({BTC: 10})
+    data.refresh(at(0))
+    before = world.venue.count(BOOK)
+    data.configure(DataPolicy.model_validate({"max_quote_staleness_seconds": 1}))
+    data.refresh(at(0))
+    assert (before, world.venue.count(BOOK)) == (0, 1)
+
+
 def test_the_newer_evidence_wins_when_rest_fails(world: World) -> None:
     world.feed.quotes[BTC] = quote(30)
     world.venue.on("GET " + BOOK, (503, "go/sg/1"))
