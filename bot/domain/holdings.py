@@ -10,8 +10,8 @@ from bot.domain.money import EXACT, ONE, ZERO, Size, total
 from bot.domain.order import TERMINAL, OrderKind, OrderReport
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
-from bot.domain.snapshot import MarketView, Snapshot, Valuation
-from bot.domain.state import Order
+from bot.domain.snapshot import Balance, MarketView, Snapshot, Valuation
+from bot.domain.state import Order, State
 
 
 def view_of(snap: Snapshot, product: ProductId) -> MarketView | None:
@@ -33,14 +33,18 @@ def sellable(snap: Snapshot, position: Position) -> Size:
 
     Our protective sells do not count as an offer: whoever sells releases them first. Sells in an unknown state do.
     """
+    return free_to_sell(snap.state, snap.balances.get(position.product.base), snap.external_orders, position)
+
+
+def free_to_sell(state: State, balance: Balance | None, external: tuple[OrderReport, ...], position: Position) -> Size:
+    """What `sellable` tells, by these books, this wallet and these orders of others."""
     base = position.product.base
-    known = snap.state.of_base.get(base, ())
+    known = state.of_base.get(base, ())
     ours = [order for order in known if order.side is Side.SELL and order.state not in TERMINAL]
     protective = total([o.remaining.value for o in ours if o.kind is OrderKind.PROTECTIVE])
     exits = total([o.remaining.value for o in ours if o.kind is not OrderKind.PROTECTIVE])
-    balance = snap.balances.get(base)
     held, hold = (ZERO, ZERO) if balance is None else (balance.total, balance.hold)
-    foreign = _foreign_offers(snap.external_orders, base, held)
+    foreign = _foreign_offers(external, base, held)
     locked = max(hold, total((protective, exits, foreign)))
     by_venue = EXACT.add(EXACT.subtract(held, locked), protective)
     by_books = EXACT.subtract(position.size.value, exits)

@@ -9,6 +9,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Final
 
+from bot.domain.evolving import Evolving
 from bot.domain.money import EXACT, ZERO, Money, Price, Size, quantised, total
 from bot.domain.product import ProductId
 from bot.errors import UnitError
@@ -53,7 +54,7 @@ class Exits:
 
 
 @dataclass(frozen=True)
-class Position:
+class Position(Evolving):
     """What is held of one market's base currency.
 
     managed: True when the bot may sell it (it bought it, or `bot adopt` said so); unmanaged holdings only count.
@@ -121,7 +122,7 @@ class Position:
 
 def bought(position: Position, lot: Lot, fee: Decimal) -> Position:
     """The position after a purchase; `lot.cost` includes `fee`."""
-    return replace(position, lots=(*position.lots, lot), fees=EXACT.add(position.fees, fee))
+    return position.changed(lots=(*position.lots, lot), fees=EXACT.add(position.fees, fee))
 
 
 def sold(position: Position, size: Size, proceeds: Decimal, method: CostMethod) -> tuple[Position, Decimal]:
@@ -139,7 +140,7 @@ def sold(position: Position, size: Size, proceeds: Decimal, method: CostMethod) 
     profit = EXACT.subtract(proceeds, taken)
     left = EXACT.subtract(held.value, size.value)
     fees = ZERO if left == 0 else quantised(EXACT.divide(EXACT.multiply(position.fees, left), held.value), COST_PLACES)
-    return replace(position, lots=lots, realised=EXACT.add(position.realised, profit), fees=fees), profit
+    return position.changed(lots=lots, realised=EXACT.add(position.realised, profit), fees=fees), profit
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,8 @@ def sale(
     and is `unexplained` yet, and ours only when nothing else is left to be sold.
     """
     ours = position.size if position is not None and position.managed else Size.zero()
+    if position is not None and not foreign and not size.is_zero and size <= ours:
+        return Sale(*sold(position, size, proceeds, method), Size.zero(), ZERO, Size.zero(), ZERO)
     theirs = position.whole - ours if position is not None else Size.zero()
     if foreign:
         of_theirs = min(theirs, size)
@@ -199,7 +202,7 @@ def _taken(
     earned = share(proceeds, of_ours, of_ours + of_theirs)
     mine, profit = sold(position, of_ours, earned, method)
     others, more = sold(_of_others(position), of_theirs, EXACT.subtract(proceeds, earned), method)
-    return replace(mine, others=others.lots), EXACT.add(profit, more)
+    return mine.changed(others=others.lots), EXACT.add(profit, more)
 
 
 def share(amount: Decimal, part: Size, whole: Size) -> Decimal:
@@ -212,7 +215,7 @@ def share(amount: Decimal, part: Size, whole: Size) -> Decimal:
 def given_away(position: Position, size: Size, method: CostMethod) -> tuple[Position, Decimal]:
     """The position after `size` (at most the whole) left without a sale, others' coins first; and what it had cost."""
     gone = sale(position, size, ZERO, method, foreign=True, unexplained=Size.zero())
-    after = position if gone.after is None else replace(gone.after, realised=position.realised)
+    after = position if gone.after is None else gone.after.changed(realised=position.realised)
     return after, EXACT.subtract(position.whole_cost, after.whole_cost)
 
 
@@ -226,7 +229,7 @@ def left_to_others(position: Position) -> Position | None:
 
 
 def _of_others(position: Position) -> Position:
-    return replace(position, lots=position.others, fees=ZERO, realised=ZERO, others=())
+    return position.changed(lots=position.others, fees=ZERO, realised=ZERO, others=())
 
 
 def _average_cost(position: Position, size: Size) -> Decimal:

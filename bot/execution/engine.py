@@ -127,6 +127,8 @@ class ExecutionEngine:
 
     def resolve_unknown(self) -> ActReport:
         """Look for orders of unknown fate by complete listings; also after a restart, for whatever was in flight."""
+        if self._resolver.nothing_to_ask(self._missing):
+            return NOTHING
         with self._round(self._books.cycle_id) as tally:
             self._resolver.resolve(self._missing, tally)
         return tally.report()

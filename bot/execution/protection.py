@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bot.domain.decision import Reject
-from bot.domain.holdings import sellable, view_of
+from bot.domain.holdings import free_to_sell, view_of
 from bot.domain.money import ZERO
 from bot.domain.order import OrderKind, OrderReport, OrderState, PlannedOrder
 from bot.domain.position import Position
@@ -71,7 +71,7 @@ class Protection:
         base = position.product.base
         return (
             position, state.of_base.get(base, ()), snapshot.balances.get(base), state.ledgers.get(base), view.product,
-            snapshot.external_orders, _leaves(state, base), self._policy().exits,
+            snapshot.external_orders, base in state.exiting, self._policy().exits,
         )  # fmt: skip
 
     def _step(
@@ -93,11 +93,11 @@ class Protection:
     def _plan(self, position: Position, view: MarketView, snapshot: Snapshot) -> protective.Plan:
         base = position.product.base
         now = self._books.state
-        free = sellable(snapshot if snapshot.state is now else replace(snapshot, state=now), position)
+        free = free_to_sell(now, snapshot.balances.get(base), snapshot.external_orders, position)
         scene = protective.Scene(
             view.product, view.quote, view.last_trade, free,
             buying=bool(self._books.working(base, OrderKind.ENTRY)),
-            selling=_leaves(now, base) or bool(self._books.working(base, OrderKind.EXIT)),
+            selling=base in now.exiting or bool(self._books.working(base, OrderKind.EXIT)),
             lagging=self._lags(base, snapshot),
         )  # fmt: skip
         exits = self._policy().exits
@@ -182,8 +182,3 @@ class Protection:
         """Whether the entry an attached bracket belongs to may still become a position in the books."""
         parent = self._books.state.order_of(child.parent_order_id)
         return parent is not None and (parent.state.is_working or parent.booked < parent.filled)
-
-
-def _leaves(state: State, base: str) -> bool:
-    """Whether an exit of ours owns the sell side."""
-    return base in [intent.product.base for intent in state.open_intents if intent.kind is OrderKind.EXIT]

@@ -52,6 +52,10 @@ class Resolver:
         cursor = self._books.state.fill_cursor or FillCursor(began)
         self._books.book(fills, {item.order_id: item for item in listing}, began, cursor.overlap, tally)
 
+    def nothing_to_ask(self, missing: Sequence[str]) -> bool:
+        """Whether no order is in doubt."""
+        return not missing and not [order for order in self._books.state.working if order.state in UNRESOLVED]
+
     def silence(self, tally: Tally) -> None:
         """An order still without an answer here is not in flight: nothing runs beside us, so no answer will come."""
         for order in self._books.state.working:

@@ -150,7 +150,7 @@ def position_marked(state: State, event: PositionMarked, _: Envelope) -> State:
     position = state.positions.get(event.product)
     if position is None or (position.high_mark is not None and position.high_mark >= event.high_mark):
         return state
-    return _holding(state, replace(position, high_mark=event.high_mark))
+    return _holding(state, position.changed(high_mark=event.high_mark))
 
 
 def period_began(state: State, event: PeriodBegan, _: Envelope) -> State:
@@ -169,7 +169,7 @@ def _purchase(state: State, fill: FillBooked) -> State:
     if fill.foreign:
         return _holding(state, _joined(held, market, lot, fee, fill.price))
     if held is None or not held.managed:
-        held = replace(_opened(state, fill), others=() if held is None else held.lots)
+        held = _opened(state, fill, () if held is None else held.lots)
     return _holding(state, bought(held, lot, fee))
 
 
@@ -192,7 +192,7 @@ def _joined(held: Position | None, market: ProductId, lot: Lot, fee: Decimal, ma
     """Coins that are not the bot's beside what is held; alone they are a holding nobody manages."""
     if held is None:
         held = Position(market, (), lot.at, managed=False, high_mark=mark)
-    return replace(held, others=(*held.others, lot)) if held.managed else bought(held, lot, fee)
+    return held.changed(others=(*held.others, lot)) if held.managed else bought(held, lot, fee)
 
 
 def _sale(state: State, fill: FillBooked) -> State:
@@ -240,12 +240,12 @@ def _market(fill: FillBooked) -> ProductId:
     return fill.market or fill.product
 
 
-def _opened(state: State, fill: FillBooked) -> Position:
-    """A position begun by a fill of ours, with what its intent asked for."""
-    _, exits = _wanted(state, fill)
+def _opened(state: State, fill: FillBooked, others: tuple[Lot, ...]) -> Position:
+    """A position begun by a fill of ours, with what its intent asked for; `others` were there before."""
+    rule, exits = _wanted(state, fill)
     return Position(
         product=_market(fill), lots=(), opened_at=fill.at, managed=True,
-        rule=_rule(state, fill), exits=exits, high_mark=fill.price,
+        rule=rule, exits=exits, high_mark=fill.price, others=others,
     )  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -46,7 +45,7 @@ def intent_closed(state: State, event: IntentClosed, _: Envelope) -> State:
     intent = state.intents.get(event.intent_id)
     if intent is None:
         return state
-    return state.changed(intents={**state.intents, event.intent_id: replace(intent, closed=True)})
+    return state.changed(intents={**state.intents, event.intent_id: intent.changed(closed=True)})
 
 
 def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> State:
@@ -58,8 +57,7 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
     moved = event.to_state is not order.state or filled != order.filled
     absent = event.absent_listings
     asked = _cancel_asked_at(order, event, envelope.ts, moved=moved)
-    changed = replace(
-        order,
+    changed = order.changed(
         state=event.to_state,
         order_id=event.order_id or order.order_id,
         filled=filled,
@@ -81,7 +79,7 @@ def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> Stat
     Adopted once more, it has grown with its parent's fills.
     """
     if (known := state.orders.get(event.client_order_id)) is not None:
-        return with_order(state, replace(known, size=max(known.size, event.size)))
+        return with_order(state, known.changed(size=max(known.size, event.size)))
     parent = state.order_of(event.parent_order_id)
     expected = event.limit_price or event.stop_price or (parent.expected_price if parent is not None else None)
     if expected is None:
@@ -107,7 +105,7 @@ def foreign_order_gone(state: State, event: ForeignOrderGone, _: Envelope) -> St
 def fill_counted(state: State, fill: FillBooked) -> State:
     """The order's own count of booked base."""
     order = state.orders.get(fill.client_order_id)
-    return state if order is None else with_order(state, replace(order, booked=order.booked + fill.size))
+    return state if order is None else with_order(state, order.changed(booked=order.booked + fill.size))
 
 
 def pruned(state: State, now: datetime) -> State:
@@ -142,7 +140,7 @@ def with_order(state: State, order: Order) -> State:
 
 def _intent(state: State, event: IntentRecorded, envelope: Envelope) -> Intent:
     if (known := state.intents.get(event.intent_id)) is not None:
-        return replace(known, attempts=known.attempts + 1)
+        return known.changed(attempts=known.attempts + 1)
     return Intent(
         number=event.intent_id, cycle_id=envelope.cycle_id, product=event.product, side=event.side, kind=event.kind,
         size=event.intent_size, worst_price=event.worst_price, worst_quote=event.worst_quote,

@@ -41,5 +41,5 @@ def test_a_closed_intent_gets_no_further_order_though_it_was_looked_for_before()
 
 
 def test_a_misspelt_field_is_refused():
-    with pytest.raises(TypeError, match="no field postions"):
+    with pytest.raises(TypeError, match="State has no field postions"):
         State().changed(postions={})

@@ -1,0 +1,71 @@
+"""A changed copy is what `dataclasses.replace` makes, and remembers nothing that a change made wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+import pytest
+
+from bot.domain.evolving import Evolving
+from bot.domain.order import OrderState
+from tests.builders import d, intent, order, position, size
+
+
+@dataclass(frozen=True)
+class Basket(Evolving):
+    apples: int
+    pears: int
+
+    follows_from: ClassVar[dict[str, str]] = {"crates": "apples"}
+
+    @cached_property
+    def crates(self) -> list[int]:
+        return [self.apples]
+
+    @cached_property
+    def fruit(self) -> int:
+        return self.apples + self.pears
+
+
+@pytest.mark.parametrize(
+    ("value", "changes"),
+    [
+        (order(), {"state": OrderState.FILLED, "filled": size(1)}),
+        (intent(), {"closed": True}),
+        (position(), {"realised": d(5)}),
+        (position(), {}),
+    ],
+)
+def test_a_changed_copy_is_what_replacing_the_fields_gives(value, changes):
+    copy = value.changed(**changes)
+    assert copy == replace(value, **changes)
+    assert repr(copy) == repr(replace(value, **changes))
+    assert type(copy) is type(value)
+
+
+def test_what_remains_of_an_order_is_counted_again_after_a_fill():
+    fresh = order(amount=3)
+    assert fresh.remaining == size(3)
+    assert fresh.changed(filled=size(1)).remaining == size(2)
+    assert fresh.changed(state=OrderState.CANCELED).remaining == size(0)
+
+
+def test_a_position_that_grew_is_not_as_large_as_before():
+    held = position(amount=1)
+    assert (held.size, hash(held)) == (size(1), hash(position(amount=1)))
+    assert held.changed(lots=(*held.lots, *held.lots)).size == size(2)
+
+
+def test_only_what_follows_from_an_unchanged_field_alone_is_kept():
+    basket = Basket(3, 4)
+    assert (basket.crates, basket.fruit) == ([3], 7)
+    assert basket.changed(pears=1).crates is basket.crates
+    assert basket.changed(pears=1).fruit == 4
+    assert basket.changed(apples=1).crates == [1]
+
+
+def test_a_misspelt_field_is_refused():
+    with pytest.raises(TypeError, match="Basket has no field pearls"):
+        Basket(1, 2).changed(pearls=3)
