@@ -40,10 +40,12 @@ READ_FAILED: Final = (ExchangeError, CriticalDataUnavailable)
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One pass over everything of ours at the venue. left: ids (client or venue) that may still work."""
+    """One pass over everything of ours at the venue. left: ids (client or venue) that may still work. seen: the venue
+    showed what works there."""
 
     asked: int
     left: tuple[str, ...]
+    seen: bool = True
 
     @property
     def clean(self) -> bool:
@@ -112,6 +114,8 @@ class Canceller:
             left = [o for cid in ids if (o := self._books.state.orders[cid]).state.is_working]
             for order in left:
                 self.read(order, tally)
+                if self._venue.clock.now() >= deadline:
+                    break
             left = [order for order in left if self._books.state.orders[order.client_order_id].state.is_working]
             now = self._venue.clock.now()
             if not left or now >= deadline:
@@ -138,7 +142,7 @@ class Canceller:
             shown = self._venue.exchange.working_orders()
         except READ_FAILED as error:
             noted(error, "listing working orders", tally)
-            return Sweep(len(tally.cancelled) - before, tuple(o.client_order_id for o in mine) or ("unread",))
+            return Sweep(len(tally.cancelled) - before, tuple(o.client_order_id for o in mine) or ("unread",), False)
         unwritten: StorageFailed | None = None
         try:
             self._books.observe(shown, tally)

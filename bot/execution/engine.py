@@ -78,6 +78,7 @@ class ExecutionEngine:
         self._settlement = Settlement(venue, self._books, self._canceller, self._selling)
         self._missing: tuple[str, ...] = ()
         self._served_at: datetime | None = None
+        self._swept_in: str | None = None
 
     def configure(self, policy: Policy) -> None:
         """Act under another policy from the next call on."""
@@ -86,6 +87,7 @@ class ExecutionEngine:
     def begin(self, cycle_id: str) -> None:
         """Events of the calls that follow belong to this cycle, until a snapshot names another."""
         self._books.cycle_id = cycle_id
+        self._swept_in = None
 
     # -------------------------------------------------------------------------------------------------- acting
 
@@ -159,7 +161,9 @@ class ExecutionEngine:
         """
         with self._round(self._books.cycle_id) as tally:
             result = self._canceller.cancel_all(kinds, deadline, why, tally, enough, pressing=pressing)
-            self._selling.refresh_fills(tally)
+            if result.seen:  # a venue that showed no orders just now would only make us wait for its fills, too
+                self._selling.refresh_fills(tally)
+        self._swept_in = self._books.cycle_id
         return Cleared(result.left, tally.report())
 
     def flatten(self, products: Mapping[str, Product], tier: FeeTier) -> ActReport:
@@ -256,7 +260,8 @@ class ExecutionEngine:
 
     def _serve(self, snapshot: Snapshot | None, tally: Tally) -> None:
         terms = None if snapshot is None else self._terms(snapshot.fees)
-        self._intents.serve(snapshot, terms, tally)
+        swept = snapshot is None and self._swept_in == self._books.cycle_id
+        self._intents.serve(snapshot, terms, tally, swept=swept)
         self._served_at = self._venue.clock.now()
 
     def _protect(self, snapshot: Snapshot, tally: Tally) -> None:

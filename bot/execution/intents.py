@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from bot.domain.decision import Approved, Reason, Reject
 from bot.domain.holdings import view_of
@@ -21,6 +22,10 @@ from bot.execution.selling import SellSide
 from bot.execution.trading import Terms, Trading
 from bot.settings.policy import Policy
 
+PATIENCE_S: Final = 5.0
+"""Seconds after which a round begins no further look at an order for its timer. Where every call runs into its
+deadline, a round of all orders would outlast the watchdog, and the next cycle would never come."""
+
 
 class Intents:
     """Walks intents in the order of their numbers, cancels before anything new is sent."""
@@ -37,18 +42,22 @@ class Intents:
         self._selling = selling
         self._policy = policy
         self._bought_again = False
+        self._looked_at = ""
 
-    def serve(self, snapshot: Snapshot | None, terms: Terms | None, tally: Tally) -> None:
+    def serve(self, snapshot: Snapshot | None, terms: Terms | None, tally: Tally, *, swept: bool = False) -> None:
         """Halts and timers first, then every open intent's next step. Without a snapshot nothing new is sent.
+
+        swept: what halts forbid was cancelled in this cycle already, as far as the venue answered.
 
         Raises: StorageFailed.
         """
         self._bought_again = False
         permits = self._controls.permits()
-        self._obey(permits, tally)
+        if not swept:
+            self._obey(permits, tally)
         self._timers(tally)
         served = self._served()
-        cancelled = [order for intent in served if (order := self._timed_out(intent, tally))]
+        cancelled = self._cancel_timed_out(served, tally)
         if cancelled:
             wait = seconds(self._policy().execution.hold_release_seconds)
             self._canceller.await_end(cancelled, self._venue.clock.now() + wait, tally)
@@ -112,23 +121,39 @@ class Intents:
     def _timers(self, tally: Tally) -> None:
         """Orders whose state should have passed: read them; an expiry that is over proves nothing by itself."""
         now, execution = self._venue.clock.now(), self._policy().execution
-        for order in self._books.state.working:
+        patience = self._venue.clock.monotonic() + PATIENCE_S
+        for order in self._in_turn(self._books.state.working):
             fired = due(order, now, execution)
             if fired is None:
                 continue
+            if self._venue.clock.monotonic() > patience:
+                return
+            self._looked_at = order.client_order_id
             if fired is Due.READ or fired is Due.CANCEL_AGAIN:
                 self._canceller.read(order, tally)
             fresh = self._books.state.orders[order.client_order_id]
             if fired is Due.CANCEL_AGAIN and fresh.state is OrderState.CANCEL_PENDING:
                 self._canceller.ask((fresh,), "the cancel had no effect yet", tally)
 
-    def _timed_out(self, intent: Intent, tally: Tally) -> Order | None:
-        """The order of an intent that has to go now; its cancel is asked."""
-        command = self._command(intent, None)
-        if not isinstance(command, routing.Cancel):
-            return None
-        self._canceller.ask((command.order,), command.why, tally)
-        return command.order
+    def _in_turn(self, orders: Sequence[Order]) -> Sequence[Order]:
+        """Beginning with the one after the order looked at last: one that is always slow must not keep others out."""
+        ids = [order.client_order_id for order in orders]
+        first = ids.index(self._looked_at) + 1 if self._looked_at in ids else 0
+        return (*orders[first:], *orders[:first])
+
+    def _cancel_timed_out(self, served: Sequence[Intent], tally: Tally) -> list[Order]:
+        """The orders of open intents that have to go now and whose cancels the venue took; one call for each reason."""
+        due_for: dict[str, list[Order]] = {}
+        for intent in served:
+            command = self._command(intent, None)
+            if isinstance(command, routing.Cancel):
+                due_for.setdefault(command.why, []).append(command.order)
+        for why, orders in due_for.items():
+            self._canceller.ask(orders, why, tally)
+        asked = (self._books.state.orders[order.client_order_id] for orders in due_for.values() for order in orders)
+        return [
+            order for order in asked if order.state is not OrderState.OPEN and order.state is not OrderState.PARTIAL
+        ]
 
     def _next(
         self, intent: Intent, snapshot: Snapshot | None, terms: Terms | None, permits: Permits, tally: Tally

@@ -117,7 +117,7 @@ class Faults:
     an error is raised instead of booking. reads: raised by every read until cleared. lag_s: new orders are shown later.
     cancel_s: a cancel takes that long; hold_s: a hold is released that long after its order ended; ghost_s: it is shown
     OPEN for that long. deaf: nobody hears a cancel; refusal: it is refused so. dedupe: a known client id is answered
-    with the old order.
+    with the old order. silence_s: a read or cancel that fails does so only after that long.
     """
 
     place: deque[str | ExchangeError] = field(default_factory=deque)
@@ -130,6 +130,7 @@ class Faults:
     refusal: str = ""
     deaf: bool = False
     fills_hidden: bool = False
+    silence_s: float = 0
 
 
 class Exchange:
@@ -235,6 +236,7 @@ class Exchange:
     def cancel(self, order_ids: Sequence[str]) -> Sequence[CancelAnswer]:
         self.cancels.append((self.clock.now(), tuple(order_ids)))
         if self.faults.cancels is not None:
+            self.clock.pass_(self.faults.silence_s)
             raise self.faults.cancels
         return [self._cancel(order_id) for order_id in order_ids]
 
@@ -319,6 +321,7 @@ class Exchange:
 
     def _read(self) -> None:
         if self.faults.reads is not None:
+            self.clock.pass_(self.faults.silence_s)
             raise self.faults.reads
 
     def _shown(self) -> list[Record]:

@@ -278,7 +278,10 @@ def _reset(rows: Rows, alert: Mapping[str, Any]) -> bool:
     )
 
 
-_ABSURD = re.compile(r'"-?(nan|snan|inf|infinity)"|NaN|Infinity|"-?[0-9.]*E[+-]?[0-9]+"', re.IGNORECASE)
+_ABSURD = re.compile(
+    r'"-?(nan|snan|inf|infinity)"|NaN|Infinity|"(?![0-9a-f]{16}")-?[0-9.]*E[+-]?[0-9]+"', re.IGNORECASE
+)
+"""Texts that are no plain numbers. A hash of sixteen digits may look like one with an exponent."""
 _NEVER_NEGATIVE = ("size", "limit_price", "price", "filled", "filled_value", "fee", "fees", "cost")
 
 
