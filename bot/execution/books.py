@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.domain.decision import Reason, Reject
-from bot.domain.event import ChildAdopted, ExecutionMeasured, FillBooked, IntentClosed, Mismatch, OrderChanged, Payload
+from bot.domain.event import (
+    ChildAdopted,
+    ExecutionMeasured,
+    FillBooked,
+    IntentClosed,
+    Mismatch,
+    OrderChanged,
+    Payload,
+    SettleObserved,
+)
 from bot.domain.money import EXACT, ZERO, Size, total
 from bot.domain.order import TERMINAL, Fill, OrderKind, OrderReport, OrderState
 from bot.domain.position import Position
@@ -138,6 +147,8 @@ class Books:
                 tally.mismatches.append(payload)
             case ExecutionMeasured():
                 tally.measured.append(payload)
+            case SettleObserved():
+                tally.settled.append(payload.bucket_ms)
 
     def _ended(self, order: Order, tally: Tally) -> None:
         """Measured against what was expected; a protective order's intent ends with its one order."""

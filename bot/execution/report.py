@@ -40,6 +40,7 @@ class ActReport:
     """One round of acting. Ids are client order ids, but for `cancelled` and `orphans`, which are the venue's.
 
     placed: accepted by the venue; cancelled: cancels asked; changed: new state of every order that moved.
+    settled: milliseconds, rounded up to a bucket, until the venue showed an order completely.
     latched: governors that were breached; orphans: orders of ours that were believed never placed and work.
     exit_now: positions whose protective sell cannot rest any more, since the price is beyond it.
     errors: reads and cancels that failed, in words; auth_refused: the venue refused the key.
@@ -53,6 +54,7 @@ class ActReport:
     changed: tuple[tuple[str, OrderState], ...] = ()
     fills: tuple[FillBooked, ...] = ()
     measured: tuple[ExecutionMeasured, ...] = ()
+    settled: tuple[int, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
     latched: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ class Tally:
     changed: list[tuple[str, OrderState]] = field(default_factory=list)
     fills: list[FillBooked] = field(default_factory=list)
     measured: list[ExecutionMeasured] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
     mismatches: list[Mismatch] = field(default_factory=list)
     latched: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)

@@ -114,6 +114,10 @@ class Reporter:
         for fill in report.fills:
             log.info("fill.booked", **_fill_fields(fill))
         metrics.rejections.labels(Reason.EXCHANGE_REJECTED.value).inc(len(report.rejections))
+        for figures in report.measured:
+            metrics.executed(figures)
+        for waited_ms in report.settled:
+            metrics.settle_seconds.observe(waited_ms / 1000)
         for error in report.errors:
             log.warning("exchange.call_failed", detail=error)
         for told in (*notices(report), *stop_notices(report, self._store.state)):

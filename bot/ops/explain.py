@@ -26,13 +26,14 @@ from bot.domain.decision import (
 from bot.domain.event import (
     DecisionMade,
     Envelope,
+    ExecutionMeasured,
     FillBooked,
     IntentClosed,
     IntentRecorded,
     OrderChanged,
     OrderRefused,
 )
-from bot.domain.money import decimal_text
+from bot.domain.money import decimal_text, quantised
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId
 from bot.ops.measures import measured, seen
@@ -202,14 +203,15 @@ def _placed(events: Iterable[Envelope], product: ProductId | None) -> Iterator[s
 
 
 def _told(events: Iterable[Envelope], product: ProductId | None) -> list[Envelope]:
-    kinds = (IntentRecorded, IntentClosed, OrderRefused, OrderChanged, FillBooked)
+    kinds = (IntentRecorded, IntentClosed, OrderRefused, OrderChanged, FillBooked, ExecutionMeasured)
+    by_order = (OrderChanged, ExecutionMeasured)
     orders = {e.payload.client_order_id: e.payload.product for e in events if isinstance(e.payload, IntentRecorded)}
 
     def mine(envelope: Envelope) -> bool:
         event = envelope.payload
         if product is None or isinstance(event, IntentClosed):
             return product is None
-        name = orders.get(event.client_order_id) if isinstance(event, OrderChanged) else getattr(event, "product", None)
+        name = orders.get(event.client_order_id) if isinstance(event, by_order) else getattr(event, "product", None)
         return name == product
 
     return [envelope for envelope in events if isinstance(envelope.payload, kinds) and mine(envelope)]
@@ -229,9 +231,23 @@ def _event_line(envelope: Envelope) -> str:
             return f"{e.client_order_id}: {e.from_state.value} -> {e.to_state.value}, filled {e.filled} ({e.why})"
         case FillBooked() as e:
             return f"filled {e.side.value} {e.size} {e.product} at {e.price}, fee {decimal_text(e.fee)}"
+        case ExecutionMeasured() as e:
+            return _measured_line(e)
         case IntentClosed() as e:
             return f"intent {e.intent_id} closed: {e.why}"
     return envelope.topic
+
+
+def _measured_line(e: ExecutionMeasured) -> str:
+    bps, got = (
+        decimal_text(abs(e.slippage_bps).quantize(Decimal("0.1"))),
+        decimal_text(quantised(e.actual_price.value, 8)),
+    )
+    side = "worse" if e.slippage_bps > 0 else "better"
+    return (
+        f"{e.client_order_id}: expected {e.expected_price} and a fee of {decimal_text(e.expected_fee)}, got "
+        f"{got} ({bps} bps {side}) and {decimal_text(e.actual_fee)}"
+    )
 
 
 def _reason(name: str) -> Reason | None:

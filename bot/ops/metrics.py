@@ -9,7 +9,8 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bot.domain.decision import Outcome
-from bot.domain.event import AlertRaised
+from bot.domain.event import AlertRaised, ExecutionMeasured
+from bot.domain.money import ZERO
 from bot.domain.order import OrderState
 from bot.ops.alerts import FIRING
 
@@ -53,6 +54,19 @@ class Metrics:
             ["period"],
             registry=new,
         )
+        self.slippage = Histogram(
+            "bot_slippage_bps",
+            "price of an order that ended, against the one its decision assumed; positive is worse",
+            buckets=(-50, -25, -10, -5, 0, 5, 10, 25, 50, 100, 250),
+            registry=new,
+        )
+        self.fees = Counter("bot_fees", "fees of orders that ended, in quote currency", ["kind"], registry=new)
+        self.settle_seconds = Histogram(
+            "bot_settle_seconds",
+            "time until the venue showed an order, its fills and wallets completely",
+            buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300),
+            registry=new,
+        )
         self._info = Gauge("bot_build_info", "always 1", ["config_hash", "code_version"], registry=new)
         self.runs(config_hash, code_version)
         for outcome in Outcome:
@@ -64,6 +78,12 @@ class Metrics:
         """What is in force from now on: the one pair that is 1."""
         self._info.clear()
         self._info.labels(config_hash, code_version).set(1)
+
+    def executed(self, figures: ExecutionMeasured) -> None:
+        """What an order was expected to cost, and what it did."""
+        self.slippage.observe(float(figures.slippage_bps))
+        self.fees.labels("expected").inc(float(figures.expected_fee))
+        self.fees.labels("actual").inc(float(max(ZERO, figures.actual_fee)))
 
     def restricted(self, causes: Iterable[str], breakers: Mapping[str, bool]) -> None:
         """The causes in force, each once; and every breaker that ever counted a hit, open or not."""

@@ -243,14 +243,16 @@ EXECUTION: Final = (
     Control(
         "expected against actual price and fee",
         "Of every order that ended with fills: the price and fee the decision assumed and those that came, in the "
-        "journal. Worse than the budget counts towards a breaker.",
+        "journal and told by `bot explain`. Worse than the budget counts towards a breaker.",
         tests=(
             "execution/test_exits.py::test_expected_and_actual_price_and_fee_are_kept",
             "execution/test_lifecycle.py::test_slippage_is_positive_when_it_was_worse_on_either_side",
             "execution/test_lifecycle.py::test_an_order_without_fills_measures_nothing",
+            "loop/test_controls_counted.py::test_what_each_order_was_expected_to_cost_and_did_is_counted_and_explained",
         ),
         keys=("execution.max_slippage_bps", "risk.breakers.slippage", "risk.breakers.fee_above_assumed"),
         faults=("F045",),
+        metrics=("bot_slippage_bps", "bot_fees_total", "bot_breaker_open"),
         alerts=("halt.*",),
         breakers=("slippage", "fee_above_assumed"),
     ),
@@ -261,9 +263,11 @@ EXECUTION: Final = (
         tests=(
             "execution/test_entries.py::test_the_settle_time_of_an_order_is_noted_once",
             "execution/test_entries.py::test_an_order_is_settled_only_when_the_wallets_read_what_the_books_expect",
+            "loop/test_controls_counted.py::test_what_each_order_was_expected_to_cost_and_did_is_counted_and_explained",
         ),
         keys=("execution.post_trade_reconcile_wait_seconds",),
         faults=("F029",),
+        metrics=("bot_settle_seconds",),
     ),
     Control(
         "post-trade smoke",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from bot.domain.product import Side
 from bot.execution.report import ActReport
+from bot.ops.explain import Explained, page
 from bot.ports import KillProbe, KillState
-from tests.loop.markets import RISE, calm
+from bot.record.journal import read_days
+from tests.loop.markets import RISE, calm, then
 from tests.loop.stage import BTC, Stage, config_of, steady
 from tests.loop.test_latches import RULE, TIGHT, stopped_out
 
@@ -100,3 +103,26 @@ def test_an_alert_is_counted_and_logged_when_it_is_said_and_when_it_escalates():
     assert stage.metric("bot_alerts_total", severity="WARNING") == 1
     assert stage.metric("bot_alerts_total", severity="CRITICAL") == 1
     assert [row["severity"] for row in stage.logged("alert.raised")] == ["WARNING", "CRITICAL"]
+
+
+def test_what_each_order_was_expected_to_cost_and_did_is_counted_and_explained():
+    stage = Stage(then(*calm(90, 600)))
+    stage.run_until(lambda: stage.working(Side.SELL), 200)
+    stage.run_for(180)
+    [measured], settled = stage.events("execution.measured"), stage.events("execution.settled")
+    assert stage.metric("bot_slippage_bps_count") == 1
+    assert -5 < float(measured["slippage_bps"]) < 0
+    assert (stage.metric("bot_slippage_bps_bucket", le="-5.0"), stage.metric("bot_slippage_bps_bucket", le="0.0")) == (
+        0,
+        1,
+    )
+    assert stage.metric("bot_fees_total", kind="expected") == float(measured["expected_fee"]) > 0
+    assert stage.metric("bot_fees_total", kind="actual") == float(measured["actual_fee"]) > 0
+    assert settled
+    assert stage.metric("bot_settle_seconds_count") == len(settled)
+    assert stage.metric("bot_settle_seconds_sum") == sum(row["bucket_ms"] for row in settled) / 1000
+    days = stage.disk.journal_days()
+    events = tuple(event for event in read_days(stage.disk, days) if event.topic == "execution.measured")
+    told = "\n".join(page(Explained("c", None, events)))
+    assert re.search(r"got 65\d\d\d(\.\d{1,8})? \(0\.1 bps better\) and", told)
+    assert f"expected {measured['expected_price']} and a fee of {measured['expected_fee']}" in told
