@@ -52,10 +52,13 @@ class Quoting:
         ask = -(-close * (self.down + self.up) // (self.down * self.step)) * self.step
         return bid, max(ask, bid + self.step)
 
+    def prove(self, highest: int) -> None:
+        """Raises UnitError when a price of so many ticks is too large to make quotes of in exact integers."""
+        if highest * (self.down + self.up) >= WINDOW_LIMIT:
+            raise UnitError(f"prices of {highest} ticks are too large to make exact quotes of")
+
     def bids(self, close: Ints) -> Ints:
-        """`bid` of every close. Raises UnitError when one is too large for exact integers."""
-        if len(close) and int(close.max()) * (self.down + self.up) >= WINDOW_LIMIT:
-            raise UnitError(f"prices of {int(close.max())} ticks are too large to make exact quotes of")
+        """`bid` of every close, for closes up to one that `prove` found small enough."""
         bids = close * (self.down - self.up)
         bids //= self.down * self.step
         bids *= self.step
@@ -230,6 +233,7 @@ def _part(wish: Wish, path: Path, listings: listing.Listings) -> _Part | None:
     )
     up, down = EXACT.divide(wish.half_spread_bps, BASIS_POINTS).as_integer_ratio()
     quoting = Quoting(int(EXACT.divide(max(steps), tick)), up, down)
+    quoting.prove(int(prices[1].max()))
     gaps = tuple((int(item.start[i - 1]) + step, int(item.start[i])) for i, _ in holes)
     first, last = int(item.start[0]), int(item.start[-1])
     return _Part(path, len(item.start), first, last, scale, quoting, series, gaps, made)

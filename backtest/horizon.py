@@ -11,11 +11,11 @@ Each is found with a margin, so that a bar too many is run rather than one too f
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +44,6 @@ from bot.venue.orders import OrderRecord
 
 CHUNK: Final = 512
 """Bars looked at in one go at first; twice as many each time nothing is found."""
-MEMORY: Final = 2000
-"""Positions and orders of which the scan remembers how far it has looked."""
 SLACK: Final = 1e-9
 """Relative margin of comparisons in floats."""
 
@@ -90,6 +88,27 @@ class _Held:
     rise: int | None
 
 
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """How far ahead one position or order has been looked at. source: what its levels were taken of.
+
+    hit: the first bar that reaches a level, 0 as long as none is known; clear: bars before it reach none.
+    """
+
+    source: object
+    held: _Held
+    hit: int = 0
+    clear: int = 0
+
+    @classmethod
+    def again(cls, known: Self | None, source: object, held: _Held) -> Self:
+        """Of a new source: where its levels are the same as before, what was seen of them stays true."""
+        if known is None or known.held != held:
+            return cls(source, held)
+        known.source = source
+        return known
+
+
 class Horizon:
     """Looks ahead over the data of one run."""
 
@@ -102,9 +121,7 @@ class Horizon:
         signalled = {market: found.tolist() for market, found in signals(data, config).items()}
         self._asking = [(market.base, bars) for market, bars in signalled.items() if bars]
         self._signal = {market: frozenset(bars) for market, bars in signalled.items() if bars}
-        self._known: dict[_Held, int] = {}
-        self._clear: dict[_Held, int] = {}
-        self._levels: dict[str, tuple[object, _Held]] = {}
+        self._watches: dict[str, _Watch] = {}
         self._silent = _silent(data)
         self._partial = _may_be_partial(data, config)
         self._rates = {config.policy.portfolio.quote_currency: ONE, **config.policy.portfolio.stable_values}
@@ -124,8 +141,8 @@ class Horizon:
             # A rule that holds where an order protects a position asks for nothing new.
             if base not in covered:
                 stop = _after(bars, paused.get(base, k), stop)
-        for held in self._held(look):
-            stop = min(stop, self._reached(held, k, stop))
+        for watch in self._watched(look):
+            stop = self._reached(watch, k, stop)
         stop, peak = self._equity(look, stop)
         return Next(stop, self._about(stop), peak)
 
@@ -134,7 +151,7 @@ class Horizon:
         # Where some market shows nothing all are asked, since the share of silent ones counts.
         if not self._partial or k in self._landmark or k >= self._data.count or self._silent[k]:
             return None
-        return frozenset(market for market, bars in self._signal.items() if k in bars)
+        return frozenset([market for market, bars in self._signal.items() if k in bars])
 
     def _paused(self, look: Look, base: str, told: datetime, soonest: datetime) -> int:
         """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`.
@@ -202,39 +219,37 @@ class Horizon:
 
     # --------------------------------------------------------------------------------------------------- in the markets
 
-    def _held(self, look: Look) -> Iterator[_Held]:
+    def _watched(self, look: Look) -> Iterable[_Watch]:
         """The levels of working orders and positions, each taken again only when it is not the same object any more."""
+        known, self._watches = self._watches, {}
         for order in look.orders:
-            known = self._levels.get(order.order_id)
-            if known is None or known[0] is not order:
-                known = self._levels[order.order_id] = order, _of_order(order, self._data.tracks[order.market])
-            yield known[1]
+            watch = known.get(order.order_id)
+            if watch is None or watch.source is not order:
+                watch = _Watch.again(watch, order, _of_order(order, self._data.tracks[order.market]))
+            self._watches[order.order_id] = watch
         for market, position in look.state.positions.items():
-            known = self._levels.get(market)
-            if known is None or known[0] is not position:
-                known = self._levels[market] = position, _of_position(market, position, self._data.tracks[market])
-            yield known[1]
+            watch = known.get(market)
+            if watch is None or watch.source is not position:
+                watch = _Watch.again(watch, position, _of_position(market, position, self._data.tracks[market]))
+            self._watches[market] = watch
+        return self._watches.values()
 
-    def _reached(self, held: _Held, k: int, stop: int) -> int:
+    def _reached(self, watch: _Watch, k: int, stop: int) -> int:
         """The first bar in (k, stop) whose range reaches a level; `stop` when there is none. A gap is a landmark."""
-        known = self._known.get(held)
-        if known is not None and known > k:
-            return known
-        segment = self._data.tracks[held.market].at(k + 1)
+        if watch.hit > k:
+            return min(watch.hit, stop)
+        segment = self._data.tracks[watch.held.market].at(k + 1)
         if segment is None:
             return k + 1
-        if len(self._clear) > MEMORY:
-            self._known.clear()
-            self._clear.clear()
-        first, size = max(k + 1, self._clear.get(held, 0)), CHUNK
+        first, size = max(k + 1, watch.clear), CHUNK
         while first < min(stop, segment.stop):
             cut = slice(first - segment.first, min(segment.stop, first + size) - segment.first)
-            hits = np.flatnonzero(_hits(held, segment, cut))
+            hits = np.flatnonzero(_hits(watch.held, segment, cut))
             if len(hits):
-                self._known[held] = first + int(hits[0])
-                return self._known[held]
+                watch.hit = first + int(hits[0])
+                return min(watch.hit, stop)
             first, size = segment.first + cut.stop, size * 2
-            self._clear[held] = first
+            watch.clear = first
         return stop
 
     # ----------------------------------------------------------------------------------------------------------- equity
@@ -272,8 +287,8 @@ class _Line:
         self._first = first
         self._parts = [_Part(data, market, position, first, stop) for market, position in held]
         self._fixed = fixed
-        self.values: Floats = np.full(stop - first, float(self._fixed))
-        for part in self._parts:
+        self.values: Floats = self._parts[0].worth + float(self._fixed)
+        for part in self._parts[1:]:
             self.values += part.worth
 
     def alarm(self) -> int | None:
@@ -339,7 +354,7 @@ class _Part:
         self._bids: Ints = self._track.quoting.bids(close[first - begin : stop - begin])
         self._size = position.size.value
         up, down = self._track.scale.tick.as_integer_ratio()
-        self.worth: Floats = self._bids.astype(np.float64) * (float(self._size) * up / down)
+        self.worth: Floats = np.multiply(self._bids, float(self._size) * up / down, dtype=np.float64)
         self.top = float(self.worth.max()) if len(self.worth) else 0.0
 
     def exact(self, offset: int) -> Decimal:

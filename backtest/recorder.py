@@ -90,7 +90,9 @@ class Recorder:
         """One cycle that was run."""
         outcome, reason = cycle.record.outcome, cycle.record.reason
         decision = cycle.decision
-        wanted = self._new(_wanted(decision.evaluated, cycle.snapshot), cycle) if decision is not None else ()
+        wanted = _wanted(decision.evaluated, cycle.snapshot) if decision is not None else ()
+        if wanted:
+            wanted = self._new(wanted, cycle)
         if decision is None or not wanted:
             self._count_idle(outcome, reason, cycle.record.started_at, 1, cycle.record.started_at)
             if outcome == Outcome.ERROR.value:
@@ -112,16 +114,16 @@ class Recorder:
 
     def _new(self, wanted: tuple[Evaluated, ...], cycle: Finished) -> tuple[Evaluated, ...]:
         """What is wanted, without what was refused under the same pause before."""
-        told = tuple(item for item in wanted if item.approved is not None or not self._told(item, cycle))
-        for item in wanted:
-            pause = _pause(item, cycle)
+        pauses = [_pause(item, cycle) for item in wanted]
+        told = tuple(
+            item
+            for item, pause in zip(wanted, pauses, strict=True)
+            if item.approved is not None or pause is None or self.pauses.get(item.proposal.product.base) != pause
+        )
+        for item, pause in zip(wanted, pauses, strict=True):
             if pause is not None:
                 self.pauses[item.proposal.product.base] = pause
         return told
-
-    def _told(self, item: Evaluated, cycle: Finished) -> bool:
-        pause = _pause(item, cycle)
-        return pause is not None and self.pauses.get(item.proposal.product.base) == pause
 
     def _count_idle(self, outcome: str, reason: str, first: datetime, count: int, last: datetime) -> None:
         self.outcomes[outcome] += count
@@ -207,7 +209,7 @@ def _wanted(evaluated: Iterable[Evaluated], snapshot: Snapshot | None) -> tuple[
         return ()
     state = snapshot.state
     hand = {market.base for market in state.positions}
-    hand |= {o.product.base for o in state.orders.values() if o.kind is OrderKind.ENTRY and o.state.is_working}
+    hand |= {o.product.base for o in state.working if o.kind is OrderKind.ENTRY}
     return tuple(
         item
         for item in evaluated

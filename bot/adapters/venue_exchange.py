@@ -43,6 +43,8 @@ class VenueExchange:
         self._around = around
         self._fills: list[Fill] = []
         self._reports: dict[str, tuple[OrderRecord, OrderReport]] = {}
+        self._working: tuple[OrderReport, ...] = ()
+        self._revision = -1
 
     def server_time(self) -> datetime:
         return self._clock.now()
@@ -62,11 +64,15 @@ class VenueExchange:
 
     def working_orders(self) -> Sequence[OrderReport]:
         self._around.catch_up()
+        if self._venue.revision == self._revision:
+            return self._working
         known, self._reports = self._reports, {}
         for record in self._venue.working():
             told = known.get(record.order_id)
             self._reports[record.order_id] = told if told and told[0] is record else (record, report_of(record))
-        return tuple(report for _, report in self._reports.values())
+        self._working = tuple([report for _, report in self._reports.values()])
+        self._revision = self._venue.revision
+        return self._working
 
     def orders_created(self, since: datetime, until: datetime) -> Sequence[OrderReport]:
         self._around.catch_up()

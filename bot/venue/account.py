@@ -27,7 +27,7 @@ class Account:
         self._available: dict[str, Decimal] = dict(opening)
         self._hold: dict[str, Decimal] = dict.fromkeys(opening, ZERO)
         self._ledger: dict[str, Decimal] = dict(opening)
-        self._moved, self._shown, self._names = set(opening), dict[str, Balance](), list[str]()
+        self._moved, self._shown, self._told = set(opening), dict[str, Balance](), tuple[Balance, ...]()
 
     def knows(self, currency: str) -> bool:
         """Whether the account ever had a wallet of this currency."""
@@ -40,13 +40,13 @@ class Account:
         return self._hold.get(currency, ZERO)
 
     def balances(self) -> Sequence[Balance]:
-        """Every wallet ever touched, by currency; one that did not change is the same object as before."""
-        for name in self._moved:
-            self._shown[name] = Balance(name, self._available[name], self._hold[name])
-        if len(self._shown) > len(self._names):
-            self._names = sorted(self._shown)
-        self._moved.clear()
-        return [self._shown[name] for name in self._names]
+        """Every wallet ever touched, by currency; what did not change is the same object as before."""
+        if self._moved:
+            for name in self._moved:
+                self._shown[name] = Balance(name, self._available[name], self._hold[name])
+            self._moved.clear()
+            self._told = tuple([self._shown[name] for name in sorted(self._shown)])
+        return self._told
 
     def keep(self) -> tuple[KeptWallet, ...]:
         """Every wallet with its ledger."""
