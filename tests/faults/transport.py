@@ -379,7 +379,7 @@ def _nobody_is_there(trial: Trial) -> None:
 
 
 def _cut_off(trial: Trial, bot: Wired | JudgedStage, blind: Sequence[CycleRecord], ended: Sequence[str]) -> None:
-    trial.require(f"I28 it kept its schedule: {len(blind)} cycles", 50 <= len(blind) <= 150)
+    trial.require(f"I28 it kept its schedule: {len(blind)} cycles", 58 <= len(blind) <= 150)
     told = {(cycle.outcome, cycle.reason) for cycle in blind}
     trial.require("I12 no cycle decided anything", told == {("NO_TRADE", "data_unavailable")})
     trial.require("the operator is told", bot.told("halt.breaker.api_errors"))
