@@ -122,12 +122,13 @@ class Observation:
             sweep = self._observer.sweep(truth, metadata, state, valuation)
             self._record(ledger.check(state, sweep, self._config.policy.state), cycle_id)
         self._record(self._flags(now), cycle_id)
-        self._record(upkeep.expiries(self._store.state, now), cycle_id)
-        self._record(upkeep.equity_marks(self._store.state, valuation, now), cycle_id)
+        period_now = self._observer.trusted_now()
+        self._record(upkeep.expiries(self._store.state, period_now), cycle_id)
+        self._record(upkeep.equity_marks(self._store.state, valuation, period_now), cycle_id)
         self._record(upkeep.high_marks(self._store.state, views), cycle_id)
         self._record(upkeep.pauses_after(report.fills, self._store.state, self._config.policy), cycle_id)
         performance = stops.performance(self._store.state, valuation)
-        self._record(upkeep.stop_latches(performance, self._store.state, self._config.policy, now), cycle_id)
+        self._record(upkeep.stop_latches(performance, self._store.state, self._config.policy, period_now), cycle_id)
         return Observed(Reading(truth, views, valuation, performance), metadata, report)
 
     def last_known(self, cycle_id: str) -> Observed | None:

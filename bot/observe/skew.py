@@ -45,8 +45,13 @@ class SkewMeter:
         self._policy = policy
 
     def measure_when_due(self, reader: AccountReader, clock: Clock) -> None:
-        """Ask the exchange for its time: at once until there are enough samples, then every `check_seconds`."""
+        """Ask the exchange for its time: at once until there are enough samples, then every `check_seconds`.
+
+        A wall clock that was set is measured anew: what was measured before tells nothing of it.
+        """
         now = clock.now()
+        if self._was_set(clock):
+            self._samples.clear()
         if self._measured_at is not None and len(self._samples) >= self._policy.min_samples:
             if now - self._measured_at < timedelta(seconds=float(self._policy.check_seconds)):
                 return
@@ -55,6 +60,12 @@ class SkewMeter:
         for _ in range(self._policy.min_samples):
             self._measure(reader, clock)
 
+    def trusted(self, now: datetime) -> datetime:
+        """`now` of our clock, or the exchange's when ours is further from it than entries allow."""
+        skew = self.figure()
+        off = skew.samples >= self._policy.min_samples and abs(skew.ms) > float(self._policy.no_entries_ms)
+        return now - timedelta(milliseconds=skew.ms) if off else now
+
     def figure(self) -> ClockSkew:
         return ClockSkew(median(self._samples) if self._samples else 0.0, len(self._samples))
 
@@ -62,6 +73,11 @@ class SkewMeter:
         """One measurement by itself: after a jump of a clock it is right at once, while the median still trails."""
         self._measure(reader, clock)
         return self._samples[-1] if self._samples else 0.0
+
+    def _was_set(self, clock: Clock) -> bool:
+        """Whether the wall clock went further, or less far, than the time that passed since the last look."""
+        before, self._origin_s = self._origin_s, clock.now().timestamp() - clock.monotonic()
+        return before is not None and abs(self._origin_s - before) * 1000 > float(self._policy.no_entries_ms)
 
     def _measure(self, reader: AccountReader, clock: Clock) -> None:
         before = clock.now()

@@ -66,11 +66,43 @@ def period_over_while_away(trial: Trial) -> None:
     stage.run_for(timedelta(minutes=5).total_seconds())
 
 
+def set_over_the_boundary(trial: Trial) -> None:
+    """Somebody sets our clock two hours on, over midnight, and back: the day whose stop tripped has not ended."""
+    near = int((MIDNIGHT - START).total_seconds())
+    rise = [*calm(3600, near - 1800, "62000"), up(near - 30, "62600"), *steady(near - 25, near + 400, "62600", 5)]
+    stage = trial.stage(fallen_at_a_loss(rise), config_of(RULE, risk=TIGHT))
+    stage.run_until(lambda: "daily_stop" in stage.state.latches, 700)
+    stage.idle((MIDNIGHT - stage.clock.now()).total_seconds() - 20)
+    stage.cycle()
+    with stage.oracle.closed("the day has not ended", "I9/I26"):
+        stage.clock.set_wrong(AHEAD)
+        stage.wire.venue_clock_ahead = -AHEAD
+        stage.cycle()
+        trial.stimulus("our clock set two hours on, to tomorrow", stage.clock.now() > MIDNIGHT)
+        trial.require("I26 the alarm names the clock, in the first cycle", stage.last.reason.startswith("clock_"))
+        stage.boot()
+        stage.cycle()
+        trial.require("I9 the stop stands, also over a restart", "daily_stop" in stage.state.latches)
+        stage.clock.set_wrong(timedelta(milliseconds=100) - AHEAD)
+        stage.cycles.clear()  # by a clock that was set back they would overlap
+        stage.wire.venue_clock_ahead = timedelta(0)
+        stage.cycle()
+        trial.require("I9 and once the clock is right it is in force", stage.last.reason == "daily_stop")
+    stage.run_until(lambda: "daily_stop" not in stage.state.latches, 120)
+    trial.require("I26 and ends at midnight", timedelta(0) <= stage.clock.now() - MIDNIGHT < timedelta(seconds=5))
+
+
+def boundaries(trial: Trial) -> None:
+    period_over_while_away(trial)
+    set_over_the_boundary(trial)
+
+
+AHEAD = timedelta(hours=2)
 ROWS: Sequence[Fault] = (
     Fault("F104", "our clock and the venue's drift apart by 0.4 s, 1.5 s, 30 s and 200 s",
           "told when small, no entries when large, and the alarm names the clock and not the key", "I26 I22",
           clocks_apart),
-    Fault("F105", "restarts before, and a start after, the end of a day whose loss stop tripped",
+    Fault("F105", "restarts around the end of a day whose loss stop tripped, and our clock set over it and back",
           "the stop holds inside its UTC day whatever restarts, and ends exactly with it", "I9 I26",
-          period_over_while_away, quick=True),
+          boundaries, quick=True),
 )  # fmt: skip

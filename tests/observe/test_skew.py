@@ -40,9 +40,17 @@ class Venue:
     fails: bool = False
     asked: int = 0
     time: datetime = T0
+    passed_s: float = 0.0
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    def wait(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.passed_s += seconds
 
     def server_time(self) -> datetime:
         self.asked += 1
@@ -59,7 +67,7 @@ def test_samples_are_taken_at_once_and_then_only_when_due():
     assert meter.figure().ms == pytest.approx(2999)
     meter.measure_when_due(venue, venue)  # type: ignore[arg-type]
     assert venue.asked == 3
-    venue.time += timedelta(seconds=61)
+    venue.wait(61)
     meter.measure_when_due(venue, venue)  # type: ignore[arg-type]
     assert venue.asked == 4
 
@@ -69,3 +77,26 @@ def test_a_failed_measurement_is_no_sample():
     meter = SkewMeter(ClockPolicy())
     meter.measure_when_due(venue, venue)  # type: ignore[arg-type]
     assert meter.figure().samples == 0
+
+
+def test_a_clock_that_was_set_is_measured_at_once():
+    """With old samples in the median it would be trusted for minutes, across midnight and back."""
+    venue = Venue(timedelta(0))
+    meter = SkewMeter(ClockPolicy())
+    meter.measure_when_due(venue, venue)  # type: ignore[arg-type]
+    venue.wait(61)
+    meter.measure_when_due(venue, venue)  # type: ignore[arg-type]
+    assert venue.asked == 4
+    venue.time += timedelta(hours=2)
+    venue.behind = timedelta(hours=2)
+    meter.measure_when_due(venue, venue)  # type: ignore[arg-type]
+    assert meter.figure().ms == pytest.approx(7_200_000, abs=2)
+
+
+@pytest.mark.parametrize(("behind_s", "trusted"), [(0.9, "ours"), (7200, "theirs")])
+def test_a_clock_that_is_off_ends_no_period(behind_s, trusted):
+    venue = Venue(timedelta(seconds=behind_s))
+    meter = SkewMeter(ClockPolicy())
+    meter.measure_when_due(venue, venue)  # type: ignore[arg-type]
+    wanted = venue.time if trusted == "ours" else venue.time - venue.behind
+    assert abs(meter.trusted(venue.time) - wanted) <= timedelta(milliseconds=2)

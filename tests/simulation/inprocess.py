@@ -51,6 +51,11 @@ class SteppingClock(ManualClock):
         super().__init__(world.now)
         self._world = world
 
+    def set_wrong(self, by: timedelta) -> None:
+        """Somebody sets the wall clock; no time passes. The next wait sets it right."""
+        self._now += by
+        self._start += by
+
     def wait_until(self, when: datetime) -> WakeReason | None:
         while not self._reasons and self._world.now < when:
             grid = self._world.now.replace(microsecond=0) + STEP
