@@ -59,7 +59,8 @@ class SimulatorConfig:
     start: where trading begins. Markets begin on a whole minute; one that is given begins where it does, or at a
         moment of that very minute.
     opening: money on the account, by currency. empty_wallets: currencies once touched, now at zero.
-    limits: whether too many requests are turned away. cache: whether public data may be a second old.
+    limits: whether too many requests are turned away. limits_clock: the seconds they are counted in, of any origin;
+        real ones when there is none. cache: whether public data may be a second old.
     step: trading time between two looks at the market; speed: trading seconds a real second, 0 without a brake.
     free_running: trading time runs by itself, in step with real time, until somebody uses the clock.
     port: where REST is served, the market feed one above and the user feed two above; 0 takes free ports.
@@ -76,6 +77,7 @@ class SimulatorConfig:
     algorithm: Algorithm = Algorithm.ES256
     scopes: frozenset[Scope] = ALL_BUT_TRANSFER
     limits: bool = False
+    limits_clock: Callable[[], float] = time.monotonic
     cache: bool = True
     step: timedelta = timedelta(seconds=1)
     speed: float = 0.0
@@ -96,6 +98,7 @@ class Simulator:
         self.config = config or SimulatorConfig()
         self.holder = holder_of(self.config.seed, self.config.start - timedelta(days=400))
         self.key = make_key(self.holder.portfolio, self.config.algorithm, self.config.scopes)
+        self.limits = Limits(self.config.limits_clock, enabled=self.config.limits)
         self._ca = ThrowAwayCa(self.config.flaw)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -252,13 +255,13 @@ class Simulator:
         conditions, rules = Conditions(), Rules(self.config.seed)
         world = self._world(conditions)
         auth = Authenticator([self.key], lambda: time.time() + conditions.skew_s, self.config.token_leeway_s)
-        limits = Limits(time.monotonic, enabled=self.config.limits)
         feed = Feed(world)
         world.attach(feed)
-        sockets = Sockets(world, feed, auth, limits, self.config.subscribe_within_s)
+        dials = Limits(self.config.limits_clock, enabled=self.config.limits)
+        sockets = Sockets(world, feed, auth, dials, self.config.subscribe_within_s)
         clock = WorldClock(world, feed, sockets, self.config.step, self.config.speed)
         self._controls = Controls(world, rules, conditions, clock, feed, sockets, auth, StatusPage(), AlertSink())
-        edge = RestEdge(Backend(world, conditions, feed.flush), auth, limits, rules, self.config.cache)
+        edge = RestEdge(Backend(world, conditions, feed.flush), auth, self.limits, rules, self.config.cache)
         app = Starlette(routes=[*edge.routes(), *routes(self._controls)])
         self._market_port = await sockets.listen(HOST, self._ca.server_context, False, self._port(1))
         self._user_port = await sockets.listen(HOST, self._ca.server_context, True, self._port(2))

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import yaml
+
+from bot.adapters.coinbase.budget import Budget
 from bot.domain.order import PlannedOrder
 from bot.domain.product import Side
 from bot.ports import WakeReason
 from simulator.markets.generator import GeneratedMarket
 from simulator.markets.listing import Listing, default_listings, plain_listing
+from simulator.markets.market import Market
 from simulator.markets.script import Print, Step
 from simulator.server import START
 from tests.configs import LOCAL_VENUE
+from tests.configs import SHIPPED as CONFIG
 from tests.faults.trial import Fault, JudgedStage, Trial
+from tests.faults.wired import Wired
 from tests.loop.stage import BTC, config_of, down, steady, up
 
 FALL: Sequence[str] = (
@@ -39,6 +47,7 @@ FALL: Sequence[str] = (
 BEGINS_S, WORST = 300, 8
 """The recording begins so many seconds after the start; its ninth minute, 02:12, is the fall."""
 STEP_S = 5
+SHIPPED: Mapping[str, Any] = {"rate_limits": yaml.safe_load((CONFIG / "policy.yaml").read_text())["rate_limits"]}
 GUARDED: dict[str, Any] = {"data": {"max_price_deviation_pct": 2}, "exits": {"resting_on_exchange": False}}
 """A guard that the worst minute exceeds, and a bot that has to sell by itself."""
 
@@ -117,33 +126,64 @@ def _bid(stage: JudgedStage) -> Decimal:
     return quote.bid.value if quote is not None else Decimal(0)
 
 
-PUBLIC_S, PRIVATE_S, HOUR = 10, 30, 10_000
-"""Coinbase's limits: requests a second without and with a key, and an hour with it."""
+class Pace:
+    """Seconds in which a bot and a venue count requests: trading time, and what the bot waits within a cycle.
+
+    A cycle's waits would else take no time at all, since a stepped venue stands still in it.
+    """
+
+    def __init__(self) -> None:
+        self.trading: Callable[[], datetime] = lambda: START
+        self._now = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        with self._lock:
+            self._now = max(self._now, (self.trading() - START).total_seconds())
+            return self._now
+
+    def sleep(self, wait_s: float) -> None:
+        with self._lock:
+            self._now += wait_s
 
 
 def a_day_of_requests(trial: Trial) -> None:
-    """A whole day on sixteen products, then as fast as the bot can go at a venue that turns the hasty away."""
+    """A whole day on sixteen products at a venue with Coinbase's limits; then a bot without budgets at the same one."""
     market = GeneratedMarket(default_listings(16), START, seed=3)
-    with trial.wired(market=market, universe={}, step=timedelta(seconds=60)) as bot:
-        bot.run_for(24 * 3600)
-        asked = bot.sim.do(lambda c: [(e.at, e.path) for e in c.world.record.requests()])
-        hours = Counter(f"{at:%d %H}" for at, _ in asked)
-        cycles = Counter(f"{at:%d %H:%M}" for at, _ in asked)
-        trial.stimulus(f"{len(bot.cycles)} cycles, {len(asked)} requests in a day", len(bot.cycles) >= 1440)
-        busiest, most = max(hours.values()), max(list(cycles.values())[40:])
-        allowed = bot.config.policy.rate_limits
-        trial.require(f"I18 at most {busiest} requests an hour, {HOUR} are allowed", busiest < HOUR * 0.8)
-        trial.require(f"I18 at most {most} in a minute: they fit at 5 and 10 a second", most / 5 < 60 and allowed)
-    budgets = {"public_per_second": 5, "private_per_second": 10, "hourly": 9000, "max_wait_seconds": 8}
-    with trial.wired(market=market, universe={}, limits=True, policy={"rate_limits": budgets}) as bot:
-        bot.run_for(180)
-        refused = [e for e in bot.requests() if e.status == 429]
-        sent = len(bot.requests())
-        trial.require(f"I18 {sent} requests without a pause between cycles, none refused", not refused)
-    with trial.wired(market=market, universe={}, limits=True, policy=dict(LOCAL_VENUE)) as hasty:
-        hasty.run_for(180)
+    with _limited(trial, market, SHIPPED) as (bot, pace):
+        limits = bot.config.policy.rate_limits
+        client = bot.app.loop._world.exchange.client  # type: ignore[attr-defined]
+        client.budget = Budget(limits, pace.sleep, lambda low, _high: low, pace.now)
+        pace.sleep(2)  # what the start asked for was counted by the budget it was born with
+        day = min(1.0, trial.effort)
+        bot.run_for(24 * 3600 * day)
+        asked = bot.requests()
+        kinds = Counter(f"{e.method} {e.path.split('?')[0].rpartition('brokerage')[2]}" for e in asked)
+        refused = [e for e in asked if e.status == 429]
+        seen = bot.sim.limits
+        told = f"{len(bot.cycles)} cycles, {len(asked)} requests of {len(kinds)} kinds, {len(bot.posts())} orders"
+        trial.stimulus(told, len(bot.cycles) >= 1440 * day and bot.posts())
+        trial.require("I18 none of them was refused for haste", not refused)
+        trial.require(f"I18 at most {seen.hour.most} in any hour", seen.hour.most <= limits.hourly)
+        trial.require(f"I18 at most {seen.seconds[True].most} public ones in any second",
+                      seen.seconds[True].most <= limits.public_per_second)  # fmt: skip
+        trial.require(f"I18 at most {seen.seconds[False].most} private ones in any second",
+                      seen.seconds[False].most <= limits.private_per_second)  # fmt: skip
+    with _limited(trial, market, LOCAL_VENUE) as (hasty, _):
+        hasty.run_for(600)
         refused = [e for e in hasty.requests() if e.status == 429]
         trial.stimulus(f"the same venue refuses {len(refused)} requests of a bot without budgets", refused)
+
+
+@contextmanager
+def _limited(trial: Trial, market: Market, policy: Mapping[str, Any]) -> Iterator[tuple[Wired, Pace]]:
+    pace = Pace()
+    with trial.wired(
+        market=market, universe={}, limits=True, limits_clock=pace.now, policy=policy, step=timedelta(seconds=60)
+    ) as bot:
+        world = bot.sim.do(lambda c: c.world)
+        pace.trading = lambda: world.now
+        yield bot, pace
 
 
 def one_run_twice(trial: Trial) -> None:
@@ -174,7 +214,7 @@ ROWS: Sequence[Fault] = (
           "I20 I21 I38", the_fall, quick=True),
     Fault("R02", "ten times the price for ten seconds inside that minute", "never acted on; the fall is",
           "I20 I21 I38", a_wrong_price_in_the_fall, quick=True),
-    Fault("R03", "a day of requests on sixteen products; cycle after cycle at a venue that limits",
+    Fault("R03", "a day of requests on sixteen products at a venue with Coinbase's limits a second and an hour",
           "not one request refused for haste", "I18", a_day_of_requests, longest_s=900),
     Fault("R04", "one market with a lost answer and a transfer, run twice", "the same bytes", "I34", one_run_twice,
           quick=True),

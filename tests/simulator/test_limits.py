@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.limits import Limits, Rate
+from simulator.limits import HOURLY, Limits, Rate
 
 
 class Clock:
@@ -38,3 +38,29 @@ def test_the_headers_tell_what_is_left() -> None:
 def test_limits_switched_off_let_everything_through() -> None:
     limits = Limits(Clock(), Rate(1.0, 1), enabled=False)
     assert all(limits.take(True, "a").allowed for _ in range(100))
+
+
+def test_a_key_has_so_many_requests_in_any_hour_however_slowly_they_come() -> None:
+    clock = Clock()
+    limits = Limits(clock)
+    for _ in range(HOURLY):
+        assert limits.take(False, "a").allowed
+        clock.now += 0.1
+    assert not limits.take(False, "a").allowed
+    assert limits.take(False, "b").allowed
+    assert limits.take(True, "a").allowed
+    clock.now = 3600.0
+    assert limits.take(False, "a").allowed
+    assert not limits.take(False, "a").allowed
+
+
+def test_the_busiest_second_and_hour_are_remembered() -> None:
+    clock = Clock()
+    limits = Limits(clock, enabled=False)
+    for moment in (0.0, 0.5, 0.9, 1.4, 5.0):
+        clock.now = moment
+        limits.take(True, "a")
+    limits.take(False, "a")
+    assert limits.seconds[True].most == 3
+    assert limits.seconds[False].most == 1
+    assert limits.hour.most == 6
