@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
 from typing import Final
 
 from bot.domain.codec import canonical
@@ -164,10 +163,8 @@ class Reporter:
         if snap is None:
             return
         metrics.residuals(snap.residuals, state.ledgers)
-        nlv = snap.valuation.nlv
-        if nlv is not None and nlv.is_positive and self._operator.keeps_files:
-            metrics.equity.set(float(nlv.amount))
-            self._measure_exposure(snap, nlv.amount)
+        if self._operator.keeps_files:
+            self._measure_equity(snap)
 
     def _measure_controls(self, cycle: Finished) -> None:
         """What restrains trading: halts and breakers, gates that refused, and how near the loss stops are."""
@@ -176,9 +173,8 @@ class Reporter:
             (halt.cause.value for halt in self._in_force(cycle)),
             {name: is_open(breaker, now) for name, breaker in state.breakers.items()},
         )
-        for item in cycle.decision.evaluated if cycle.decision is not None else ():
-            if item.refusal is not None:
-                metrics.rejections.labels(item.results[-1].gate).inc()
+        if cycle.decision is not None:
+            metrics.judged(cycle.decision)
         if cycle.snapshot is not None:
             figures = cycle.snapshot.performance
             day, week, fall = figures.daily_pnl_pct, figures.weekly_pnl_pct, figures.drawdown_pct
@@ -188,9 +184,14 @@ class Reporter:
         """Every halt at the end of a cycle: latches and open breakers halt as much as what was observed."""
         return halts_in_force(self._store.state, cycle.record.finished_at, cycle.halts)
 
-    def _measure_exposure(self, snap: Snapshot, equity: Decimal) -> None:
-        gauge = self._operator.metrics.exposure
+    def _measure_equity(self, snap: Snapshot) -> None:
+        """What is unknown is not shown as it was once: neither the worth of the account nor shares of it."""
+        nlv, gauge = snap.valuation.nlv, self._operator.metrics.exposure
+        self._operator.metrics.worth(nlv.amount if nlv is not None else None)
         gauge.clear()
+        if nlv is None or not nlv.is_positive:
+            return
+        equity = nlv.amount
         for scope, value in exposure_by_scope(snap, self._config).items():
             gauge.labels(scope).set(float(EXACT.divide(EXACT.multiply(value, HUNDRED), equity)))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from bot.domain.decision import Outcome
+from bot.domain.decision import Clamp, Decision, Outcome
 from bot.domain.event import AlertRaised, ExecutionMeasured
 from bot.domain.money import ZERO
 from bot.domain.order import OrderState
@@ -25,7 +26,8 @@ class Metrics:
         self.no_trade = Counter("bot_no_trade", "cycles without a trade by reason", ["reason"], registry=new)
         self.orders = Counter("bot_orders", "orders that entered a state", ["state"], registry=new)
         self.rejections = Counter("bot_rejections", "proposals and orders refused by gate", ["gate"], registry=new)
-        self.equity = Gauge("bot_equity_usd", "net liquidation value", registry=new)
+        self.clamps = Counter("bot_clamps", "proposals that a gate let pass for less", ["gate"], registry=new)
+        self.equity = Gauge("bot_equity_usd", "net liquidation value; NaN while it is unknown", registry=new)
         self.exposure = Gauge("bot_exposure_pct", "worst-case exposure in percent of NLV", ["scope"], registry=new)
         self.api_requests = Counter("bot_api_requests", "REST calls", ["endpoint", "status"], registry=new)
         self.api_seconds = Histogram("bot_api_seconds", "REST call duration", ["endpoint"], registry=new)
@@ -48,6 +50,9 @@ class Metrics:
         self.bad_ticks = Counter("bot_bad_ticks", "quotes and bars refused or held back", ["reason"], registry=new)
         self.halts = Gauge("bot_halts", "1 while a cause restricts trading", ["cause"], registry=new)
         self.breakers = Gauge("bot_breaker_open", "1 while a circuit breaker is open", ["breaker"], registry=new)
+        self.excluded = Gauge(
+            "bot_excluded", "products that may not be entered, as of the newest decision", ["reason"], registry=new
+        )
         self.result = Gauge(
             "bot_result_pct",
             "result of the day and the week, and the fall from the peak, which loss stops end",
@@ -92,6 +97,22 @@ class Metrics:
             self.halts.labels(cause).set(1)
         for name, is_open in breakers.items():
             self.breakers.labels(name).set(is_open)
+
+    def judged(self, decision: Decision) -> None:
+        """Proposals that a gate refused or cut down, and the products that were out of the question, by reason."""
+        for item in decision.evaluated:
+            if item.refusal is not None:
+                self.rejections.labels(item.results[-1].gate).inc()
+            for result in item.results:
+                if isinstance(result.verdict, Clamp):
+                    self.clamps.labels(result.gate).inc()
+        self.excluded.clear()
+        for reason, count in Counts(item.reason for item in decision.excluded).items():
+            self.excluded.labels(reason.value).set(count)
+
+    def worth(self, equity: Decimal | None) -> None:
+        """Net liquidation value; not a number while it is unknown, rather than the figure that was true once."""
+        self.equity.set(float("nan") if equity is None else float(equity))
 
     def results(self, figures: Mapping[str, Decimal | None]) -> None:
         """Results by period in percent; one that is not known is not shown, rather than shown as it was."""

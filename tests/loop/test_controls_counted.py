@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from math import isnan
 
 from bot.domain.product import Side
 from bot.execution.report import ActReport
@@ -126,3 +127,41 @@ def test_what_each_order_was_expected_to_cost_and_did_is_counted_and_explained()
     told = "\n".join(page(Explained("c", None, events)))
     assert re.search(r"got 65\d\d\d(\.\d{1,8})? \(0\.1 bps better\) and", told)
     assert f"expected {measured['expected_price']} and a fee of {measured['expected_fee']}" in told
+
+
+def test_products_that_are_out_of_the_question_are_a_figure_by_reason():
+    """No rule wishes for a banned product, so no gate ever refuses it: this figure alone moves."""
+    stage = Stage(calm(10, 900))
+    stage.cycle()
+    assert stage.metrics.registry.get_sample_value("bot_excluded", {"reason": "banned"}) is None
+    stage.inbox.drop("flag", BTC, "recent_exploit")
+    stage.run_for(61)
+    assert stage.metric("bot_excluded", reason="banned") == 1
+    assert stage.metric("bot_no_trade_total", reason="too_few_eligible") >= 1
+    assert stage.alerts()["universe.empty"] == "WARNING"
+    stage.window.aged = timedelta(seconds=6)
+    stage.inbox.drop("unflag", BTC)
+    stage.run_for(61)
+    assert stage.metric("bot_excluded", reason="quote_stale") == 1
+    assert stage.metrics.registry.get_sample_value("bot_excluded", {"reason": "banned"}) is None
+
+
+def test_a_wish_that_a_cap_cuts_down_is_counted():
+    stage = Stage(RISE, config_of({"budget_pct": 1}))
+    stage.run_for(70)
+    assert stage.wire.placed
+    assert stage.metric("bot_clamps_total", gate="rule_budget") == 1
+
+
+def test_an_equity_that_is_unknown_is_not_shown_as_it_was():
+    stage = Stage(calm(10, 900), opening={"USD": "10000", "ETH": "0.05"})
+    stage.run_for(61)
+    assert stage.metric("bot_equity_usd") > 10000
+    assert stage.metric("bot_exposure_pct", scope="total") > 0
+    stage.world.conditions.feed.empty.add("ETH-USD")
+    stage.run_for(400)
+    assert stage.last.reason == "nlv_unknown"
+    assert isnan(stage.metric("bot_equity_usd"))
+    assert stage.metrics.registry.get_sample_value("bot_exposure_pct", {"scope": "total"}) is None
+    assert stage.metric("bot_halts", cause="nlv_unknown") == 1
+    assert stage.alerts()["halt.nlv_unknown"] == "CRITICAL"
