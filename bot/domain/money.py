@@ -115,7 +115,7 @@ class Price(_Ordered):
 
     def __post_init__(self) -> None:
         value = self.value
-        if not (isinstance(value, Decimal) and value.is_finite() and value > ZERO):
+        if not (value.__class__ is Decimal and value.is_finite() and value > ZERO):
             raise UnitError(f"price must be a positive Decimal, was {self.value!r}")
 
     def __str__(self) -> str:
@@ -138,7 +138,7 @@ class Size(_Ordered):
 
     def __post_init__(self) -> None:
         value = self.value
-        if not (isinstance(value, Decimal) and value.is_finite() and value >= ZERO):
+        if not (value.__class__ is Decimal and value.is_finite() and value >= ZERO):
             raise UnitError(f"size must be a Decimal >= 0, was {self.value!r}")
 
     def __str__(self) -> str:

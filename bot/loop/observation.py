@@ -13,7 +13,7 @@ from bot.domain.product import Product, ProductId, TradingMode
 from bot.domain.snapshot import Halt, Snapshot, Valuation
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import is_ours
-from bot.execution.report import ActReport, combined
+from bot.execution.report import NOTHING, ActReport, combined
 from bot.loop import upkeep
 from bot.loop.world import Identity, World
 from bot.observe import coldstart, ledger
@@ -144,7 +144,7 @@ class Observation:
         self._record(upkeep.high_marks(self._store.state, views), cycle_id)
         valuation = self._observer.valuation(truth, metadata)
         performance = stops.performance(self._store.state, valuation)
-        return Observed(Reading(truth, views, valuation, performance), metadata, ActReport())
+        return Observed(Reading(truth, views, valuation, performance), metadata, NOTHING)
 
     def snapshot(self, cycle_id: str, observed: Observed, halts: Sequence[Halt], *, service: bool) -> Snapshot:
         """The input of the decision, breakers brought up to date with it."""
@@ -226,7 +226,7 @@ class Observation:
 
     def _applied(self, truth: Truth, engine: ExecutionEngine) -> ActReport:
         if self.needs_opening:
-            return ActReport()
+            return NOTHING
         return engine.observe_orders(truth.reports, truth.fills, truth.began_at, truth.missing)
 
     def _open_books(self, truth: Truth, metadata: Metadata, cycle_id: str) -> None:
@@ -261,7 +261,7 @@ class Observation:
         differs = self._observer.residuals(truth, state)
         known = ledger.pending(state)
         if not state.ledgers or dict(differs) == dict(known):
-            return truth, ActReport()
+            return truth, NOTHING
         self._world.clock.wait_until(self._world.clock.now() + REREAD_AFTER)
         again = self._observer.account(self._store.state)
         return again, engine.observe_orders(again.reports, again.fills, again.began_at, again.missing)

@@ -36,7 +36,7 @@ from bot.errors import (
 from bot.execution.controls import Controls, Venue
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import account_tag
-from bot.execution.report import ActReport, combined
+from bot.execution.report import NOTHING, ActReport, combined
 from bot.loop import strays, upkeep
 from bot.loop.desk import CommandDesk
 from bot.loop.finished import Finished
@@ -347,7 +347,7 @@ class TradingLoop:
         kinds = self.guard.cancel_kinds()
         working = any(o.kind in kinds and o.state.is_working for o in self.store.state.orders.values())
         if not kinds or not (working or kill.active):
-            return ActReport()
+            return NOTHING
         patience = timedelta(seconds=10) if kill.active else KILL_SWEEP
         why = "kill switch" if kill.active else "halted"
         deadline = self._world.clock.now() + patience
@@ -378,7 +378,7 @@ class TradingLoop:
 
     def _without_disk(self, cycle_id: str, started: datetime, error: BotError) -> Finished:
         """The journal cannot be written: nothing is entered, our entries are cancelled, exits wait for the disk."""
-        report = ActReport()
+        report = NOTHING
         try:
             deadline = self._world.clock.now() + KILL_SWEEP
             report = self._engine.cancel_all((OrderKind.ENTRY,), deadline, "storage failed", self._hurried).report
@@ -389,7 +389,7 @@ class TradingLoop:
 
     def _without_books(self, cycle_id: str, started: datetime) -> Finished:
         """State that cannot be trusted: nothing is written, nothing is sent but cancels under the kill switch."""
-        kill, report = self.guard.look_at_kill(), ActReport()
+        kill, report = self.guard.look_at_kill(), NOTHING
         if kill.active:
             kinds = self.guard.kinds_under_kill()
             report = strays.cancel_ours(self._world.exchange, self._tag, kinds)
@@ -401,7 +401,7 @@ class TradingLoop:
         self, cycle_id: str, started: datetime, outcome: Outcome, reason: Reason | None, detail: str,
         report: ActReport | None = None,
     ) -> Finished:  # fmt: skip
-        return self._finish(cycle_id, started, outcome, reason, detail, None, None, report or ActReport())
+        return self._finish(cycle_id, started, outcome, reason, detail, None, None, report or NOTHING)
 
     def _finish(
         self, cycle_id: str, started: datetime, outcome: Outcome, reason: Reason | None, detail: str,
