@@ -27,7 +27,7 @@ class Evolving:
         values = copy.__dict__
         values.update(self.__dict__)
         for name in list(values)[len(known) :]:  # the fields were set first
-            if follows_from.get(name) is None or follows_from[name] in changes:
+            if name not in follows_from or follows_from[name] in changes:
                 del values[name]
         values.update(changes)
         return copy
