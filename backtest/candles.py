@@ -93,7 +93,10 @@ def read(path: Path) -> Candles:
 
 
 def release() -> None:
-    """Give back the memory that files were decoded in: it would be kept for files that nobody reads any more."""
+    """Give back the memory that files were decoded in: it would be kept for files that nobody reads any more.
+
+    Of the main thread alone the allocator takes what threads that ended left behind.
+    """
     pa.default_memory_pool().release_unused()
 
 

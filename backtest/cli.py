@@ -129,10 +129,11 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     with ThreadPoolExecutor(1) as aside:
         # Files are read, and later hashed, outside Python's own lock: the loop's modules are loaded meanwhile.
         reading = aside.submit(prepare.read, wanted)
-        from backtest import engine
+        from backtest import candles, engine
         from backtest.drive import Drive
 
         code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
+        candles.release()
         hashing = aside.submit(engine.data_hashes, args.data, data)
         drive = Drive(config, data, code[:12], every=args.every_cycle)
         with _progress(err, data.count, args.quiet) as tick:

@@ -198,7 +198,6 @@ def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None) -> Data
             if part is not None:
                 parts[product] = part
             note(product)
-    files.release()
     if not parts:
         raise ConfigError([f"--data {wish.folder}: no candle of any product between --from and --to"])
     start, stop = _span(wish, list(parts.values()))

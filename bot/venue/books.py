@@ -53,6 +53,7 @@ class Books:
         self.fills: list[VenueFill] = []
         self.pieces = pieces
         self._meter = VolumeMeter()
+        self._tier: FeeTier | None = None
         self.ranks = 0
         self._releases: deque[tuple[datetime, str, Decimal]] = deque()
 
@@ -62,8 +63,12 @@ class Books:
         return found if found is not None and found.record.is_working else None
 
     def fee_tier(self) -> FeeTier:
-        tier = self.rules.fees.tier(self._meter.total(self.now))
-        return FeeTier(tier.maker, tier.taker, tier.name, self.now)
+        """The tier in force now: fills of the hour that runs do not count yet, so no order of this moment moves it."""
+        known = self._tier
+        if known is None or known.as_of is not self.now:
+            tier = self.rules.fees.tier(self._meter.total(self.now))
+            known = self._tier = FeeTier(tier.maker, tier.taker, tier.name, self.now)
+        return known
 
     def next_rank(self) -> int:
         self.ranks += 1
