@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from bot.cli.books import envelopes
+from bot.domain.decision import Outcome
 from bot.domain.event import (
     AlertRaised,
     BreakerChanged,
@@ -15,13 +16,14 @@ from bot.domain.event import (
     Envelope,
     HaltBegan,
     HaltEnded,
+    LatchSet,
     Mismatch,
 )
 from bot.domain.state import HaltCause
 from bot.ports import Storage
 from bot.settings.config import Config
 
-VIOLATIONS: Final = ("state.corrupt", "state.recovered", "storage.failed", "cycle.failed", "latched.")
+VIOLATIONS: Final = ("state.corrupt", "state.recovered", "storage.failed")
 """Alerts whose fingerprint begins like this mean that something held which must never hold, or broke."""
 BROKEN: Final = ("exceptions", "reconcile_mismatch")
 """Breakers that only our own faults open."""
@@ -78,6 +80,10 @@ def _count(found: Rehearsed, envelope: Envelope) -> None:
             found.violations.append(f"{at}: breaker {breaker.name}: {breaker.detail}")
         case AlertRaised(fingerprint=name, detail=detail) if name.startswith(VIOLATIONS):
             found.violations.append(f"{at}: {name}: {detail}")
+        case LatchSet(latch=latch) if latch.cause is HaltCause.GOVERNOR:
+            found.violations.append(f"{at}: {latch.name} latched: {latch.detail}")
+        case DecisionMade(outcome=Outcome.ERROR.value, detail=detail):
+            found.violations.append(f"{at}: a cycle failed: {detail}")
         case HaltBegan(cause=HaltCause.KILL_SWITCH.value):
             found.halted = True
         case HaltEnded(cause=HaltCause.KILL_SWITCH.value):

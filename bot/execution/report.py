@@ -41,7 +41,7 @@ class ActReport:
 
     placed: accepted by the venue; cancelled: cancels asked; changed: new state of every order that moved.
     settled: milliseconds, rounded up to a bucket, until the venue showed an order completely.
-    latched: governors that were breached; orphans: orders of ours that were believed never placed and work.
+    orphans: orders of ours that were believed never placed and work.
     exit_now: positions whose protective sell cannot rest any more, since the price is beyond it.
     errors: reads and cancels that failed, in words; auth_refused: the venue refused the key.
     """
@@ -56,7 +56,6 @@ class ActReport:
     measured: tuple[ExecutionMeasured, ...] = ()
     settled: tuple[int, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
-    latched: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
     exit_now: tuple[ProductId, ...] = ()
     errors: tuple[str, ...] = ()
@@ -83,7 +82,6 @@ class Tally:
     measured: list[ExecutionMeasured] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     mismatches: list[Mismatch] = field(default_factory=list)
-    latched: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     exit_now: list[ProductId] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)

@@ -271,9 +271,6 @@ def notices(report: ActReport) -> Iterator[Notice]:
     for client_order_id in report.unknown:
         detail = f"no usable answer for {client_order_id}; it counts as full exposure until it is found"
         yield f"unknown.{client_order_id}", Severity.CRITICAL, "the fate of an order is unknown", detail
-    for name in report.latched:
-        detail = f"{name}: look at why, then `bot resume --latch {name}`"
-        yield f"latched.{name}", Severity.CRITICAL, "a governor stopped trading", detail
 
 
 _EXIT_IN_HAND: Final = frozenset({Reason.ALREADY_WORKING, Reason.NOTHING_TO_SELL})

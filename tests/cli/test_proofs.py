@@ -14,7 +14,7 @@ from bot.adapters.memory import MemoryStorage
 from bot.cli import proofs
 from bot.cli.alert_test import RECORD, channel_of
 from bot.cli.place import look
-from bot.cli.rehearsal import Rehearsed, rehearsed
+from bot.cli.rehearsal import VIOLATIONS, Rehearsed, rehearsed
 from bot.domain.codec import canonical, time_text
 from bot.domain.decision import Outcome, Reason
 from bot.domain.event import (
@@ -23,10 +23,11 @@ from bot.domain.event import (
     DecisionRepeated,
     HaltBegan,
     HaltEnded,
+    LatchSet,
     Mismatch,
     Payload,
 )
-from bot.domain.state import BreakerState
+from bot.domain.state import BreakerState, HaltCause, Latch
 from bot.loop.words import undecided
 from bot.record.store import StateStore
 from bot.settings.config import Config
@@ -34,6 +35,7 @@ from bot.settings.environment import Settings
 from bot.settings.policy import Policy
 from bot.settings.secrets import Secrets
 from bot.settings.universe import Universe
+from tests.docs import spoken
 from tests.record.world import NOON, nothing_done
 
 CONFIG = Config(Policy(), Universe())
@@ -135,13 +137,21 @@ def test_hours_are_those_of_the_cycles_repeated_ones_included():
     assert after(nothing_done(), NIGHT, code="1.0+def").cycles == 0
 
 
+def test_every_alert_that_spoils_a_rehearsal_is_one_that_can_be_raised():
+    assert set(VIOLATIONS) <= spoken.fingerprints()
+
+
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
         (Mismatch("order c1", "OPEN", "absent"), "books and exchange differed on order c1"),
         (BreakerChanged(BreakerState("exceptions", open=True, detail="3 hits")), "breaker exceptions: 3 hits"),
         (BreakerChanged(BreakerState("reconcile_mismatch", open=True)), "breaker reconcile_mismatch"),
-        (AlertRaised("1", "latched.governor.orders_per_minute", "CRITICAL", "firing", "t", "21"), "latched."),
+        (
+            LatchSet(Latch("governor.orders_per_minute", HaltCause.GOVERNOR, "21 sent", NOON)),
+            "orders_per_minute latched",
+        ),
+        (undecided(Outcome.ERROR, None, "ZeroDivisionError: a bug"), "a cycle failed: ZeroDivisionError"),
         (AlertRaised("1", "state.corrupt", "CRITICAL", "firing", "t", ""), "state.corrupt"),
         (AlertRaised("1", "storage.failed", "CRITICAL", "firing", "t", ""), "storage.failed"),
     ],

@@ -65,8 +65,8 @@ EXECUTION: Final = (
             "execution.governors.same_side_window_minutes",
         ),
         faults=("F066", "F068", "F101"),
-        metrics=("bot_rejections_total",),
-        alerts=("latched.*",),
+        metrics=("bot_rejections_total", "bot_halts"),
+        alerts=("halt.*",),
     ),
     Control(
         "deterministic client order ids",

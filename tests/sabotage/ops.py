@@ -417,8 +417,8 @@ MISTAKES: Final = (
         "a governor had to stop the rehearsal, and it passed",
         "configuration ratchet and launch certificate",
         "bot/cli/rehearsal.py",
-        '"storage.failed", "cycle.failed", "latched.")',
-        '"storage.failed", "cycle.failed")',
+        "latch.cause is HaltCause.GOVERNOR:",
+        "latch.cause is HaltCause.KILL_SWITCH:",
         pytest("tests/cli/test_proofs.py"),
     ),
     Mistake(
