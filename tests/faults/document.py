@@ -13,8 +13,8 @@ HEAD = """# Faults done to the bot
 What happened to other trading bots, done to this one by `make faults`; one row: `make faults ARGS="--only F013"`. A row
 proves by the venue's own record that its stimulus struck, states what the bot must do, and judges the invariants it
 names from the exchange's ledger after every event. Rows with a star run with `make test` as well, with fewer random
-tries; `make faults ARGS="--only F085,F093,F100 --effort 50"` tries fifty times as many kills and power cuts, and lets the
-process live its week at a cycle a minute. This page is made of the rows in `tests/faults/`:
+tries; `make faults ARGS="--only F085,F093,F100 --effort 50"` tries fifty times as many kills and power cuts, and lets
+the process live its week at a cycle a minute. This page is made of the rows in `tests/faults/`:
 `python -m tests.faults.document`.
 """
 
