@@ -162,6 +162,12 @@ class Guard:
         naked = self._config.policy.kill_switch.on_halt == "hold_naked"
         return (OrderKind.ENTRY, OrderKind.EXIT, *([OrderKind.PROTECTIVE] if naked else []))
 
+    def without_disk(self) -> None:
+        """The halts while nothing can be written: shown and alerted, recorded once the disk is back."""
+        facts, now = self.conditions(self.look_at_kill()), self._world.clock.now()
+        since = {halt.cause.value: halt.since for halt in self._halts}
+        self._halts = halts(facts, self._config.policy.clock, now, since)
+
     def start_halted(self, kill: KillState) -> None:
         """The halts of a start without trusted books: shown and alerted, never recorded."""
         facts, now = Conditions(kill=kill_reason(kill), start=self.flags.start), self._world.clock.now()

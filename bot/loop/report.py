@@ -134,7 +134,8 @@ class Reporter:
 
     def _show(self, cycle: Finished) -> None:
         """What other processes read."""
-        report = status_report(self._facts, self._store.state, cycle.snapshot, cycle.record, self.alerts.undelivered())
+        waiting, state = self.alerts.undelivered(), self._store.state
+        report = status_report(self._facts, state, cycle.snapshot, cycle.record, waiting, cycle.halts)
         try:
             self._world.storage.post(HEARTBEAT, canonical(cycle.record.as_json()))
             self._world.storage.post(STATUS, json.dumps(report, indent=1).encode())

@@ -385,6 +385,7 @@ class TradingLoop:
         except StorageFailed as again:
             self._operator.log.critical("cancel.not_recorded", detail=str(again))
         self._reporter.notice("storage.failed", Severity.CRITICAL, "durable state cannot be written", str(error))
+        self.guard.without_disk()
         return self._ended(cycle_id, started, Outcome.HALTED, Reason.STORAGE_FAILED, str(error), report)
 
     def _without_books(self, cycle_id: str, started: datetime) -> Finished:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from bot.domain.codec import time_text
 from bot.domain.money import EXACT, HUNDRED, ZERO, Percent, decimal_text, quantised
 from bot.domain.order import OrderState
 from bot.domain.position import Position
-from bot.domain.snapshot import MarketView, Performance, Snapshot, Valuation
+from bot.domain.snapshot import Halt, MarketView, Performance, Snapshot, Valuation
 from bot.domain.state import Order, State
 from bot.settings.policy import RiskPolicy
 
@@ -70,12 +70,17 @@ def _limit(percent: Percent | None) -> str | None:
 
 
 def status_report(
-    facts: RunFacts, state: State, snapshot: Snapshot | None, cycle: CycleRecord | None, undelivered: int
-) -> dict[str, Any]:
-    """Everything an operator asks first. snapshot: the newest complete one, None before the first."""
+    facts: RunFacts, state: State, snapshot: Snapshot | None, cycle: CycleRecord | None, undelivered: int,
+    halts: Sequence[Halt] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Everything an operator asks first. snapshot: the newest complete one, None before the first.
+
+    halts: what was observed last, when that is newer than the snapshot: a disk that is full lets none be finished.
+    """
     valuation = snapshot.valuation if snapshot is not None else Valuation(None, ())
     performance = snapshot.performance if snapshot is not None else Performance(None, None, None)
-    halts = snapshot.halts if snapshot is not None else ()
+    if halts is None:
+        halts = snapshot.halts if snapshot is not None else ()
     reason = "; ".join(f"{halt.cause.value}: {halt.detail}" for halt in halts) or state.halt_reason
     return {
         "env": facts.env,

@@ -131,12 +131,16 @@ def test_a_full_disk_stops_entries_cancels_them_and_is_told():
     assert stage.last.reason == "storage_failed"
     assert stage.working(Side.BUY) == []
     assert [json.loads(body)["fingerprint"] for body in stage.courier.carried].count("storage.failed") == 1
+    assert stage.metric("bot_halts", cause="storage") == 1
+    assert stage.published[0]["halted"]
+    assert stage.published[0]["halt_reason"] == "storage: the journal cannot be written"
     orders = len(stage.wire.placed)
     stage.run_for(300)
     assert len(stage.wire.placed) == orders
     stage.disk.full = False
     stage.run_for(200)
     assert stage.last.reason != "storage_failed"
+    assert not stage.published[0]["halted"]
     assert stage.state.orders[stage.wire.placed[0].client_order_id].state is OrderState.CANCELED
     stage.check()
 
