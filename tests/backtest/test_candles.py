@@ -73,6 +73,15 @@ def test_a_bad_line_is_named_with_its_number_and_what_is_wrong(tmp_path, line, r
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("at", [2**16 - 1, 2**16, 2**16 + 1, 3 * 2**16])
+@pytest.mark.parametrize(("change", "reason"), [(-60, "does not follow"), (1, "is not on the ONE_MINUTE grid")])
+def test_a_long_recording_is_refused_for_the_very_row_that_goes_back_or_off_the_grid(tmp_path, at, change, reason):
+    openings = [START + 60 * row for row in range(3 * 2**16 + 2)]
+    openings[at] += change
+    with pytest.raises(CandlesCorrupt, match=rf"\D{at + 2}\D.*{reason}"):
+        read(csv(tmp_path, *(f"{opening},10,11,9,10,1" for opening in openings)))
+
+
 def test_a_torn_archive_and_a_foreign_header_are_refused(tmp_path):
     torn = tmp_path / "BTC-USD_1m.csv.gz"
     torn.write_bytes(gzip.compress(HEADER.encode() * 99)[:-20])
