@@ -18,7 +18,8 @@ from tests.backtest.markets import write_markets
 from tests.cli.desk import EAGER, bot_of, desk_at
 
 PORTS = ("clock", "exchange", "market", "storage", "rng")
-OUTPUTS = ("log", "metrics", "publish", "courier", "heart", "inbox", "tend", "follow", "clean", "complaints")
+OUTPUTS = ("log", "metrics", "publish", "courier", "heart", "inbox", "tend", "follow", "clean", "complaints",
+           "configured")  # fmt: skip
 POLICY = {**EAGER, "execution": {**EAGER["execution"], "post_only_ttl_seconds": 60}}
 
 WHO = {"mode", "_mode", "portfolio", "venue", "pid", "genesis", "code_version", "_code_version", "account", "_account",
@@ -26,8 +27,8 @@ WHO = {"mode", "_mode", "portfolio", "venue", "pid", "genesis", "code_version", 
 """Who trades, where and since when the journal runs: Identity, and what is derived from it."""
 AUDIENCE = {"audience", "keeps_files", "keeps_inputs", "_journalled", "head", "_day"}
 """Nobody reads a backtest's journal: its events are folded and not sealed, so it has no hash and no day of a file."""
-START = {"_looked_at"}
-"""When it was built, by its own clock."""
+START = {"_looked_at", "_created"}
+"""When it, or a counter of its own, was built: by its own clock, or the machine's."""
 
 
 def ends(loop: TradingLoop) -> Mapping[int, frozenset[str]]:
