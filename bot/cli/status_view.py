@@ -98,7 +98,9 @@ def _pauses(report: Report) -> Iterator[str]:
 
 
 def _asks(report: Report) -> Iterator[str]:
-    """What waits for a person."""
+    """What waits for a person, and what others do."""
+    if others := report.get("external_orders"):
+        yield f"others   {others} working orders are not ours: counted in every cap, never touched"
     for item in report.get("approvals", ()):
         yield f"approve? {item['id']}: {item['product']} for {item['usd']} by rule {item['rule']}"
     for market, why in report.get("quarantined", {}).items():

@@ -158,28 +158,34 @@ def _counted(policy: BreakerPolicy) -> int:
 
 def _measurements(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, Decimal, Callable[[], str]]]:
     """Name, value, and how to tell it."""
-    window = policy.risk.breakers.volatility.window_seconds
+    volatility = policy.risk.breakers.volatility
+    window, limit = volatility.window_seconds, volatility.threshold
     for market, view in snap.markets.items():
         if view.windows is None or not snap.judges(market):
             continue
         moved = moved_pct(view.windows, window)
         if moved is None:
             continue
-        detail = partial(_told, market, moved, window)
+        detail = partial(_told, market, moved, window, limit)
         yield breaker_name("volatility", market), moved, detail
         if market == policy.regime.product:
             yield "volatility", moved, detail
 
 
-def _told(market: ProductId, moved: Decimal, window: Decimal) -> str:
-    return f"{market} moved {decimal_text(moved)} % within {decimal_text(window)} s"
+def _told(market: ProductId, moved: Decimal, window: Decimal, limit: Decimal) -> str:
+    return f"{market} moved {decimal_text(moved)} % within {decimal_text(window)} s, limit {decimal_text(limit)} %"
+
+
+def _percent(share: Decimal) -> str:
+    return decimal_text(quantised(EXACT.multiply(share, HUNDRED), 2))
 
 
 def _conditions(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, str]]:
     if snap.exchange_status.level.value in policy.exchange_status.levels:
         yield "exchange_status", snap.exchange_status.detail
     if snap.stale_fraction > policy.data.max_stale_fraction:
-        yield "stale_data", f"{decimal_text(snap.stale_fraction)} of the markets without a fresh quote"
+        stale, most = (_percent(share) for share in (snap.stale_fraction, policy.data.max_stale_fraction))
+        yield "stale_data", f"{stale} % of the markets without a fresh quote, limit {most} %"
     for market, view in restricted(snap.markets).items():
         yield breaker_name("product_status", market), f"{view.product.mode.value}: {view.product.mode_reason}"
 

@@ -39,8 +39,10 @@ _HEAD: Final = """\
 
 What keeps the bot from losing money it was not told to risk: one row a control, made by
 `python -m tests.docs.controls` from what the tests name. A test sees to it that every key, gate, breaker, metric, alert
-and test exists, and that no gate and no breaker goes without a row. `make sabotage` breaks each control and sees its
-tests turn red. The digest of this page is part of the code and of every launch certificate.
+and test exists, and that no gate and no breaker goes without a row; `tests/loop/test_controls_seen.py` drives every
+control of the loop into its situation, sees the figures and alerts of its row move, and `bot status` or `bot explain`
+say so. `make sabotage` breaks each control and sees its tests turn red. The digest of this page is part of the code and
+of every launch certificate.
 
 Faults are the numbers of the list that `tests/faults` replays. Keys are those of policy.yaml unless a file is named.
 Meaning of keys, metrics and alerts: [REFERENCE](REFERENCE.md); what to do: [RUNBOOK](RUNBOOK.md).

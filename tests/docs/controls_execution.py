@@ -237,7 +237,7 @@ EXECUTION: Final = (
         ),
         keys=("risk.min_exit_margin_pct", "exits.trim_to_cap"),
         faults=("F056",),
-        metrics=("bot_equity_usd",),
+        metrics=("bot_rejections_total",),
         gates=("exit_guarantee",),
     ),
     Control(
@@ -272,11 +272,13 @@ EXECUTION: Final = (
     Control(
         "post-trade smoke",
         "After submissions the cycle waits, then reads orders, fills and balances again before it ends, so that the "
-        "next decision sees what this one did and a new position gets its stop at once.",
+        "next decision sees what this one did and a new position gets its stop at once. `bot check --smoke` makes and "
+        "times the same reads before a start.",
         tests=(
             "loop/test_trades.py::test_a_filled_entry_has_its_stop_at_the_venue_within_two_seconds",
             "execution/test_entries.py::test_a_fill_becomes_a_position_and_closes_the_intent",
             "execution/test_on_the_venue.py::test_bought_protected_and_sold_again",
+            "cli/test_checking.py::test_a_rehearsal_that_may_start_passes_every_check_and_times_its_reads",
         ),
         keys=("execution.post_trade_reconcile_wait_seconds",),
         faults=("F002", "F029"),

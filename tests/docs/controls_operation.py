@@ -21,6 +21,7 @@ OPERATION: Final = (
             "process/test_starts.py::test_of_two_starts_in_one_moment_one_runs_and_the_other_names_it",
         ),
         faults=("F096",),
+        metrics=("bot_halts",),
         alerts=("halt.*",),
     ),
     Control(
@@ -92,6 +93,7 @@ OPERATION: Final = (
         ),
         keys=("state.retention_days",),
         faults=("F084", "F085", "F087", "F088", "F090"),
+        metrics=("bot_halts", "bot_alerts_total"),
         alerts=("state.corrupt", "state.recovered", "storage.failed"),
     ),
     Control(
@@ -144,7 +146,7 @@ OPERATION: Final = (
         ),
         keys=("governance.key_check_minutes", "governance.portfolio_id"),
         faults=("F014", "F112", "F118"),
-        metrics=("bot_build_info",),
+        metrics=("bot_halts",),
         alerts=("halt.*", "start.exit_only"),
         gates=("environment",),
     ),
@@ -190,7 +192,7 @@ OPERATION: Final = (
             "alerts.outbox_limit",
         ),
         faults=("F102", "F117"),
-        metrics=("bot_alerts_total",),
+        metrics=("bot_alerts_total", "bot_alerts_lost_total"),
         alerts=("alert-test",),
     ),
     Control(
