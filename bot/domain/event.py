@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from bot.domain.decision import HysteresisCount
 from bot.domain.money import Price, Size
@@ -461,6 +461,10 @@ class SettleObserved(Payload):
 
     topic: ClassVar[str] = "execution.settled"
     bucket_ms: int
+
+
+HALT_ALERT: Final = "halt."
+"""How the fingerprint of the alert about a halt, a latch or a breaker begins; its name follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,15 @@ class Latch:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """A halt, a latch or an open breaker of which no alert is in the journal yet. cause: of the halt table."""
+
+    cause: str
+    since: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerState:
     """One circuit breaker's memory. hits: times of the counted events inside its window."""
 
@@ -283,6 +292,7 @@ class State(Evolving):
     oversold: by orders of ours; oversold_by_others: by anybody else, which a purchase of ours never makes up for.
     past_orders: client order id -> the newest orders that are over and no longer among `orders`.
     halts: cause -> (since, detail) of every halt in force; halted_since and halt_reason tell the oldest.
+    untold: name -> what began and was not said, be it over by now: a process may be killed between the two.
     commands: ids of the newest operator commands that were applied, so that none is applied twice.
     settle_ms: histogram of observed settle times after submissions, upper bound in ms -> count.
     """
@@ -328,6 +338,7 @@ class State(Evolving):
     halts: Mapping[str, tuple[datetime, str]] = field(default_factory=dict)
     halted_since: datetime | None = None
     halt_reason: str = ""
+    untold: Mapping[str, Untold] = field(default_factory=dict)
     last_cycle: str = ""
     commands: tuple[str, ...] = ()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Final
 
 from bot.domain.codec import canonical
 from bot.domain.decision import Outcome, Reason
-from bot.domain.event import AlertRaised, FillBooked, OrderRefused
+from bot.domain.event import HALT_ALERT, AlertRaised, FillBooked, OrderRefused
 from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId
@@ -17,7 +17,7 @@ from bot.domain.state import HaltCause, State
 from bot.errors import StateCorrupt, StorageFailed
 from bot.execution.report import ActReport, Refusal
 from bot.loop.finished import Finished
-from bot.loop.standing import Standing, feeds_down, standing
+from bot.loop.standing import Standing, feeds_down, missed, standing
 from bot.loop.upkeep import stopped_out
 from bot.loop.world import Identity, Operator, World
 from bot.ops.alerts import FIRING, AlertService, Severity
@@ -72,10 +72,18 @@ class Reporter:
         in_force = {item[0]: item for item in (*found, *feeds_down(self._operator.complaints()))}
         self._raise_new(in_force.values())
         for fingerprint in sorted(self._alerted - in_force.keys()):
-            if cycle.complete or fingerprint.startswith("halt."):
+            if cycle.complete or fingerprint.startswith(HALT_ALERT):
                 self.alerts.resolve(fingerprint, "no longer in force")
                 self._alerted.discard(fingerprint)
+        self._make_up_for(in_force)
         self._operator.courier.nudge()
+
+    def _make_up_for(self, in_force: Container[str]) -> None:
+        """Say what was missed; not while the journal could not keep that it was said, or it would be said for ever."""
+        for item in missed(self._store.state, in_force):
+            if not self._store.broken:
+                self.alerts.fire(*item)
+                self.alerts.resolve(item[0], "no longer in force")
 
     def halted(self, halts: tuple[Halt, ...]) -> None:
         """Fire the alert of every halt that is new, before what it takes to carry it out: that may take its time."""

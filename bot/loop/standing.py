@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -43,6 +43,15 @@ def standing(
     yield from _ghosts(state, now)
     yield from _drift(snapshot, config)
     yield from _universe(snapshot, decision, config)
+
+
+def missed(state: State, in_force: Container[str]) -> Iterator[Standing]:
+    """What began and is over without an alert in the journal: whoever recorded it was killed, or the disk was full."""
+    for name, item in state.untold.items():
+        fingerprint, severity, title, _ = _halt(name, HaltCause(item.cause), "")
+        if fingerprint not in in_force:
+            detail = f"it began at {item.since:%Y-%m-%d %H:%M:%S} UTC and is over; nobody was told: {item.detail}"
+            yield fingerprint, severity, title.replace("is", "was", 1), detail
 
 
 def feeds_down(complaints: Mapping[str, str]) -> Iterator[Standing]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bot.domain import event as ev
 from bot.domain.event import Envelope, Payload
-from bot.domain.state import Cooldown, State
+from bot.domain.state import Cooldown, HaltCause, State, Untold
 from bot.record import fold_books as books
 from bot.record import fold_orders as orders
 
@@ -86,7 +86,11 @@ def _quarantine_ended(state: State, event: ev.QuarantineEnded, _: Envelope) -> S
 
 def _halt_began(state: State, event: ev.HaltBegan, envelope: Envelope) -> State:
     since = state.halts[event.cause][0] if event.cause in state.halts else envelope.ts
-    return _halted(state, {**state.halts, event.cause: (since, event.detail)})
+    halted = _halted(state, {**state.halts, event.cause: (since, event.detail)})
+    latched = any(latch.cause.value == event.cause for latch in state.latches.values())
+    if latched or event.cause == HaltCause.SHUTDOWN.value:  # the latch is told, and the stop has words of its own
+        return halted
+    return _untold(halted, event.cause, Untold(event.cause, since, event.detail))
 
 
 def _halt_ended(state: State, event: ev.HaltEnded, _: Envelope) -> State:
@@ -94,15 +98,31 @@ def _halt_ended(state: State, event: ev.HaltEnded, _: Envelope) -> State:
 
 
 def _latch_set(state: State, event: ev.LatchSet, _: Envelope) -> State:
-    return state.changed(latches={**state.latches, event.latch.name: event.latch})
+    latch = event.latch
+    untold = Untold(latch.cause.value, latch.since, latch.detail)
+    return _untold(state.changed(latches={**state.latches, latch.name: latch}), latch.name, untold)
 
 
 def _latch_cleared(state: State, event: ev.LatchCleared, _: Envelope) -> State:
     return state.changed(latches={name: latch for name, latch in state.latches.items() if name != event.name})
 
 
-def _breaker_changed(state: State, event: ev.BreakerChanged, _: Envelope) -> State:
-    return state.changed(breakers={**state.breakers, event.breaker.name: event.breaker})
+def _breaker_changed(state: State, event: ev.BreakerChanged, envelope: Envelope) -> State:
+    new, old = event.breaker, state.breakers.get(event.breaker.name)
+    changed = state.changed(breakers={**state.breakers, new.name: new})
+    was_open = old is not None and old.open and (old.until is None or envelope.ts < old.until)
+    if was_open or not new.open:
+        return changed
+    detail = f"{new.name}: {new.detail}"
+    return _untold(changed, f"breaker.{new.name}", Untold(HaltCause.BREAKER.value, new.since or envelope.ts, detail))
+
+
+def _alert_raised(state: State, event: ev.AlertRaised, _: Envelope) -> State:
+    counted = _counted(state, event.topic)
+    name = event.fingerprint.removeprefix(ev.HALT_ALERT)
+    if name not in state.untold:
+        return counted
+    return counted.changed(untold={other: item for other, item in state.untold.items() if other != name})
 
 
 def _peak_moved(state: State, event: ev.PeakMoved, _: Envelope) -> State:
@@ -135,6 +155,10 @@ def _command_applied(state: State, event: ev.CommandApplied, _: Envelope) -> Sta
 
 def _config_loaded(state: State, event: ev.ConfigLoaded, _: Envelope) -> State:
     return state.changed(config_hash=event.config_hash, cost_method=event.cost_method)
+
+
+def _untold(state: State, name: str, item: Untold) -> State:
+    return state.changed(untold={**state.untold, name: item})
 
 
 def _counted(state: State, name: str, count: int = 1) -> State:
@@ -199,6 +223,6 @@ TABLE: Final[Mapping[type[Payload], Callable[[State, Any, Envelope], State]]] = 
     ev.ApprovalAnswered: _approval_answered,
     ev.ExecutionMeasured: _told,
     ev.SettleObserved: _settle_observed,
-    ev.AlertRaised: _told,
+    ev.AlertRaised: _alert_raised,
     ev.CommandApplied: _command_applied,
 }

@@ -222,8 +222,7 @@ def _days(truth: Truth, rows: Rows) -> Iterator[str]:
 def _told(rows: Rows) -> Iterator[str]:
     """Every halt has an alert of its own within moments, and the same one is said only once.
 
-    A process that dies between the two leaves it to the next one, which tells it as soon as it runs, unless it finds
-    the cause gone: then there is nothing left to tell.
+    A process that dies between the two leaves it to the next one, which tells it as soon as it runs, be it over or not.
     """
     raised = [row for row in rows if row["topic"] == "alert.raised"]
     starts = [datetime.fromisoformat(row["ts"]) for row in rows if row["topic"] == "run.started"]
@@ -236,7 +235,7 @@ def _told(rows: Rows) -> Iterator[str]:
                 alert["payload"]["fingerprint"].startswith(print_of)
                 and any(abs(datetime.fromisoformat(alert["ts"]) - moment) <= TOLD_WITHIN for moment in due)
                 for alert in raised
-            ) and not _over_at_a_start(rows, row, starts):
+            ):
                 yield f"{print_of} began at {row['ts']} without an alert within {TOLD_WITHIN}"
     seen: dict[tuple[str, str, str], datetime] = {}
     for row in raised:
@@ -245,16 +244,6 @@ def _told(rows: Rows) -> Iterator[str]:
         if key in seen and key[1] == "firing" and at - seen[key] < timedelta(seconds=59) and not _reset(rows, row):
             yield f"{key[0]} was said twice within a minute, at {row['ts']}"
         seen[key] = at
-
-
-def _over_at_a_start(rows: Rows, halt: Mapping[str, Any], starts: Sequence[datetime]) -> bool:
-    """Whether another process than the one in which it began ended a halt, as the first thing it did."""
-    cause = halt["payload"]["cause"]
-    for row in rows:
-        if row["seq"] > halt["seq"] and row["topic"] == "halt.ended" and row["payload"]["cause"] == cause:
-            began, ended = datetime.fromisoformat(halt["ts"]), datetime.fromisoformat(row["ts"])
-            return any(began <= start and ended - TOLD_WITHIN <= start <= ended for start in starts)
-    return False
 
 
 def _reset(rows: Rows, alert: Mapping[str, Any]) -> bool:
