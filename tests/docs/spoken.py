@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,20 @@ _EVENT: Final = re.compile(r"[a-z]+(\.[a-z_]+)+")
 
 def fingerprints() -> set[str]:
     """Families of alert fingerprints; what varies in one is written `*`."""
-    return {found for node in _nodes() for found in _fingerprint(node)}
+    return set(severities())
+
+
+def severities() -> dict[str, set[str]]:
+    """Families of alert fingerprints with the severities they are raised at; none where a table decides."""
+    found: dict[str, set[str]] = {}
+    for tree in _trees():
+        constants = dict(_constants(tree))
+        for node in ast.walk(tree):
+            parts = _alarm(node)
+            for name in _fingerprint(parts, constants):
+                named = (inner for part in parts[1:2] for inner in ast.walk(part) if isinstance(inner, ast.Attribute))
+                found.setdefault(name, set()).update(inner.attr for inner in named if inner.attr.isupper())
+    return found
 
 
 def log_events() -> set[str]:
@@ -36,20 +49,38 @@ def variables() -> set[str]:
     return {text for text in texts if VARIABLE.fullmatch(text)}
 
 
-def _fingerprint(node: ast.AST) -> Iterator[str]:
-    """The first argument of a call that raises an alert, or the first part of a (fingerprint, Severity, ...) tuple."""
-    parts: list[ast.expr] = []
+def _alarm(node: ast.AST) -> list[ast.expr]:
+    """The arguments of a call that raises an alert, or the parts of a (fingerprint, Severity, ...) tuple."""
     if isinstance(node, ast.Call) and _name(node) in _ALARMS:
-        parts = node.args
-    elif isinstance(node, ast.Tuple) and len(node.elts) == 4 and _is_severity(node.elts[1]):
-        parts = node.elts
-    texts = (_text(part) for part in parts)
+        return node.args
+    if isinstance(node, ast.Tuple) and len(node.elts) == 4 and _is_severity(node.elts[1]):
+        return node.elts
+    return []
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Names of a module that stand for one text."""
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            text = _text(node.value)
+            if text is not None:
+                yield node.target.id, text
+
+
+def _fingerprint(parts: list[ast.expr], constants: Mapping[str, str]) -> Iterator[str]:
+    """The first text among them, also under the name of a constant."""
+    texts = (constants.get(part.id) if isinstance(part, ast.Name) else _text(part) for part in parts)
     yield from [text for text in texts if text is not None and re.fullmatch(r"[a-z-]+(\.[a-z_*]+)*", text)][:1]
 
 
-def _nodes() -> Iterator[ast.AST]:
+def _trees() -> Iterator[ast.Module]:
     for path in sorted(BOT.rglob("*.py")):
-        yield from ast.walk(ast.parse(path.read_text(), str(path)))
+        yield ast.parse(path.read_text(), str(path))
+
+
+def _nodes() -> Iterator[ast.AST]:
+    for tree in _trees():
+        yield from ast.walk(tree)
 
 
 def _name(call: ast.Call) -> str:

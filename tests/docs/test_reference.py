@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import importlib
 import pkgutil
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -90,6 +91,13 @@ def test_every_halt_is_in_the_table_and_permits_what_it_says() -> None:
 
 def test_every_alert_that_can_be_raised_is_in_the_table() -> None:
     assert {first(row) for row in only_table("Alerts")} == spoken.fingerprints()
+
+
+def test_every_alert_has_the_severity_that_the_table_says() -> None:
+    rows = {first(row): set(re.findall(r"INFO|WARNING|CRITICAL", row["severity"])) for row in only_table("Alerts")}
+    raised = spoken.severities()
+    assert raised.pop("halt.*") <= rows.pop("halt.*"), "a table of causes decides the rest"
+    assert rows == raised
 
 
 def test_every_log_event_is_in_the_table() -> None:
