@@ -266,7 +266,6 @@ EXECUTION: Final = (
             "loop/test_controls_counted.py::test_what_each_order_was_expected_to_cost_and_did_is_counted_and_explained",
         ),
         keys=("execution.post_trade_reconcile_wait_seconds",),
-        faults=("F029",),
         metrics=("bot_settle_seconds",),
     ),
     Control(

@@ -224,6 +224,8 @@ MARKET: Final = (
         "exits and reconciles. Retry-After is obeyed up to a cap; one 401 is signed anew, a second one is degraded "
         "access: exits only. A planner refuses a universe that does not fit.",
         tests=(
+            "adapters/coinbase/test_calls.py::test_every_request_is_counted_and_timed_and_leaves_less_of_the_budget",
+            "adapters/coinbase/test_budget.py::test_a_tighter_rate_binds_at_once_and_counts_what_was_sent_before",
             "adapters/coinbase/test_budget.py::test_no_rolling_second_ever_holds_more_than_the_rate",
             "adapters/coinbase/test_budget.py::test_reads_leave_the_reserve_to_cancels",
             "adapters/coinbase/test_budget.py::test_the_hourly_budget_binds_both_classes",

@@ -73,7 +73,6 @@ OPERATION: Final = (
             "loop/test_running.py::test_service_cycles_keep_their_distance_in_a_storm_of_events",
         ),
         keys=("loop.interval_seconds", "loop.jitter_pct", "data.bar_close_lag_seconds"),
-        faults=("F098",),
         metrics=("bot_cycle_overruns_total", "bot_cycles_total"),
     ),
     Control(
@@ -111,7 +110,6 @@ OPERATION: Final = (
             "settings/test_matrix.py::test_what_may_start",
         ),
         keys=("paper.starting_cash", "backtest.fill_model"),
-        faults=("F112",),
         metrics=("bot_equity_usd",),
     ),
     Control(
@@ -126,7 +124,6 @@ OPERATION: Final = (
             "venue/test_memento.py::test_bytes_that_are_no_account_are_refused",
         ),
         keys=("paper.starting_cash",),
-        faults=("F088", "F093"),
         metrics=("bot_equity_usd",),
     ),
     Control(
@@ -155,6 +152,8 @@ OPERATION: Final = (
         "Unknown keys, duplicates, aliases and contradictions refuse the start, all at once; a live reload may only "
         "tighten. A certificate binds configuration, code, this table, venue and portfolio, and expires.",
         tests=(
+            "loop/test_running.py::test_a_reload_reaches_everything_that_judges_what_is_read",
+            "test_app.py::test_a_reload_reaches_what_lies_outside_the_loop",
             "settings/test_load.py::test_every_problem_of_both_files_is_said_at_once",
             "settings/test_strict_yaml.py::test_references_and_duplicates_are_refused",
             "settings/test_sanity.py::test_a_contradiction_is_refused_with_its_numbers",

@@ -139,7 +139,6 @@ RISK: Final = (
             "rules.*.cooldown_minutes",
             "rules.*.max_new_per_cycle",
         ),
-        faults=("F066", "F105"),
         metrics=("bot_rejections_total",),
         alerts=("stop.*",),
         gates=("cooldowns", "trade_pacing"),

@@ -60,7 +60,7 @@ ELSEWHERE = {"guard", "unit.failed", "start.exit_only", "alert-test", "ghost.*",
 
 
 ADAPTERS = {"bot_api_requests_total", "bot_api_seconds", "bot_rate_budget_left"}
-"""Figures of the requests themselves, which nobody makes here: tests/test_app.py."""
+"""Figures of the requests themselves, which nobody makes here: tests/adapters/coinbase/test_calls.py."""
 
 
 def moved(stages: Sequence[Stage], metric: str) -> bool:

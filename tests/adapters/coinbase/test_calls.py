@@ -10,7 +10,9 @@ import pytest
 
 from bot.adapters.coinbase.build import World, build_exchange
 from bot.adapters.coinbase.exchange import CoinbaseExchange
+from bot.app import _on_call
 from bot.errors import OutcomeUnknown, Transient
+from bot.ops.metrics import Metrics
 from tests.adapters.coinbase import payloads
 from tests.adapters.coinbase.keys import credentials
 from tests.adapters.coinbase.test_place import ENTRY
@@ -50,6 +52,23 @@ def test_a_call_is_told_with_the_time_it_took(world: Scripted) -> None:
     [(endpoint, status, seconds)] = told
     assert (endpoint, status) == ("accounts", "200")
     assert seconds >= PAUSE_S
+
+
+def test_every_request_is_counted_and_timed_and_leaves_less_of_the_budget(world: Scripted) -> None:
+    metrics = Metrics("c", "v")
+    world.on("GET /accounts", PAGE)
+    exchange = build_exchange(
+        venue(world.server), credentials(), limits(), World(FixedClock(), LowRng(), on_call=_on_call(metrics))
+    )
+    metrics.budget_left(exchange.client.budget.left)
+    value = metrics.registry.get_sample_value
+    before = value("bot_rate_budget_left", {"class": "hourly"})
+    exchange.balances()
+    assert value("bot_api_requests_total", {"endpoint": "accounts", "status": "200"}) == 1
+    assert value("bot_api_seconds_count", {"endpoint": "accounts"}) == 1
+    assert before is not None
+    assert value("bot_rate_budget_left", {"class": "hourly"}) == before - 1
+    exchange.close()
 
 
 def test_every_attempt_is_a_call_of_its_own(world: Scripted) -> None:
