@@ -101,6 +101,7 @@ def killed_at_random(trial: Trial) -> None:
     with venue(market) as sim, running(sim, folder, config) as daemon:
         rules, known = load_config(config), partial(_journalled, daemon)
         oracle = sim.do(lambda c: Oracle(c.world, rules, journalled=known, findings=trial.findings).watch())
+        eventually(lambda: sim.do(lambda c: len(c.world.venue.orders())), 90, daemon)
         for _ in range(kills):
             daemon.wait_for_cycle(daemon.heartbeat().get("cycle_id", ""))
             time.sleep(chance.uniform(0.0, 0.5))
