@@ -69,6 +69,8 @@ def _lines(report: Report) -> Iterator[str]:
     for breaker in report["breakers"]:
         if breaker["state"] == "open":
             yield f"breaker  {breaker['name']} is open: {breaker['detail']}"
+    for market, since in report.get("unprotected", {}).items():
+        yield f"no stop  {market}: none of our sells is at the exchange since {short_time(since)} UTC"
     yield from _pauses(report)
     yield from _asks(report)
     yield f"config   {report['config_hash'][:8] or 'unknown'}, code {report['code_version'] or 'unknown'}"

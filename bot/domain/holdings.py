@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 
+from bot.domain.exit_levels import exit_levels
 from bot.domain.fees import largest_sale
 from bot.domain.money import EXACT, ONE, ZERO, Size, total
 from bot.domain.order import TERMINAL, OrderKind, OrderReport
@@ -59,6 +61,22 @@ def is_dust(snap: Snapshot, position: Position) -> bool:
     if view is None or view.quote is None:
         return False
     return largest_sale(view.product, position.size, view.quote.bid) is None
+
+
+def unprotected(snap: Snapshot, state: State) -> Mapping[ProductId, datetime]:
+    """Markets in which something with a stop is held and no sale of ours rests or is under way; each with since when.
+
+    state: the newest, after what this snapshot led to. An order that the venue never took protected nothing.
+    """
+    found = {}
+    for market, position in state.positions.items():
+        if not position.managed or is_dust(snap, position) or exit_levels(position).highest_stop is None:
+            continue
+        base = position.product.base
+        sales = [o for o in state.orders.values() if o.side is Side.SELL and o.product.base == base and o.order_id]
+        if not any(order.state.is_working for order in sales):
+            found[market] = max([position.opened_at, *(order.changed_at for order in sales)])
+    return found
 
 
 def working_entry(orders: Iterable[Order], base: str) -> Order | None:

@@ -9,6 +9,7 @@ from typing import Final
 from bot.domain.codec import canonical
 from bot.domain.decision import Outcome, Reason
 from bot.domain.event import HALT_ALERT, AlertRaised, FillBooked, OrderRefused
+from bot.domain.holdings import unprotected
 from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId
@@ -172,6 +173,8 @@ class Reporter:
         if snap is None:
             return
         metrics.residuals(snap.residuals, state.ledgers)
+        if self._operator.audience:
+            metrics.unprotected.set(len(unprotected(snap, state)))
         if self._operator.keeps_files:
             self._measure_equity(snap)
 

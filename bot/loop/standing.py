@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot.domain.decision import Decision, Reason
+from bot.domain.holdings import unprotected
 from bot.domain.order import OrderState
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State
 from bot.ops.alerts import Severity
+from bot.risk.halts import Protective, halts_in_force, permission
 from bot.settings.config import Config
 
 Standing = tuple[str, Severity, str, str]
@@ -23,6 +25,8 @@ _SEVERITY: Final[Mapping[HaltCause, Severity]] = {
     HaltCause.SHUTDOWN: Severity.INFO,
 }
 """Every other cause is CRITICAL."""
+NAKED_AFTER: Final = timedelta(minutes=1)
+"""How long a position may be without a sell at the exchange before somebody is told."""
 GHOST_AFTER: Final = timedelta(minutes=1)
 """How long a list may show an order that was cancelled before somebody is told."""
 
@@ -41,6 +45,7 @@ def standing(
         detail = f"{why}; `bot adopt {market}` or `bot ignore {market}`"
         yield f"quarantine.{market}", Severity.WARNING, f"{market} is quarantined", detail
     yield from _ghosts(state, now)
+    yield from _naked(snapshot, state, config, now)
     yield from _drift(snapshot, config)
     yield from _universe(snapshot, decision, config)
 
@@ -71,6 +76,21 @@ def _ghosts(state: State, now: datetime) -> Iterator[Standing]:
                 f"{first:%H:%M:%S} UTC; it counts in full until its end is shown, look at the exchange's own order list"
             )
             yield f"ghost.{order.client_order_id}", Severity.CRITICAL, "a cancelled order is still listed", detail
+
+
+def _naked(snapshot: Snapshot | None, state: State, config: Config, now: datetime) -> Iterator[Standing]:
+    """Positions whose stop does not rest at the exchange, though the policy wants it to and no halt takes it away."""
+    if snapshot is None or not config.policy.exits.resting_on_exchange:
+        return
+    if permission(halts_in_force(state, now, snapshot.halts), config.policy).protective is not Protective.STAY:
+        return
+    for market, since in unprotected(snapshot, state).items():
+        if now - since > NAKED_AFTER:
+            detail = (
+                f"{state.positions[market].size} {market.base} held, none of our sells at the exchange since "
+                f"{since:%H:%M:%S} UTC; the bot watches the stop itself and tries again, a dead bot would not"
+            )
+            yield f"unprotected.{market}", Severity.CRITICAL, f"{market}: no stop rests at the exchange", detail
 
 
 def _halt(name: str, cause: HaltCause, detail: str) -> Standing:

@@ -40,6 +40,9 @@ class Metrics:
         )
         self.kill_switch = Gauge("bot_kill_switch", "1 while the kill switch is on", registry=new)
         self.unknown_orders = Gauge("bot_unknown_orders", "orders whose outcome is unknown", registry=new)
+        self.unprotected = Gauge(
+            "bot_unprotected_positions", "positions with a stop and no sell of ours at the exchange", registry=new
+        )
         self.residual = Gauge("bot_ledger_residual", "venue minus books", ["currency"], registry=new)
         self.rate_budget = Gauge("bot_rate_budget_left", "requests left in the budget", ["class"], registry=new)
         self.alerts = Counter("bot_alerts", "alerts raised", ["severity"], registry=new)

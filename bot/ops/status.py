@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from bot.domain.codec import time_text
+from bot.domain.holdings import unprotected
 from bot.domain.money import EXACT, HUNDRED, ZERO, Percent, decimal_text, quantised
 from bot.domain.order import OrderState
 from bot.domain.position import Position
@@ -107,6 +108,10 @@ def status_report(
         "fees_total": _number(state.fees_total, 2),
         "positions": [position_row(item, _view(snapshot, item)) for item in state.positions.values()],
         "orders": [order_row(order) for order in state.orders.values() if order.state.is_working],
+        "unprotected": {
+            market: time_text(since)
+            for market, since in (unprotected(snapshot, state) if snapshot is not None else {}).items()
+        },
         "unknown_orders": sum(1 for order in state.orders.values() if order.state is OrderState.UNKNOWN),
         "external_orders": len(state.foreign_orders),
         "breakers": [

@@ -220,8 +220,8 @@ EXECUTION: Final = (
             "rules.*.stop_loss_pct",
         ),
         faults=("F048", "F060", "F069", "F074"),
-        metrics=("bot_orders_total",),
-        alerts=("stop.*",),
+        metrics=("bot_orders_total", "bot_unprotected_positions"),
+        alerts=("stop.*", "unprotected.*"),
     ),
     Control(
         "dust ledger and exit guarantee",

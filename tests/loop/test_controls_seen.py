@@ -135,6 +135,14 @@ def bought() -> Stage:
     return stage
 
 
+def naked() -> Stage:
+    """Bought, and nobody takes the stop."""
+    stage = Stage(then(*calm(90, 900)))
+    stage.run_until(lambda: stage.working(Side.BUY), 120)
+    stage.wire.broken["place"] = Transient("no")
+    return ran(stage, 200)
+
+
 def cooled() -> Stage:
     fall = [*calm(90, 300), *slide(300, ["62000"], 60), *calm(360, 1320, "62000")]
     again = [*fall, up(1330, "62500"), *steady(1335, 1500, "62500", 5)]
@@ -287,7 +295,7 @@ SCENARIOS: dict[str, Callable[[], Stage | list[Stage]]] = {
     "order states and timers": unanswered,
     "post-only TTL and re-quotes": breakers,
     "spread, depth and slippage": thin,
-    "resting protective stops": lambda: stopped_out(config_of(RULE)),
+    "resting protective stops": lambda: [stopped_out(config_of(RULE)), naked()],
     "dust ledger and exit guarantee": lambda: refused_by({"USD": "60"}, risk={"min_exit_margin_pct": 100}),
     "expected against actual price and fee": lambda: [bought(), expensive()],
     "settle-time histogram": bought,
@@ -339,7 +347,7 @@ WORDS = {
     "last-hop collar and governors": r"latch    governor\.notional_per_day: 199\.50 traded in 24 h, allowed 1",
     "order states and timers": r"UNKNOWN",
     "spread, depth and slippage": r"NOT SENT.*\d.*0\.0001",
-    "resting protective stops": r"stop",
+    "resting protective stops": r"no stop  BTC-USD: none of our sells is at the exchange since \d.* UTC",
     "dust ledger and exit guarantee": r"exit_guarantee +REFUSES.*\d",
     "expected against actual price and fee": r"breaker  slippage is open: \d+ hits",
     "fail-closed gating": r"HALTED +storage: the journal cannot be written",

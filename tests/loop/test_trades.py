@@ -10,6 +10,7 @@ import pytest
 
 from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import Side
+from bot.errors import Transient
 from simulator.markets.script import BookIs
 from simulator.server import START
 from tests.loop.markets import RISE, calm, slide, then
@@ -180,3 +181,27 @@ def test_only_a_scheduled_cycle_enters(service):
     stage.cycle(service=service)
     assert bool(stage.orders()) is not service
     stage.check()
+
+
+def test_a_position_without_its_stop_at_the_venue_is_critical_after_a_minute_and_until_it_rests():
+    stage = Stage(then(*calm(90, 900)))
+    stage.run_until(lambda: stage.working(Side.BUY), 120)
+    stage.wire.broken["place"] = Transient("no orders now")
+    stage.run_until(lambda: stage.state.positions, 120)
+    assert f"unprotected.{BTC}" not in stage.alerts()
+    stage.run_for(90)
+    assert stage.alerts()[f"unprotected.{BTC}"] == "CRITICAL"
+    assert stage.metric("bot_unprotected_positions") == 1
+    stage.wire.broken.clear()
+    stage.run_until(lambda: stage.working(Side.SELL), 1200)
+    stage.run_for(61)
+    assert stage.metric("bot_unprotected_positions") == 0
+    told = [a["state"] for a in stage.events("alert.raised") if a["fingerprint"] == f"unprotected.{BTC}"]
+    assert told[-1] == "resolved"
+
+
+def test_a_position_that_nobody_wants_protected_raises_nothing():
+    stage = Stage(then(*calm(90, 400)), config_of(exits={"resting_on_exchange": False}))
+    stage.run_for(380)
+    assert stage.held("BTC") > 0
+    assert stage.alerts() == {}
