@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import socket
+import stat
+import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from bot.adapters.killpath import BoundedLook
 from bot.domain.product import Side
 from bot.errors import ConfigError
 from bot.ports import KillProbe, KillState
@@ -28,6 +35,7 @@ from tests.settings.texts import refused as said_of
 
 NOTICED_S = 1.0
 CLEARED_S = 10.0
+NOBODY = 65534
 
 
 def edited_while_running(trial: Trial) -> None:
@@ -185,13 +193,106 @@ def _foreign(path: Path) -> None:
     path.chmod(0)
 
 
+def _device(path: Path) -> None:
+    os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(0, 0))  # the one device that anybody may make
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+def _of_another(path: Path) -> None:
+    path.write_text("theirs")
+    path.chmod(0o600)
+    os.chown(path, NOBODY, NOBODY)
+
+
 FORMS: dict[str, Callable[[Path], None]] = {
     "a directory": _directory, "a dangling link": _dangling, "a fifo": _fifo, "an empty file": _empty,
-    "a file nobody may read": _foreign,
+    "a file nobody may read": _foreign, "a device": _device, "a socket": _socket,
+    **({"a file of another user": _of_another} if os.geteuid() == 0 else {}),  # nobody else can give a file away
 }  # fmt: skip
 
 
+def a_mount_that_died(trial: Trial) -> None:
+    """From one moment on no look at the kill path returns: the thread that looks is stuck, the bot is not."""
+    with trial.wired([*RISE, *steady(62, 900, "65500", 10)]) as bot:
+        bot.run_until(bot.working, 120)
+        back, stuck = threading.Event(), threading.Event()
+
+        def hanging() -> KillState:
+            stuck.set()
+            back.wait()
+            return KillState(KillProbe.ABSENT)
+
+        storage: Any = bot.app.loop._world.storage
+        alive, storage._kill = storage._kill, BoundedLook(hanging)
+        bot.sim.do(bot.oracle_killed)
+        since, thrown = bot.mark(), bot.sim.now()
+        bot.run_until(lambda: not bot.working(), CLEARED_S + 5)
+        took = (bot.sim.now() - thrown).total_seconds()
+        bot.run_for(5)
+        looks = [thread.name for thread in threading.enumerate()].count("kill-look")
+        trial.stimulus("the file system under the kill path stops to answer", stuck.is_set() and not back.is_set())
+        trial.require("I3 no answer halts", (bot.last.outcome, bot.last.reason) == ("HALTED", "kill_switch"))
+        trial.require(
+            "I3 our entry is gone within 10 s, nothing new was sent", took <= CLEARED_S and not bot.posts(since)
+        )
+        trial.require("I27 one thread waits for it, not one a look", looks == 1)
+        back.set()
+        storage._kill = alive
+        bot.sim.do(lambda _: bot.oracle.released())
+        bot.heals()
+
+
+def _may_be_read(folder: Path) -> bool:
+    try:
+        return bool(list(folder.iterdir()))
+    except PermissionError:
+        return False
+
+
+def a_folder_that_may_not_be_read(trial: Trial) -> None:
+    """Nobody can say what is in it; `os.path.exists` would call the file absent."""
+    with _no_ones_master(), trial.wired([*RISE, *steady(62, 900, "65500", 10)]) as bot:
+        bot.run_until(bot.working, 120)
+        bot.data_dir.chmod(0o300)
+        try:
+            bot.sim.do(bot.oracle_killed)
+            since, thrown = bot.mark(), bot.sim.now()
+            bot.run_until(lambda: not bot.working(), CLEARED_S + 5)
+            took = (bot.sim.now() - thrown).total_seconds()
+            bot.run_for(5)
+            trial.stimulus("the folder of the kill path may not be read", not _may_be_read(bot.data_dir))
+            trial.require("I3 not to know halts", (bot.last.outcome, bot.last.reason) == ("HALTED", "kill_switch"))
+            trial.require("I3 our entry is gone within 10 s, nothing new was sent",
+                          took <= CLEARED_S and not bot.posts(since))  # fmt: skip
+        finally:
+            bot.data_dir.chmod(0o700)
+        bot.sim.do(lambda _: bot.oracle.released())
+        bot.heals()
+
+
+@contextmanager
+def _no_ones_master() -> Iterator[None]:
+    """Root may read any folder; without two of its powers it is turned away like anybody (capabilities(7))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, powers = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, powers) == 0
+    before = powers[0]
+    powers[0] = before & ~(1 << 1 | 1 << 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capset(header, powers) == 0
+    try:
+        yield
+    finally:
+        powers[0] = before
+        assert libc.capset(header, powers) == 0
+
+
 def killed_in_any_form(trial: Trial) -> None:
+    a_mount_that_died(trial)
+    a_folder_that_may_not_be_read(trial)
     for name, make in FORMS.items():
         with trial.wired(QUOTING) as bot:
             make(bot.data_dir / "KILL_SWITCH")
@@ -229,7 +330,8 @@ ROWS: Sequence[Fault] = (
           "no request begins once it was seen, entries go within 10 s; on again after a clean reconcile, which is told",
           "I3 I22 I29", killed_at_each_point,
           quick=True),
-    Fault("F112", "a kill path that is a directory, a link to nowhere, a fifo, empty or unreadable; keys in the wrong "
-          "environment", "anything but a clean absence halts; a start that does not fit is refused", "I3 I32",
+    Fault("F112", "a kill path that is a directory, a link to nowhere, a fifo, a device, a socket, empty, unreadable, "
+          "another user's, in a folder nobody may read, on a mount that died; keys in the wrong environment",
+          "anything but a clean absence halts; a start that does not fit is refused", "I3 I32 I27",
           killed_in_any_form),
 )  # fmt: skip
