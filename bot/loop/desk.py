@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bot.domain.event import CommandApplied, LatchCleared, Payload
 from bot.domain.money import Size
@@ -18,11 +18,16 @@ from bot.settings.config import Config
 class CommandDesk:
     """Takes commands out of the inbox, records what they do, and answers them."""
 
-    def __init__(self, inbox: Inbox, store: StateStore, observation: Observation, clock: Clock) -> None:
+    def __init__(
+        self, inbox: Inbox, store: StateStore, observation: Observation, clock: Clock,
+        counted: Callable[[str, bool], object] = lambda _verb, _done: None,
+    ) -> None:  # fmt: skip
+        """counted: told of every command that was answered: its verb, and whether it was carried out."""
         self._inbox = inbox
         self._store = store
         self._observation = observation
         self._clock = clock
+        self._counted = counted
 
     def carry_out(self, cycle_id: str, config: Config) -> None:
         """Apply every waiting command, oldest first. Raises StorageFailed."""
@@ -33,14 +38,16 @@ class CommandDesk:
             self._inbox.done(command.id, self._apply(command, cycle_id, config))
 
     def _apply(self, command: Command, cycle_id: str, config: Config) -> str:
+        done = True
         try:
             outcome = carry_out(command, self._books(config))
         except CommandRefused as error:
-            outcome = CommandOutcome((), f"refused: {error}")
+            outcome, done = CommandOutcome((), f"refused: {error}"), False
         result = outcome.result
         for payload in self._measured_anew(outcome.payloads):
             self._store.record(payload, cycle_id)
         self._store.record(CommandApplied(command.id, command.verb, command.arguments, result), cycle_id)
+        self._counted(command.verb, done)
         return result
 
     def _measured_anew(self, payloads: Sequence[Payload]) -> Iterator[Payload]:

@@ -96,7 +96,7 @@ class TradingLoop:
             Venue(world.exchange, world.market, world.clock), self._controls(), self.store, config.policy, self._tag
         )
         self._reporter = Reporter(config, identity, world, operator, self.store, self._tag)
-        self._desk = CommandDesk(operator.inbox, self.store, self._observation, world.clock)
+        self._desk = CommandDesk(operator.inbox, self.store, self._observation, world.clock, operator.metrics.commanded)
         self._schedule = Schedule(world.clock, world.rng)
         self._wanted = Wanted.RUN
         self._stop_why = ""

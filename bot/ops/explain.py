@@ -24,6 +24,7 @@ from bot.domain.decision import (
     Verdict,
 )
 from bot.domain.event import (
+    CommandApplied,
     DecisionMade,
     Envelope,
     ExecutionMeasured,
@@ -203,7 +204,7 @@ def _placed(events: Iterable[Envelope], product: ProductId | None) -> Iterator[s
 
 
 def _told(events: Iterable[Envelope], product: ProductId | None) -> list[Envelope]:
-    kinds = (IntentRecorded, IntentClosed, OrderRefused, OrderChanged, FillBooked, ExecutionMeasured)
+    kinds = (IntentRecorded, IntentClosed, OrderRefused, OrderChanged, FillBooked, ExecutionMeasured, CommandApplied)
     by_order = (OrderChanged, ExecutionMeasured)
     orders = {e.payload.client_order_id: e.payload.product for e in events if isinstance(e.payload, IntentRecorded)}
 
@@ -231,6 +232,8 @@ def _event_line(envelope: Envelope) -> str:
             return f"{e.client_order_id}: {e.from_state.value} -> {e.to_state.value}, filled {e.filled} ({e.why})"
         case FillBooked() as e:
             return f"filled {e.side.value} {e.size} {e.product} at {e.price}, fee {decimal_text(e.fee)}"
+        case CommandApplied() as e:
+            return f"command: {' '.join((e.verb, *e.arguments))}: {e.result}"
         case ExecutionMeasured() as e:
             return _measured_line(e)
         case IntentClosed() as e:

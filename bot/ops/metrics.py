@@ -49,6 +49,7 @@ class Metrics:
         self.lost_alerts = Counter(
             "bot_alerts_lost", "alerts the disk did not keep, or that gave way in a full outbox", registry=new
         )
+        self.commands = Counter("bot_commands", "operator commands answered", ["verb", "answer"], registry=new)
         self.overruns = Counter("bot_cycle_overruns", "scheduled cycles skipped because one ran long", registry=new)
         self.bad_ticks = Counter("bot_bad_ticks", "quotes and bars refused or held back", ["reason"], registry=new)
         self.halts = Gauge("bot_halts", "1 while a cause restricts trading", ["cause"], registry=new)
@@ -128,6 +129,9 @@ class Metrics:
         """Ask for the request budget of every class whenever the metrics are read."""
         for name in left():
             self.rate_budget.labels(name).set_function(partial(_of, left, name))
+
+    def commanded(self, verb: str, done: bool) -> None:
+        self.commands.labels(verb, "done" if done else "refused").inc()
 
     def heard(self, raised: AlertRaised) -> None:
         """Count an alert that fires, by its severity; the end of one is no alert."""

@@ -38,7 +38,7 @@ OPERATION: Final = (
             "loop/test_account.py::test_a_command_is_carried_out_once_though_it_is_dropped_twice",
             "adapters/test_inbox.py::test_a_file_that_is_no_command_is_refused_and_does_not_hold_up_the_others",
         ),
-        alerts=("quarantine.*", "approval.*"),
+        metrics=("bot_commands_total",),
     ),
     Control(
         "latency accounting",

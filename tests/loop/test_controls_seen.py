@@ -44,7 +44,6 @@ OTHERWISE = {
     "feasibility at start": "judged before there is a loop",
     "backtest gate": "a verb that runs backtests",
     "secrets, files and redaction": "has no figure: what it keeps out appears nowhere",
-    "inbox verbs": "answered where they were given",
     "dry-run shadow": "its account is the one that every figure tells of",
     "paper account across restarts": "likewise",
     "configuration ratchet and launch certificate": "a reload: tests/loop/test_running.py and tests/process",
@@ -161,6 +160,15 @@ def banned() -> Stage:
     stage = Stage(calm(10, 900))
     stage.cycle()
     stage.inbox.drop("flag", BTC, "recent_exploit")
+    return ran(stage, 61)
+
+
+def commanded() -> Stage:
+    """One command that makes sense, and one that makes none."""
+    stage = Stage(calm(10, 900))
+    stage.cycle()
+    stage.inbox.drop("flag", BTC, "recent_exploit")
+    stage.inbox.drop("approve", "nothing")
     return ran(stage, 61)
 
 
@@ -289,6 +297,7 @@ SCENARIOS: dict[str, Callable[[], Stage | list[Stage]]] = {
     "daily and weekly stops, drawdown": lambda: stopped_out(config_of(RULE, risk=TIGHT)),
     "human approval": lambda: refused_by(risk={"approval_above_usd": 1}),
     "universe": banned,
+    "inbox verbs": commanded,
     "product constraints": breakers,
     "last-hop collar and governors": governed,
     "deterministic client order ids": unanswered,
@@ -343,6 +352,7 @@ WORDS = {
     "daily and weekly stops, drawdown": r"-0\.13352 % reached the limit of -0\.05 %",
     "human approval": r"approve\? .*BTC-USD for \d",
     "universe": r"banned   BTC-USD until \d{4}-",
+    "inbox verbs": r"command: flag BTC-USD recent_exploit: (.|\n)*command: approve nothing: refused: ",
     "product constraints": r"INSUFFICIENT_FUND",
     "last-hop collar and governors": r"latch    governor\.notional_per_day: 199\.50 traded in 24 h, allowed 1",
     "order states and timers": r"UNKNOWN",
