@@ -9,7 +9,7 @@ from bot.domain.money import Size
 from bot.loop.observation import Observation
 from bot.loop.world import Inbox
 from bot.ports import Clock, Command
-from bot.record.commands import Books, CommandOutcome, CommandRefused, carry_out
+from bot.record.commands import KNOWN, Books, CommandOutcome, CommandRefused, carry_out
 from bot.record.store import StateStore
 from bot.risk import stops
 from bot.settings.config import Config
@@ -47,7 +47,7 @@ class CommandDesk:
         for payload in self._measured_anew(outcome.payloads):
             self._store.record(payload, cycle_id)
         self._store.record(CommandApplied(command.id, command.verb, command.arguments, result), cycle_id)
-        self._counted(command.verb, done)
+        self._counted(command.verb if command.verb in KNOWN else "unknown", done)
         return result
 
     def _measured_anew(self, payloads: Sequence[Payload]) -> Iterator[Payload]:

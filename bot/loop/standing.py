@@ -44,6 +44,7 @@ def standing(
     for market, why in state.quarantined.items():
         detail = f"{why}; `bot adopt {market}` or `bot ignore {market}`"
         yield f"quarantine.{market}", Severity.WARNING, f"{market} is quarantined", detail
+    yield from _paused(state, now)
     yield from _ghosts(state, now)
     yield from _naked(snapshot, state, config, now)
     yield from _drift(snapshot, config)
@@ -64,6 +65,17 @@ def feeds_down(complaints: Mapping[str, str]) -> Iterator[Standing]:
     for name, why in complaints.items():
         detail = f"{why}; what it told is read by requests until it is back"
         yield f"feed.{name}", Severity.WARNING, f"the {name} feed is down", detail
+
+
+def _paused(state: State, now: datetime) -> Iterator[Standing]:
+    """A pause of everything, as after a losing streak; one of a single product is everyday business."""
+    for item in state.cooldowns:
+        if item.product is None and now < item.until:
+            detail = (
+                f"{item.reason}: {state.loss_streak} closed trades in a row lost; nothing is entered before "
+                f"{item.until:%Y-%m-%d %H:%M:%S} UTC, exits go on"
+            )
+            yield f"pause.{item.reason}", Severity.INFO, "every entry is paused", detail
 
 
 def _ghosts(state: State, now: datetime) -> Iterator[Standing]:

@@ -167,3 +167,5 @@ _HANDLERS: Final[Mapping[str, Callable[[Command, Books], CommandOutcome]]] = {
     "ignore": _ignore,
     "resume-latch": _resume_latch,
 }
+KNOWN: Final = frozenset(_HANDLERS)
+"""Every command there is."""

@@ -140,7 +140,7 @@ RISK: Final = (
             "rules.*.max_new_per_cycle",
         ),
         metrics=("bot_rejections_total",),
-        alerts=("stop.*",),
+        alerts=("stop.*", "pause.*"),
         gates=("cooldowns", "trade_pacing"),
     ),
     Control(

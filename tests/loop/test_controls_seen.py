@@ -142,10 +142,12 @@ def naked() -> Stage:
     return ran(stage, 200)
 
 
-def cooled() -> Stage:
+def cooled() -> list[Stage]:
+    """One coin pauses after a stop; and everything after a streak of one loss."""
     fall = [*calm(90, 300), *slide(300, ["62000"], 60), *calm(360, 1320, "62000")]
     again = [*fall, up(1330, "62500"), *steady(1335, 1500, "62500", 5)]
-    return ran(Stage(then(*again), config_of({"cooldown_minutes": 1}, risk={"cooldown_minutes": 1})), 1500)
+    one = Stage(then(*again), config_of({"cooldown_minutes": 1}, risk={"cooldown_minutes": 1}))
+    return [ran(one, 1500), stopped_out(config_of(RULE, risk={"loss_streak": 1}))]
 
 
 def foreign() -> Stage:
@@ -347,7 +349,7 @@ WORDS = {
     "circuit breakers": r"breaker  rejections is open: 1 hits in \d+ s",
     "kill switch": r"HALTED +kill_switch: .*drill",
     "halt table": r"; it takes .*bot resume",
-    "cooldowns": r"pause    BTC-USD until \d{4}-.*after_stop",
+    "cooldowns": r"pause    BTC-USD until \d{4}-.*after_stop(.|\n)*pause    everything until \d{4}-",
     "fee-aware sizing": r"620 USD free, 0 promised, 500 kept in reserve",
     "daily and weekly stops, drawdown": r"-0\.13352 % reached the limit of -0\.05 %",
     "human approval": r"approve\? .*BTC-USD for \d",
