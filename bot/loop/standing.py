@@ -12,7 +12,7 @@ from bot.domain.order import OrderState
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State
 from bot.ops.alerts import Severity
-from bot.risk.halts import Protective, halts_in_force, permission
+from bot.risk.halts import Protective, halts_in_force, latch_active, permission
 from bot.settings.config import Config
 
 Standing = tuple[str, Severity, str, str]
@@ -37,7 +37,8 @@ def standing(
 ) -> Iterator[Standing]:  # fmt: skip
     """Everything that holds after a cycle. snapshot, decision: of this cycle, None when it refused."""
     yield from (_halt(halt.cause.value, halt.cause, halt.detail) for halt in halts)
-    yield from (_halt(latch.name, latch.cause, latch.detail) for latch in state.latches.values())
+    in_force = (latch for latch in state.latches.values() if latch_active(latch, now))
+    yield from (_halt(latch.name, latch.cause, latch.detail) for latch in in_force)
     for breaker in state.breakers.values():
         if breaker.open and (breaker.until is None or now < breaker.until):
             yield _halt(f"breaker.{breaker.name}", HaltCause.BREAKER, f"{breaker.name}: {breaker.detail}")

@@ -57,6 +57,17 @@ def test_the_daily_stop_ends_at_midnight_utc_and_not_before():
     assert stage.state.day.id == "2026-11-03"
 
 
+def test_a_daily_stop_that_ended_while_nobody_ran_is_no_alarm_at_the_next_start():
+    """It was told when it tripped; at a start after midnight nothing is restricted any more."""
+    stage = stopped_out(config_of(RULE, risk=TIGHT))
+    told = [alert["fingerprint"] for alert in stage.events("alert.raised")].count("halt.daily_stop")
+    stage.idle((MIDNIGHT - stage.clock.now()).total_seconds() + 1)
+    stage.boot()
+    stage.cycle()
+    assert stage.state.latches == {}
+    assert [alert["fingerprint"] for alert in stage.events("alert.raised")].count("halt.daily_stop") == told == 1
+
+
 def test_a_drawdown_stop_ends_only_by_an_operators_word():
     stops = {"daily_stop_pct": "0.02", "weekly_stop_pct": "0.03", "max_drawdown_pct": "0.05"}
     config = config_of(RULE, risk={**TIGHT, **stops})

@@ -230,7 +230,7 @@ def _told(rows: Rows) -> Iterator[str]:
         if row["topic"] == "halt.began" and row["payload"]["cause"] not in QUIET_CAUSES:
             print_of = f"halt.{row['payload']['cause']}"
             began = datetime.fromisoformat(row["ts"])
-            due = [began, *(start for start in starts if start >= began)]
+            due = [began, *_latched(rows, row), *(start for start in starts if start >= began)]
             if not any(
                 alert["payload"]["fingerprint"].startswith(print_of)
                 and any(abs(datetime.fromisoformat(alert["ts"]) - moment) <= TOLD_WITHIN for moment in due)
@@ -244,6 +244,13 @@ def _told(rows: Rows) -> Iterator[str]:
         if key in seen and key[1] == "firing" and at - seen[key] < timedelta(seconds=59) and not _reset(rows, row):
             yield f"{key[0]} was said twice within a minute, at {row['ts']}"
         seen[key] = at
+
+
+def _latched(rows: Rows, halt: Mapping[str, Any]) -> list[datetime]:
+    """When the latch was set behind a halt: it is told at once, and the halt is recorded by the cycle that follows."""
+    latches = [row for row in rows if row["topic"] == "latch.set" and row["seq"] < halt["seq"]]
+    of_cause = [row["ts"] for row in latches if row["payload"]["latch"]["cause"] == halt["payload"]["cause"]]
+    return [datetime.fromisoformat(of_cause[-1])] if of_cause else []
 
 
 def _reset(rows: Rows, alert: Mapping[str, Any]) -> bool:
