@@ -221,7 +221,6 @@ RISK: Final = (
             "cli/test_reading.py::test_the_risk_report_of_an_unknown_equity_asks_for_one",
         ),
         keys=("risk.max_total_pct", "risk.max_per_asset_pct", "risk.daily_stop_pct", "exits.max_slippage_bps"),
-        metrics=("bot_equity_usd",),
     ),
     Control(
         "universe",
