@@ -351,7 +351,7 @@ class TradingLoop:
         patience = timedelta(seconds=10) if kill.active else KILL_SWEEP
         why = "kill switch" if kill.active else "halted"
         deadline = self._world.clock.now() + patience
-        cleared = self._engine.cancel_all(kinds, deadline, why, self._hurried, pressing=kill.active)
+        cleared = self._engine.cancel_all(kinds, deadline, why, self._leaving, pressing=kill.active)
         return cleared.report
 
     # ------------------------------------------------------------------------------------------- cycles that refuse
@@ -572,6 +572,10 @@ class TradingLoop:
 
     def _hurried(self) -> bool:
         return self._wanted is Wanted.STOP_NOW
+
+    def _leaving(self) -> bool:
+        """Whether the way out sees to our orders: it would wait for their end once more, beyond the time it has."""
+        return self._hurried() or (self.stopping and self._config.policy.execution.on_shutdown == "cancel")
 
     def _controls(self) -> Controls:
         guard = self.guard

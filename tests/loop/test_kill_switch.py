@@ -10,6 +10,7 @@ import pytest
 from bot.domain.order import VenueStatus
 from bot.domain.product import Side
 from bot.ports import KillProbe, KillState
+from simulator.faults import Cancels
 from simulator.server import START
 from tests.loop.markets import RISE, calm, then
 from tests.loop.stage import BTC, Stage, config_of, steady
@@ -194,3 +195,24 @@ def test_an_alert_is_logged_at_its_own_level():
     told = {(row["severity"], row["level"]) for row in stage.logged("alert.raised")}
     assert told >= {("CRITICAL", "critical"), ("INFO", "info")}
     assert all(severity.lower() == level for severity, level in told)
+
+
+@pytest.mark.parametrize(("policy", "least_s", "most_s"), [("cancel", 0, 20), ("leave", 10, 30)])
+def test_a_stop_during_the_sweep_of_the_switch_waits_for_the_end_of_our_orders_once(policy, least_s, most_s):
+    """Where the way out cancels, it is what waits for proof; where it does not, the switch has its ten seconds."""
+    stage = Stage(RISE, config_of(execution={"on_shutdown": policy}))
+    stage.run_until(lambda: stage.working(Side.BUY), 120)
+    stage.world.conditions.cancels = Cancels.LOST
+    stage.disk.kill = ON
+    asked = stage.clock.now()
+    stage.wire.on_answer = lambda name: (
+        stage.loop.stop("SIGTERM") if name == "cancel" and not stage.loop.stopping else 0
+    )
+    stage.cycle()
+    swept = (stage.clock.now() - asked).total_seconds()
+    assert stage.loop.stopping
+    assert swept >= least_s
+    code = stage.loop.run()
+    assert (stage.clock.now() - asked).total_seconds() <= most_s
+    assert code == (7 if policy == "cancel" else 0)
+    assert stage.working(Side.BUY)
