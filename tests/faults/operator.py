@@ -137,12 +137,31 @@ def killed_at_each_point(trial: Trial) -> None:
         trial.require("I3 entries gone within 10 s", took <= CLEARED_S)
         trial.require("I22 halted from then on", stage.last.reason == "kill_switch")
         trial.require("I29 a CRITICAL alert", stage.told("halt.kill_switch") == "CRITICAL")
+    _killed_after_the_decision(trial)
     stage = trial.stage([*RISE, *QUOTING[-100:]])
     stage.at(75, stage.throw_the_switch)
     stage.run_until(lambda: stage.cycles and stage.last.reason == "kill_switch", 120)
     asleep = stage.clock.now() - stage.cycles[-1].started_at
     trial.require("I3 a sleeping loop wakes at once", asleep <= timedelta(seconds=NOTICED_S + CLEARED_S))
     _switched_off(trial)
+
+
+def _killed_after_the_decision(trial: Trial) -> None:
+    """It goes on while the approval is written down, whether the bot looks at that moment or not."""
+    stage = trial.stage(RISE)
+    stage.idle(62)
+
+    def strike(line: bytes) -> None:
+        if b'"decision.made"' in line and not stage.disk.kill.active:
+            stage.disk.kill = KillState(KillProbe.PRESENT, "looks wrong")
+
+    stage.disk.before_append = strike
+    with stage.oracle.closed("the switch is on", "I3/I22"):
+        stage.cycle()
+        decided = stage.events("decision.made")[-1]["outcome"]
+        trial.stimulus("the switch goes on between an approval and its request", decided == "TRADED")
+        trial.require("I3 what was approved is not sent", not stage.wire.placed)
+        stage.run_for(10)
 
 
 def _switched_off(trial: Trial) -> None:
