@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 
 from bot.adapters.storage import FileStorage
-from bot.domain.order import OrderState
+from bot.domain.order import OrderState, VenueStatus
 from bot.domain.product import Side
 from bot.errors import StateCorrupt
 from bot.record.store import StateStore
@@ -129,8 +129,13 @@ def full_disks(trial: Trial) -> None:
             shutil.rmtree(folder / f"{reason}-{number}")
     stage = trial.stage(QUOTED)
     stage.run_until(lambda: stage.working(Side.BUY), 120)
+    (entry,) = stage.working(Side.BUY)
     stage.disk.full = True
     with stage.oracle.closed("the journal cannot be written", "I10/I22"):
+        stage.cycle()
+        trial.require("I10 our entry is taken back in the very cycle that finds it full", not stage.working(Side.BUY))
+        ended = stage.world.venue.order(entry.order_id).status
+        trial.require("I10 by us, not by its expiry", ended is VenueStatus.CANCELLED)
         stage.run_for(180)
     trial.stimulus(f"ENOSPC, EROFS, EMFILE at each of {count} file operations", count)
     trial.stimulus("a full disk under the loop", stage.disk.full)
