@@ -138,10 +138,10 @@ MISTAKES: Final = (
     ),
     _mistake(
         "breakers-open-nothing",
-        "an open breaker is walked past by entries",
-        "bot/risk/gates_permission.py",
-        "if not want.is_entry and breaker_policy(",
-        "if want.is_entry or breaker_policy(",
+        "a breaker that opened for a time counts as closed at once",
+        "bot/risk/breakers.py",
+        "return state.open and (state.until is None or now < state.until)",
+        "return state.open and state.until is None",
     ),
     _mistake(
         "loss-stop-too-far",
