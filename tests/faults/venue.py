@@ -255,13 +255,19 @@ def fees_change(trial: Trial) -> None:
         trial.stimulus(f"the tier reads {cheap[:30]}.., the venue charges its own", bot.struck("Rewrite"))
         opened = [b["breaker"] for b in bot.events("breaker.changed") if b["breaker"]["name"] == "fee_above_assumed"]
         trial.require("I39 realised over assumed opens the breaker", opened and opened[-1]["open"])
+    _unreadable(trial, "transaction_summary fails", Answer(500, "json"), "500")
+    absurd = Rewrite("fee_tier.maker_fee_rate", '"0.05"')
+    _unreadable(trial, "transaction_summary reads a maker rate above the taker's", absurd, "Rewrite")
+
+
+def _unreadable(trial: Trial, what: str, flaw: Answer | Rewrite, name: str) -> None:
     with trial.wired(QUOTING) as bot:
-        bot.fault(Rule(Answer(500, "json"), "GET", "/transaction_summary", times=None))
+        bot.fault(Rule(flaw, "GET", "/transaction_summary", times=None))
         bot.run_until(bot.working, 200)
         worst = bot.config.policy.fees.worst_maker_pct.fraction
         rate = Decimal(bot.events("intent.recorded")[0]["expected_fee_rate"])
-        trial.stimulus("transaction_summary fails", bot.struck("500"))
-        trial.require("I39 sized with the configured worst case", rate >= worst)
+        trial.stimulus(what, bot.struck(name))
+        trial.require(f"I39 {what}: sized with the configured worst case ({rate})", worst <= rate < Decimal("0.02"))
 
 
 def venue_cancels(trial: Trial) -> None:
@@ -331,7 +337,8 @@ ROWS: Sequence[Fault] = (
           delisted),
     Fault("F043", "alias book paid from another wallet; a key of another portfolio", "one coin, two wallets; refused",
           "I1 I4 I37", alias_books, quick=True),
-    Fault("F045", "fees higher than the tier says; the tier cannot be read", "breaker; worst case", "I39", fees_change),
+    Fault("F045", "fees higher than the tier says; the tier cannot be read, or reads a maker above the taker",
+          "breaker; worst case", "I39", fees_change),
     Fault("F048", "the venue cancels every resting order by itself", "noticed, stop rebuilt once, no re-entry",
           "I13 I28", venue_cancels, quick=True),
     Fault("F049", "status page red while the API works, green while it is down, broken",
