@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.adapters.memory import MemoryStorage
 from bot.domain.bars import Scale
+from bot.domain.decision import Reason
 from bot.domain.product import ProductId
 from bot.record.cycles import CYCLES, INPUTS
 from bot.settings.load import load_config
@@ -56,7 +57,9 @@ def _over_the_wire(data: Path, folder: Path, config_dir: Path) -> dict[str, Cycl
         daemon.run_until(DAY + SPAN, within_s=300)
         daemon.terminate()
         kept = daemon.state_dir / CYCLES
-        return _cycles({path.name: path.read_bytes() for path in kept.iterdir()})
+        cycles = _cycles({path.name: path.read_bytes() for path in kept.iterdir()})
+    # Nobody ended the other run in the middle of a cycle.
+    return {at: cycle for at, cycle in cycles.items() if cycle[0]["reason"] != Reason.SHUTTING_DOWN.value}
 
 
 def _scales(cycles: Mapping[str, Cycle]) -> dict[ProductId, Scale]:
