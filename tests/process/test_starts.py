@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,8 @@ from tests.process.bots import Start, environ, eventually, plain_config, posts, 
 WITHIN_S = 2.0
 INTERPRETER_S = 2.0
 """What a busy machine may need to load the program before it can look at the lock."""
-TRIES = 4
-"""A machine that was busy with something else for a moment is asked again."""
+TRIES = 3
+"""A machine that was busy with something else for a moment is asked again, and its best answer counts."""
 SECRET = "-----BEGIN EC PRIVATE KEY-----\\nbm90IGEga2V5\\n-----END EC PRIVATE KEY-----\\n"
 
 
@@ -121,16 +121,20 @@ def test_of_two_starts_in_one_moment_one_runs_and_the_other_names_it(tmp_path, c
 def test_a_locked_directory_is_exit_four_within_two_seconds_of_the_program_start(tmp_path, config, sim):
     with running(sim, tmp_path, config) as daemon:
         eventually((daemon.state_dir / "bot.lock").exists)
-        took = []
-        while not took or (min(took) >= WITHIN_S + INTERPRETER_S and len(took) < TRIES):
-            began = time.monotonic()
-            code, said = Start(daemon.environ).ended()
-            took.append(time.monotonic() - began)
-            assert code == 4, said
-        assert min(took) < WITHIN_S + INTERPRETER_S, took
+        tries = [_timed(daemon.environ) for _ in range(TRIES)]
+        took, (_, said) = min(tries)
+        assert {ended[0] for _, ended in tries} == {4}, said
+        assert took < WITHIN_S + INTERPRETER_S
         holder = json.loads((daemon.state_dir / "bot.lock").read_text())
         assert str(holder["pid"]) in said
         assert "live" in said
+
+
+def _timed(told: Mapping[str, str]) -> tuple[float, tuple[int, str]]:
+    """Seconds that a start took, and how it ended."""
+    began = time.monotonic()
+    ended = Start(told).ended()
+    return time.monotonic() - began, ended
 
 
 def test_corrupt_state_falls_back_a_generation_and_then_starts_halted(tmp_path, config, sim):
