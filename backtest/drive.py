@@ -13,6 +13,7 @@ from backtest.run import Stage, build
 from bot.domain.decision import Outcome
 from bot.domain.event import PeakMoved
 from bot.domain.product import ProductId
+from bot.domain.state import State
 from bot.loop.finished import Finished
 from bot.settings.config import Config
 
@@ -71,12 +72,7 @@ class Drive:
         before = stage.loop.store.state
         # Where no rule can hold, orders and exits are all there is to serve, as between two scheduled cycles.
         served = about is not None and not about
-        if about is not None:
-            ours = {intent.product for intent in before.intents.values() if not intent.closed}
-            working = {order.market for order in stage.venue.working()}
-            stage.tape.only = about | ours | before.positions.keys() | working
-        else:
-            stage.tape.only = None
+        stage.tape.only = None if about is None else about | self._in_hand(before)
         stage.clock.wait_until(self.data.closed(k))
         stage.loop.run_cycle(about=about, service=served)
         self.cycles += 1
@@ -86,6 +82,11 @@ class Drive:
         return Look(
             k, self._newest, before, stage.loop.store.state, restless, stage.venue.working(), self.recorder.pauses
         )
+
+    def _in_hand(self, state: State) -> frozenset[ProductId]:
+        """Markets in which something is held, wanted or working."""
+        working = (order.market for order in self.stage.venue.working())
+        return frozenset((*state.positions, *(intent.product for intent in state.open_intents), *working))
 
     def _skip(self, k: int, ahead: Next) -> None:
         """Account for the cycles between bar `k` and the next one: nothing but equity moved."""

@@ -102,7 +102,7 @@ def _report(args: argparse.Namespace, out: TextIO, _err: TextIO) -> int:
     from bot.errors import ConfigError
     from bot.settings.load import load_config
 
-    found, written = None, []
+    found, beside = None, []
     if args.robustness:
         if args.data is None:
             raise ConfigError(["--robustness needs --data, the candles of the run"])
@@ -110,8 +110,8 @@ def _report(args: argparse.Namespace, out: TextIO, _err: TextIO) -> int:
         late = robustness.run_late(run, load_config(args.config_dir), args.data, code_version())
         found = robustness.robustness(run, late)
         robustness.write(args.run_dir, found)
-        written.append(artifacts.ROBUSTNESS)
-    written.insert(0, str(page.bind(args.run_dir)))
+        beside = [artifacts.ROBUSTNESS]
+    written = [str(page.bind(args.run_dir)), *beside]
     out.write(json.dumps(found, indent=2) + "\n" if args.json else f"{' and '.join(written)} written\n")
     return FINE
 

@@ -56,6 +56,8 @@ class CriticalDataUnavailable(BotError):
     """Something a decision needs is missing, malformed, partial or contradictory: this cycle ends NO_TRADE."""
 
     def __init__(self, what: str, why: str) -> None:
+        """why: may begin with `what`, as the error of a call does that is named after what it asks for."""
+        why = why.removeprefix(f"{what}: ")
         super().__init__(f"{what}: {why}")
         self.what = what
         self.why = why

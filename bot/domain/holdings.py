@@ -72,8 +72,8 @@ def unprotected(snap: Snapshot, state: State) -> Mapping[ProductId, datetime]:
     for market, position in state.positions.items():
         if not position.managed or is_dust(snap, position) or exit_levels(position).highest_stop is None:
             continue
-        base = position.product.base
-        sales = [o for o in state.orders.values() if o.side is Side.SELL and o.product.base == base and o.order_id]
+        known = state.of_base.get(position.product.base, ())
+        sales = [order for order in known if order.side is Side.SELL and order.order_id]
         if not any(order.state.is_working for order in sales):
             found[market] = max([position.opened_at, *(order.changed_at for order in sales)])
     return found

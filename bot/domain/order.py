@@ -43,6 +43,9 @@ class OrderState(Enum):
 TERMINAL: Final = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
 """States in which the venue holds the order no more."""
 
+RESTING: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL})
+"""States in which the venue is known to hold it, and nothing was asked of it since."""
+
 
 class OrderEvent(Enum):
     """What may happen to an order, from any source."""

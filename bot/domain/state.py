@@ -179,6 +179,11 @@ class BreakerState:
     detail: str = ""
 
 
+def is_open(breaker: BreakerState, now: datetime) -> bool:
+    """Whether it stops trading at `now`; one that latched stays open until an operator resets it."""
+    return breaker.open and (breaker.until is None or now < breaker.until)
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """Profit and loss since the start of a UTC day (`2026-11-21`) or ISO week (`2026-W47`).

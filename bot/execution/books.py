@@ -109,10 +109,6 @@ class Books:
         mine = [order for order in known if order.intent == intent.number and not order.parent_order_id]
         return sorted(mine, key=_attempt) if len(mine) > 1 else mine
 
-    def open_intents(self) -> tuple[Intent, ...]:
-        """Intents that may still get an order, oldest first."""
-        return self.state.open_intents
-
     def working(self, base: str, *kinds: OrderKind) -> list[Order]:
         """Our orders of these kinds that the venue may still hold, for one base currency."""
         found = self.state.of_base.get(base, ())

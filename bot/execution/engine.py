@@ -271,7 +271,7 @@ class ExecutionEngine:
 
     def _close_ended_exits(self, tally: Tally) -> None:
         """An exit that has ended must not stand in the way of the last one."""
-        for intent in self._books.open_intents():
+        for intent in self._books.state.open_intents:
             working = any(order.state.is_working for order in self._books.orders_of(intent))
             if intent.kind is OrderKind.EXIT and not working:
                 self._books.close(intent, "flattening takes over", tally)
@@ -279,7 +279,7 @@ class ExecutionEngine:
     def _intent_times(self) -> list[datetime | None]:
         return [
             routing.next_time(intent, self._books.orders_of(intent), self._policy)
-            for intent in self._books.open_intents()
+            for intent in self._books.state.open_intents
             if intent.kind is not OrderKind.PROTECTIVE
         ]
 

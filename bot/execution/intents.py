@@ -8,7 +8,7 @@ from typing import Final
 
 from bot.domain.decision import Approved, Reason, Reject
 from bot.domain.holdings import view_of
-from bot.domain.order import OrderKind, OrderState
+from bot.domain.order import RESTING, OrderKind, OrderState
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView, Snapshot
 from bot.domain.state import Intent, Order
@@ -106,15 +106,14 @@ class Intents:
 
     def _served(self) -> list[Intent]:
         """Open intents that are routed; a protective one has its single order and no time of its own."""
-        return [intent for intent in self._books.open_intents() if intent.kind is not OrderKind.PROTECTIVE]
+        return [intent for intent in self._books.state.open_intents if intent.kind is not OrderKind.PROTECTIVE]
 
     def _obey(self, permits: Permits, tally: Tally) -> None:
         """What the halt table takes off the venue."""
         kinds = [OrderKind.ENTRY] * permits.cancel_entries + [OrderKind.PROTECTIVE] * permits.cancel_protective
         if not kinds:
             return
-        settled = (OrderState.OPEN, OrderState.PARTIAL)
-        orders = [o for o in self._books.state.working if o.kind in kinds and o.state in settled]
+        orders = [o for o in self._books.state.working if o.kind in kinds and o.state in RESTING]
         if orders:
             self._canceller.ask(orders, permits.why or "halted", tally)
 
@@ -151,9 +150,7 @@ class Intents:
         for why, orders in due_for.items():
             self._canceller.ask(orders, why, tally)
         asked = (self._books.state.orders[order.client_order_id] for orders in due_for.values() for order in orders)
-        return [
-            order for order in asked if order.state is not OrderState.OPEN and order.state is not OrderState.PARTIAL
-        ]
+        return [order for order in asked if order.state not in RESTING]
 
     def _next(
         self, intent: Intent, snapshot: Snapshot | None, terms: Terms | None, permits: Permits, tally: Tally

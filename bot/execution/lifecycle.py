@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from bot.domain.event import ExecutionMeasured, Mismatch, OrderChanged, Payload
 from bot.domain.money import EXACT, Price, Size
-from bot.domain.order import OrderEvent, OrderReport, OrderState, OrderType, VenueStatus, advance
+from bot.domain.order import RESTING, OrderEvent, OrderReport, OrderState, OrderType, VenueStatus, advance
 from bot.domain.product import Side
 from bot.domain.state import Order
 from bot.errors import IllegalTransition
@@ -99,7 +99,7 @@ def timer(order: Order, policy: ExecutionPolicy) -> datetime | None:
         return order.changed_at + seconds(policy.submitted_timeout_seconds)
     if order.state is OrderState.CANCEL_PENDING:
         return cancel_again_at(order, policy)
-    if order.state not in (OrderState.OPEN, OrderState.PARTIAL):
+    if order.state not in RESTING:
         return None
     if order.end_time is not None:
         return order.end_time
@@ -203,7 +203,7 @@ def _event(order: Order, state: OrderState, report: OrderReport, figures: _Figur
         case VenueStatus.FAILED:
             worked = state in (OrderState.PARTIAL, OrderState.CANCEL_PENDING) or not figures.filled.is_zero
             return OrderEvent.CANCELED if worked else OrderEvent.REFUSED
-        case VenueStatus.CANCEL_QUEUED if state in (OrderState.OPEN, OrderState.PARTIAL):
+        case VenueStatus.CANCEL_QUEUED if state in RESTING:
             return OrderEvent.CANCEL_ASKED
     fresh = state in (OrderState.OPEN, OrderState.SUBMITTED, OrderState.UNKNOWN) and not figures.filled.is_zero
     return OrderEvent.PART_FILL if fresh or figures.filled > order.filled else OrderEvent.ACK

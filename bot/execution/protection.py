@@ -8,7 +8,7 @@ from dataclasses import replace
 from bot.domain.decision import Reject
 from bot.domain.holdings import free_to_sell, view_of
 from bot.domain.money import ZERO
-from bot.domain.order import OrderKind, OrderReport, OrderState, PlannedOrder
+from bot.domain.order import RESTING, OrderKind, OrderReport, OrderState, PlannedOrder
 from bot.domain.position import Position
 from bot.domain.product import Product, ProductId, Side
 from bot.domain.snapshot import Balance, MarketView, Snapshot
@@ -168,12 +168,12 @@ class Protection:
 
     def _lift_orphaned(self, tally: Tally) -> None:
         """A protective sell without a position would sell what somebody else put there."""
-        state, settled = self._books.state, (OrderState.OPEN, OrderState.PARTIAL)
+        state = self._books.state
         held = {market.base for market in state.positions}
         stray = [
             order
             for order in state.working
-            if order.kind is OrderKind.PROTECTIVE and order.state in settled and order.product.base not in held
+            if order.kind is OrderKind.PROTECTIVE and order.state in RESTING and order.product.base not in held
         ]
         if stray:
             self._canceller.ask([o for o in stray if not self._parent_open(o)], "no position to protect", tally)

@@ -18,7 +18,7 @@ from bot.domain.decision import Reason
 from bot.domain.fees import smallest_legal
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, ZERO, Price, Size, total
-from bot.domain.order import TERMINAL, Bracket, OrderKind, OrderState, OrderType
+from bot.domain.order import RESTING, TERMINAL, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.state import Intent, Order
 from bot.execution.lifecycle import cancel_again_at, seconds
@@ -105,7 +105,7 @@ def next_time(intent: Intent, orders: Sequence[Order], policy: Policy) -> dateti
     order = live[-1]
     if any(item.state is OrderState.UNKNOWN for item in live):
         return None
-    if order.state in (OrderState.OPEN, OrderState.PARTIAL):
+    if order.state in RESTING:
         crowded = len(live) > 1 or _overcommitted(intent, orders)
         return order.changed_at if crowded else working_until(order, policy)
     waiting = _tend_live(intent, orders, live, order.changed_at, policy)

@@ -139,7 +139,7 @@ class SellSide:
             return doubt
         if self._books.working(base, OrderKind.EXIT):
             return Reject(Reason.ALREADY_WORKING, f"{view.product.id}: an exit is working")
-        for intent in self._books.open_intents():
+        for intent in self._books.state.open_intents:
             if intent.kind is OrderKind.EXIT and intent.product.base == base:
                 if routing.awaits_coins(self._books.orders_of(intent)):
                     return Reject(Reason.ALREADY_WORKING, f"{view.product.id}: an exit waits for its coins")
@@ -148,7 +148,7 @@ class SellSide:
 
     def _end_entries(self, base: str, tally: Tally) -> None:
         """What is being sold is not bought at the same time."""
-        for intent in self._books.open_intents():
+        for intent in self._books.state.open_intents:
             if intent.kind is OrderKind.ENTRY and intent.product.base == base:
                 self._books.close(intent, "an exit takes over", tally)
 

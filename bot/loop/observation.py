@@ -186,7 +186,7 @@ class Observation:
         portfolio = self._config.policy.portfolio
         held = {position.product for position in self._store.state.positions.values()}
         held |= {order.product for order in self._store.state.working}
-        held |= {intent.product for intent in self._store.state.intents.values() if not intent.closed}
+        held |= {intent.product for intent in self._store.state.open_intents}
         if self.truth is not None:
             owned = (currency for currency, balance in self.truth.balances.items() if balance.available or balance.hold)
             pricing = (market_of(currency, metadata.products, portfolio) for currency in owned)

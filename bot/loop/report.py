@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from bot.domain.codec import canonical
@@ -14,7 +15,7 @@ from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Halt, Snapshot
-from bot.domain.state import HaltCause, State
+from bot.domain.state import HaltCause, State, is_open
 from bot.errors import StateCorrupt, StorageFailed
 from bot.execution.report import ActReport, Refusal
 from bot.loop.finished import Finished
@@ -25,7 +26,6 @@ from bot.ops.alerts import FIRING, AlertService, Severity
 from bot.ops.status import RunFacts, limits_of, status_report
 from bot.record.cycles import inputs_of, keep
 from bot.record.store import StateStore
-from bot.risk.breakers import is_open
 from bot.risk.halts import halts_in_force
 from bot.risk.scopes import exposure_by_scope
 from bot.settings.config import Config
@@ -58,12 +58,9 @@ class Reporter:
 
     def configure(self, config: Config) -> None:
         self._config = config
-        facts = self._facts
-        self._facts = RunFacts(
-            facts.env, facts.mode, facts.pid, config.config_hash, facts.code_version, facts.order_prefix,
-            limits_of(config.policy.risk),
-        )  # fmt: skip
-        self._operator.metrics.runs(config.config_hash, facts.code_version)
+        limits = limits_of(config.policy.risk)
+        self._facts = replace(self._facts, config_hash=config.config_hash, limits=limits)
+        self._operator.metrics.runs(config.config_hash, self._facts.code_version)
         self.alerts.configure(config.policy.alerts)
 
     def stands(self, cycle: Finished) -> None:

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot.domain.decision import Decision, Reason
+from bot.domain.event import HALT_ALERT
 from bot.domain.holdings import unprotected
 from bot.domain.order import OrderState
 from bot.domain.snapshot import Halt, Snapshot
-from bot.domain.state import HaltCause, State
+from bot.domain.state import HaltCause, State, is_open
 from bot.ops.alerts import Severity
 from bot.risk.halts import Protective, halts_in_force, latch_active, permission
 from bot.settings.config import Config
@@ -40,7 +41,7 @@ def standing(
     in_force = (latch for latch in state.latches.values() if latch_active(latch, now))
     yield from (_halt(latch.name, latch.cause, latch.detail) for latch in in_force)
     for breaker in state.breakers.values():
-        if breaker.open and (breaker.until is None or now < breaker.until):
+        if is_open(breaker, now):
             yield _halt(f"breaker.{breaker.name}", HaltCause.BREAKER, f"{breaker.name}: {breaker.detail}")
     for market, why in state.quarantined.items():
         detail = f"{why}; `bot adopt {market}` or `bot ignore {market}`"
@@ -55,10 +56,10 @@ def standing(
 def missed(state: State, in_force: Container[str]) -> Iterator[Standing]:
     """What began and is over without an alert in the journal: whoever recorded it was killed, or the disk was full."""
     for name, item in state.untold.items():
-        fingerprint, severity, title, _ = _halt(name, HaltCause(item.cause), "")
-        if fingerprint not in in_force:
-            detail = f"it began at {item.since:%Y-%m-%d %H:%M:%S} UTC and is over; nobody was told: {item.detail}"
-            yield fingerprint, severity, title.replace("is", "was", 1), detail
+        detail = f"it began at {item.since:%Y-%m-%d %H:%M:%S} UTC and is over; nobody was told: {item.detail}"
+        told = _halt(name, HaltCause(item.cause), detail, "was")
+        if told[0] not in in_force:
+            yield told
 
 
 def feeds_down(complaints: Mapping[str, str]) -> Iterator[Standing]:
@@ -106,8 +107,9 @@ def _naked(snapshot: Snapshot | None, state: State, config: Config, now: datetim
             yield f"unprotected.{market}", Severity.CRITICAL, f"{market}: no stop rests at the exchange", detail
 
 
-def _halt(name: str, cause: HaltCause, detail: str) -> Standing:
-    return f"halt.{name}", _SEVERITY.get(cause, Severity.CRITICAL), f"trading is restricted: {name}", detail
+def _halt(name: str, cause: HaltCause, detail: str, tense: str = "is") -> Standing:
+    severity = _SEVERITY.get(cause, Severity.CRITICAL)
+    return f"{HALT_ALERT}{name}", severity, f"trading {tense} restricted: {name}", detail
 
 
 def _drift(snapshot: Snapshot | None, config: Config) -> Iterator[Standing]:

@@ -78,7 +78,9 @@ class Wanted(Enum):
 class TradingLoop:
     """The one long-running loop. Everything that differs between live, paper and backtest comes in through `world`."""
 
-    def __init__(self, config: Config, identity: Identity, world: World, operator: Operator, mind: Mind = decide):
+    def __init__(
+        self, config: Config, identity: Identity, world: World, operator: Operator, mind: Mind = decide
+    ) -> None:
         self._config = config
         self._mind = mind
         self._identity = identity

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.money import ONE
-from bot.domain.order import OrderReport, OrderState
+from bot.domain.order import RESTING, OrderReport
 from bot.domain.product import Product, ProductId, Side
 from bot.domain.snapshot import (
     ClockSkew,
@@ -39,7 +39,6 @@ from bot.settings.policy import DataPolicy
 _FEE_TIER_EVERY: Final = timedelta(hours=1)
 _DOUBT_EVERY: Final = timedelta(seconds=15)
 """Between two reads of the product list while it is in doubt."""
-_RESTING: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -109,7 +108,7 @@ class Observer:
         except ExchangeError as error:
             if known is not None and now - known.at < 2 * half_life:
                 return known
-            raise CriticalDataUnavailable("products", str(error).removeprefix("products: ")) from error
+            raise CriticalDataUnavailable("products", str(error)) from error
         if not products:
             raise CriticalDataUnavailable("products", "the product list is empty")
         self._metadata = Metadata({product.id: product for product in products}, now)
@@ -297,7 +296,7 @@ def _may_explain(order: Order, currency: str, ledger: Ledger | None, settled: da
         return True
     if not order.state.is_working:
         return False
-    if ledger is None or since is None or order.state not in _RESTING or order.booked < order.filled:
+    if ledger is None or since is None or order.state not in RESTING or order.booked < order.filled:
         return True
     offered = order.product.quote if order.side is Side.BUY else order.product.base
     return currency == offered and ledger.pending < 0

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bot.domain import event as ev
 from bot.domain.event import Envelope, Payload
-from bot.domain.state import Cooldown, HaltCause, State, Untold
+from bot.domain.state import Cooldown, HaltCause, State, Untold, is_open
 from bot.record import fold_books as books
 from bot.record import fold_orders as orders
 
@@ -110,8 +110,7 @@ def _latch_cleared(state: State, event: ev.LatchCleared, _: Envelope) -> State:
 def _breaker_changed(state: State, event: ev.BreakerChanged, envelope: Envelope) -> State:
     new, old = event.breaker, state.breakers.get(event.breaker.name)
     changed = state.changed(breakers={**state.breakers, new.name: new})
-    was_open = old is not None and old.open and (old.until is None or envelope.ts < old.until)
-    if was_open or not new.open:
+    if not new.open or (old is not None and is_open(old, envelope.ts)):
         return changed
     detail = f"{new.name}: {new.detail}"
     return _untold(changed, f"breaker.{new.name}", Untold(HaltCause.BREAKER.value, new.since or envelope.ts, detail))

@@ -17,7 +17,7 @@ from bot.domain.bars import Windows
 from bot.domain.money import EXACT, HUNDRED, decimal_text, quantised
 from bot.domain.product import ProductId, TradingMode
 from bot.domain.snapshot import MarketView, Snapshot
-from bot.domain.state import BreakerState
+from bot.domain.state import BreakerState, is_open
 from bot.settings.policy import BreakerPolicy, BreakersPolicy, Policy
 
 NAMES: Final = tuple(BreakersPolicy.model_fields)
@@ -48,11 +48,6 @@ def breaker_policy(policies: BreakersPolicy, name: str) -> BreakerPolicy:
 def closed(name: str) -> BreakerState:
     """A breaker that has seen nothing."""
     return BreakerState(name, open=False)
-
-
-def is_open(state: BreakerState, now: datetime) -> bool:
-    """Whether it stops trading at `now`; one that latched stays open until an operator resets it."""
-    return state.open and (state.until is None or now < state.until)
 
 
 def hit(state: BreakerState, now: datetime, policy: BreakerPolicy, detail: str = "") -> BreakerState:

@@ -13,8 +13,8 @@ from bot.domain.money import EXACT, Percent, decimal_text, quantised
 from bot.domain.order import OrderType
 from bot.domain.product import TradingMode
 from bot.domain.snapshot import Environment, Halt, Mode, StatusLevel
-from bot.domain.state import HaltCause
-from bot.risk.breakers import breaker_policy, is_open, scope_of
+from bot.domain.state import HaltCause, is_open
+from bot.risk.breakers import breaker_policy, scope_of
 from bot.risk.context import Candidate, RiskContext
 from bot.risk.exposure import ExposureBook
 from bot.risk.halts import REASONS, TABLE

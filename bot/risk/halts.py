@@ -10,8 +10,8 @@ from typing import Final
 
 from bot.domain.decision import Reason
 from bot.domain.snapshot import Halt, Snapshot
-from bot.domain.state import BreakerState, HaltCause, Latch, State
-from bot.risk.breakers import NAMES, breaker_kind, breaker_policy, is_open, scope_of
+from bot.domain.state import BreakerState, HaltCause, Latch, State, is_open
+from bot.risk.breakers import NAMES, breaker_kind, breaker_policy, scope_of
 from bot.settings.policy import BreakerPolicy, Policy
 
 

@@ -50,16 +50,12 @@ class Working:
         """Whether the slice certainly does nothing to this order; cheap, as most orders sleep through most slices."""
         if self.taking or self.bars_left > 0:
             return False
-        if not self.live:
-            return True
-        record = self.record
-        stop, limit = record.terms.stop_price, record.live_limit
-        if stop is not None and record.trigger is TriggerStatus.PENDING:
+        record, limit = self.record, self.resting
+        stop = record.terms.stop_price
+        if stop is not None and self.is_armed:
             reached = piece.low <= stop if record.terms.stop_direction == DOWN else piece.high >= stop
             if reached:
                 return False
-            if not record.terms.is_bracket:
-                return True
         if limit is None:
             return True
         if record.side is Side.BUY:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from uuid import UUID
 
 
 def uuid_of(*parts: object) -> str:
     """A lower-case version-4-shaped UUID derived from `parts`."""
-    digest = bytearray(sha256(_text(parts)).digest()[:16])
-    digest[6], digest[8] = digest[6] & 0x0F | 0x40, digest[8] & 0x3F | 0x80  # version and variant, RFC 9562
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return str(UUID(bytes=sha256(_text(parts)).digest()[:16], version=4))
 
 
 def hex_of(*parts: object) -> str:

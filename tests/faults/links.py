@@ -36,6 +36,7 @@ from tests.faults.venues import BUY, NO_BREAKERS, PATIENT, QUOTING, states
 from tests.faults.wired import Wired, wired_venue
 from tests.loop.markets import RISE
 from tests.loop.stage import BTC, steady
+from tests.process.bots import at_speed
 
 # ---------------------------------------------------------------------------------------- names and certificates
 
@@ -322,7 +323,7 @@ def feed_dies(trial: Trial) -> None:
         with trial.wired(MOVING) as bot:
             bot.cycle()
             witness = Witness(bot)
-            at_speed(bot, 1.0)
+            at_speed(bot.sim, 1.0)
             bot.wait(2.5)
             trial.require("both feeds were up before", _up(bot) == 2)
             bot.sim.conditions(feed={what: True})
@@ -331,7 +332,7 @@ def feed_dies(trial: Trial) -> None:
             heard = (witness.beats - beats, witness.data - data)
             trial.stimulus(f"{what} for 15 s: {heard[0]} heartbeats and {heard[1]} frames of data were sent",
                            beats and not heard[0] and bool(heard[1]) == (what == "no_heartbeats"))  # fmt: skip
-            at_speed(bot, 0.0)
+            at_speed(bot.sim, 0.0)
             bot.run_until(bot.working, 200)
             trial.require("I12 traded on REST books", bot.requests("GET", "product_book", mark))
             trial.require("I12 the feed's own quote is not there", bot.feed.quote(BTC) is None)
@@ -370,13 +371,6 @@ def _told_until_it_is_back(trial: Trial, bot: Wired, what: str) -> None:
     bot.cycle()
     over = {a["fingerprint"] for a in bot.events("alert.raised") if a["state"] == "resolved"}
     trial.require("I28 both come back by themselves, and that is told", _up(bot) == 2 and "feed.market" in over)
-
-
-def at_speed(bot: Wired, speed: float) -> None:
-    def turn(controls: Controls) -> None:
-        controls.clock.speed = speed
-
-    bot.sim.do(turn)
 
 
 def tokens(trial: Trial) -> None:

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from bot.domain.product import TradingMode
 from bot.domain.snapshot import ExchangeStatus, StatusLevel
-from bot.domain.state import BreakerState
+from bot.domain.state import BreakerState, is_open
 from bot.risk.breakers import (
     NAMES,
     breaker_name,
     breaker_policy,
     closed,
     hit,
-    is_open,
     measured,
     moved_pct,
     observed,

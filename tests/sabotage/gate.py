@@ -139,9 +139,9 @@ MISTAKES: Final = (
     _mistake(
         "breakers-open-nothing",
         "a breaker that opened for a time counts as closed at once",
-        "bot/risk/breakers.py",
-        "return state.open and (state.until is None or now < state.until)",
-        "return state.open and state.until is None",
+        "bot/domain/state.py",
+        "return breaker.open and (breaker.until is None or now < breaker.until)",
+        "return breaker.open and breaker.until is None",
     ),
     _mistake(
         "loss-stop-too-far",

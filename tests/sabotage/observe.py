@@ -255,8 +255,8 @@ MISTAKES: Final = (
         "a difference that our own working order explains is booked as a withdrawal",
         "ledger equation",
         "bot/observe/observer.py",
-        "order.state not in _RESTING or order.booked < order.filled:\n        return True",
-        "order.state not in _RESTING or order.booked < order.filled:\n        return False",
+        "order.state not in RESTING or order.booked < order.filled:\n        return True",
+        "order.state not in RESTING or order.booked < order.filled:\n        return False",
         pytest("tests/observe/test_observer.py"),
     ),
     Mistake(
