@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 BOT: Final = Path(__file__).resolve().parents[2] / "bot"
@@ -26,8 +27,10 @@ def fingerprints() -> set[str]:
 def severities() -> dict[str, set[str]]:
     """Families of alert fingerprints with the severities they are raised at; none where a table decides."""
     found: dict[str, set[str]] = {}
-    for tree in _trees():
-        constants = dict(_constants(tree))
+    trees = list(_trees())
+    shared = dict(pair for tree in trees for pair in _constants(tree) if not pair[0].startswith("_"))
+    for tree in trees:
+        constants = {**shared, **dict(_constants(tree))}
         for node in ast.walk(tree):
             parts = _alarm(node)
             for name in _fingerprint(parts, constants):
@@ -69,7 +72,7 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 def _fingerprint(parts: list[ast.expr], constants: Mapping[str, str]) -> Iterator[str]:
     """The first text among them, also under the name of a constant."""
-    texts = (constants.get(part.id) if isinstance(part, ast.Name) else _text(part) for part in parts)
+    texts = (constants.get(part.id) if isinstance(part, ast.Name) else _text(part, constants) for part in parts)
     yield from [text for text in texts if text is not None and re.fullmatch(r"[a-z-]+(\.[a-z_*]+)*", text)][:1]
 
 
@@ -95,11 +98,17 @@ def _is_severity(node: ast.expr) -> bool:
     return any(name.strip("_").lower() == "severity" for name in found)
 
 
-def _text(node: ast.expr) -> str | None:
-    """A literal text; an f-string with `*` for what is filled in."""
+def _text(node: ast.expr, constants: Mapping[str, str] = MappingProxyType({})) -> str | None:
+    """A literal text; an f-string with `*` for what is filled in, unless that is a constant."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        parts = [str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values]
-        return re.sub(r"\*(\.\*)*", "*", "".join(parts))
+        return re.sub(r"\*(\.\*)*", "*", "".join(_part(part, constants) for part in node.values))
     return None
+
+
+def _part(part: ast.expr, constants: Mapping[str, str]) -> str:
+    if isinstance(part, ast.Constant):
+        return str(part.value)
+    filled = part.value if isinstance(part, ast.FormattedValue) else part
+    return constants.get(filled.id, "*") if isinstance(filled, ast.Name) else "*"
