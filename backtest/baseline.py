@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from backtest.gate import Figures, Verdict
+from bot.domain.value import replace
 from bot.errors import ConfigError
 
 FILE: Final = "baseline.json"

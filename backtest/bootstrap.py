@@ -7,7 +7,6 @@ days that follow each other; the last day is followed by the first. The draws ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from backtest.candles import Floats
 from backtest.chance import below
 from backtest.metrics import LEAST_DAYS, NOT_ENOUGH, rounded
+from bot.domain.value import Value
 
 SEED: Final = 20_240_101
 PATHS: Final = 2000
@@ -22,8 +22,7 @@ BLOCK_DAYS: Final = 5
 LEVELS: Final = (5, 25, 50, 75, 95)
 
 
-@dataclass(frozen=True, slots=True)
-class Fan:
+class Fan(Value):
     """Percentiles of equity over all paths, by level, at the end of each day, the opening first.
 
     returns_pct, drawdowns_pct: one a path.

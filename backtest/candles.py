@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ from pyarrow import csv, parquet
 
 from bot.domain.bars import LENGTHS, Granularity, Ints
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.errors import CandlesCorrupt, ConfigError, UnitError
 
 Floats = npt.NDArray[np.float64]
@@ -36,8 +36,7 @@ _BLOCK: Final = 2**16
 _FIRST_YEAR, _LAST_YEAR = 1_230_768_000, 4_102_444_800  # 2009 and 2100: what cannot be a candle's opening in seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Candles:
+class Candles(Value):
     """Every row of one file, oldest first.
 
     start: unix seconds of each opening, on the grid of `length`, ascending. Prices quote, volume base; shape (n,).

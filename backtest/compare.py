@@ -5,21 +5,20 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
+from bot.domain.value import Value
 from bot.errors import ConfigError
 
 ABSENT: Final = "-"
 WIDTH: Final = 140
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Value):
     """One figure of both runs; None where a run has none. section: the part of summary.json it stands in."""
 
     section: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -13,12 +12,12 @@ from backtest.dataset import Dataset, Track
 from bot.domain.bars import Ints
 from bot.domain.money import EXACT, ZERO
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value
 from bot.settings.universe import Universe
 from bot.venue.orders import VenueFill
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Value):
     """One value a bar, at its close; shape (n,). All in the equity currency.
 
     equity: cash + positions at the best bid; largest: the greatest single position; positions: how many are held.
@@ -36,8 +35,7 @@ class Curve:
         return self.equity - self.cash
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Value):
     """Bars first..stop-1 during which `size` of a market is held."""
 
     market: ProductId

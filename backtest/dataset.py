@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import pairwise
@@ -19,6 +18,7 @@ from backtest.candles import Candles, Floats
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Ints, Scale
 from bot.domain.money import BASIS_POINTS, EXACT, is_multiple
 from bot.domain.product import Product, ProductId
+from bot.domain.value import Value
 from bot.errors import CandlesCorrupt, ConfigError, UnitError
 from bot.triggers.columns import SeriesColumns
 
@@ -29,8 +29,7 @@ PLACES_MAX: Final = 12
 WORKERS: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Quoting:
+class Quoting(Value):
     """Bid and ask around a close, all in ticks: half the spread to either side, each rounded away from it.
 
     step: the price increment; up / down: half the spread as a fraction of the price.
@@ -75,23 +74,22 @@ class Quoting:
         return np.maximum(asks, bids + self.step, out=asks)
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Value):
     """Bars of one market without a gap. first: index on the run's grid of its first bar; negative before the run.
 
     stop: index just behind its last bar. columns: their statistics, each made when first asked for.
     """
 
     first: int
+    stop: int
     columns: SeriesColumns
-    stop: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stop", self.first + len(self.columns.series))
+    @staticmethod
+    def of(first: int, columns: SeriesColumns) -> Segment:
+        return Segment(first, first + len(columns.series), columns)
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(Value):
     """Everything recorded of one market that reaches into the run, oldest first."""
 
     market: ProductId
@@ -115,8 +113,7 @@ class Track:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Integrity:
+class Integrity(Value):
     """What the files left out. quiet: bars without a trade; gaps: market, first missing opening, first one after."""
 
     rows: Mapping[ProductId, int]
@@ -124,8 +121,7 @@ class Integrity:
     gaps: tuple[tuple[ProductId, int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Value):
     """The markets of one run. Bar k opens at start + k x length and is known at its close; k = 0..count - 1.
 
     paths: the files read, by product.
@@ -152,8 +148,7 @@ class Dataset:
         return (int(now.timestamp()) - self.start) // self.length - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Value):
     """What a run wants of a data folder. products: only these; since, until: first opening, and first left out.
 
     history: bars wanted before `since`, where the files have them. half_spread_bps: of the made quotes.
@@ -168,8 +163,7 @@ class Wish:
     half_spread_bps: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Value):
     """One file in exact integers, before the run's grid is known. made: its listing, where products.json has none."""
 
     path: Path
@@ -240,7 +234,7 @@ def _part(wish: Wish, path: Path, listings: listing.Listings) -> _Part | None:
 
 def _track(product: ProductId, part: _Part, start: int) -> Track:
     segments = tuple(
-        Segment((series.start - start) // series.granularity.value, SeriesColumns(series)) for series in part.series
+        Segment.of((series.start - start) // series.granularity.value, SeriesColumns(series)) for series in part.series
     )
     return Track(product, part.scale, part.quoting, segments)
 

@@ -18,6 +18,7 @@ from backtest.drill import market
 from backtest.drive import Drive
 from backtest.summary import Run
 from bot.domain.decision import TriggerKind
+from bot.domain.value import Value
 from bot.errors import BotError, ConfigError
 from bot.risk.gates import GATES
 from bot.settings.config import Config
@@ -44,8 +45,7 @@ CRASHES: Final = (
 Figures = Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Value):
     """One run of the gate. strict: everything has to be seen at work, not only what the policy makes use of."""
 
     name: str
@@ -53,8 +53,7 @@ class Scenario:
     strict: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Value):
     """What came of one scenario. problems: why it is red, drift apart."""
 
     name: str
@@ -62,8 +61,7 @@ class Outcome:
     figures: Figures
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Value):
     """The gate's answer; `document` is what `bot certify --gate` reads."""
 
     config_hash: str

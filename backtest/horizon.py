@@ -33,6 +33,7 @@ from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView
 from bot.domain.state import Period, State
+from bot.domain.value import Value
 from bot.loop.finished import Finished
 from bot.risk import stops
 from bot.risk.breakers import breaker_policy, cooloff
@@ -48,8 +49,7 @@ SLACK: Final = 1e-9
 """Relative margin of comparisons in floats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Value):
     """What is known after a cycle. k: its bar. before, state: the durable state as the cycle found and left it.
 
     restless: something asks for a cycle soon by itself. orders: working at the venue. pauses: base -> end of the pause
@@ -65,8 +65,7 @@ class Look:
     pauses: Mapping[str, datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(Value):
     """The bar to run next. about: the markets it is about; None: all of them. peak: highest equity on the way there, if
     it is a new one."""
 
@@ -75,8 +74,7 @@ class Next:
     peak: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Value):
     """One position or resting order, as the scan sees it. Levels in ticks; None: that side cannot matter.
 
     low: a bar whose low is at or below it matters; high: one whose high is at or above; rise: one that closes above.

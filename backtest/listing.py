@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 from bot.adapters.coinbase.wire.product import products as parsed
 from bot.adapters.coinbase.wire.read import Fields
 from bot.domain.product import Product, ProductId, TradingMode
+from bot.domain.value import Value
 from bot.errors import ConfigError, CriticalDataUnavailable
 
 FILE: Final = "products.json"
@@ -27,8 +27,7 @@ _CENT: Final = Decimal("0.01")
 _DOLLAR: Final = Decimal(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Listings:
+class Listings(Value):
     """Products by the time from which they were as they are; times ascend."""
 
     times: tuple[datetime, ...]

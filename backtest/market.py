@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -16,6 +15,7 @@ from bot.domain.market import Book, Level, Quote
 from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import VenueStatus
 from bot.domain.product import Product, ProductId
+from bot.domain.value import replace
 from bot.observe.observer import metadata_slot
 from bot.ports import Clock, MarketFacts
 from bot.settings.policy import DataPolicy

@@ -7,7 +7,6 @@ figure that rests on fewer than LEAST_DAYS returns is "not enough data": a numbe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import sqrt
 from typing import Any, Final
@@ -16,6 +15,7 @@ import numpy as np
 
 from backtest.candles import Floats
 from bot.domain.bars import Ints
+from bot.domain.value import Value
 
 LEAST_DAYS: Final = 20
 DAYS_A_YEAR: Final = 365
@@ -24,8 +24,7 @@ WORST: Final = 5
 _PLACES: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Value):
     """Equity at the close of every bar. times: unix seconds of the closes; opening: equity before the first bar."""
 
     times: Ints

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,13 +15,13 @@ from bot.domain.order import OrderKind
 from bot.domain.product import Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import State
+from bot.domain.value import Value, replace
 from bot.loop.finished import Finished
 from bot.loop.words import decision_made
 from bot.risk.cooldowns import blocking
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Value):
     """Why an order exists: the intent it carries out, and the cycle that decided it."""
 
     kind: OrderKind
@@ -32,8 +32,7 @@ class Origin:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Value):
     """What an approved entry was decided on."""
 
     regime: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from backtest.dataset import Dataset
@@ -13,6 +12,7 @@ from bot.adapters.memory import MemoryStorage
 from bot.adapters.notify import ServiceManager
 from bot.adapters.venue_exchange import PORTFOLIO, Surroundings, VenueExchange, operational
 from bot.domain.snapshot import Environment, Mode
+from bot.domain.value import Value
 from bot.loop import Identity, Operator, TradingLoop, World
 from bot.loop.finished import Finished
 from bot.ops.log import null_log
@@ -53,8 +53,7 @@ class Nobody:
         """Alerts stay in the journal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Value):
     """Everything of one run, plugged together."""
 
     config: Config

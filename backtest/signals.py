@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from backtest.dataset import WORKERS, Dataset, Segment, Track
 from bot.domain.bars import Ints
 from bot.domain.decision import Regime
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.settings.config import Config
 from bot.settings.rules import Condition, Rule, TriggerHolds
 from bot.settings.triggers import PriceMove, TriggerSection
@@ -75,8 +75,7 @@ def _regimes(rule: Rule, config: Config) -> Iterator[Regime]:
     return (regime for regime in possible if not rule.regimes or regime in rule.regimes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(Value):
     """One trigger with its parameters of one regime."""
 
     params: TriggerSection
@@ -86,8 +85,7 @@ class _Leaf:
         return narrowed(columns, self.params, found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(Value):
     """Conditions of which all, and where there are any of those one, must hold."""
 
     every: tuple[_Leaf | _Node, ...]

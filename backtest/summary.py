@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -16,13 +15,13 @@ from backtest.trades import Ledger, Trade
 from bot.domain.codec import time_text
 from bot.domain.money import decimal_text
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.venue.venue import Venue
 
 LEADER: Final = ProductId("BTC-USD")
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Value):
     """A finished run with everything the artifacts are made of. identity: hashes, command and fill model."""
 
     data: Dataset
@@ -34,8 +33,7 @@ class Run:
     identity: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(Value):
     """What is drawn and counted beside equity, one value a bar.
 
     benchmarks: value of one unit of money, bought and held. themes: percent of equity in each.

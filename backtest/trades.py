@@ -13,6 +13,7 @@ from backtest.recorder import Origin, Recorder
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value
 from bot.settings.config import Config
 from bot.venue.orders import OrderRecord, TriggerStatus, VenueFill
 
@@ -20,8 +21,7 @@ _ROUNDED: Final = Decimal("1.0005")
 """How far above its level a stop may lie by rounding to the tick and by fills that came after it was placed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(Value):
     """One round trip; open ones have no exit. Amounts in quote currency.
 
     entry, exit: average fill prices without fees. cost, proceeds: with fees. pnl: proceeds less cost.
@@ -89,8 +89,7 @@ class _Open:
         return EXACT.subtract(_total(self.buys, "size"), _total(self.sells, "size"))
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(Value):
     """What trades are made of. orders: by the venue's order id."""
 
     data: Dataset

@@ -38,6 +38,7 @@ from bot.adapters.webhook import WebhookCourier
 from bot.domain.codec import canonical, time_text
 from bot.domain.snapshot import Environment, Mode
 from bot.domain.state import day_id
+from bot.domain.value import Value
 from bot.errors import (
     AuthRefused,
     ConfigError,
@@ -79,8 +80,7 @@ GLANCE: Final = timedelta(milliseconds=250)
 ALERT_GRACE_S: Final = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Value):
     """What one `bot run` was given."""
 
     settings: Settings
@@ -115,8 +115,7 @@ class NoVenueYet(Exception):
     """A stop was asked for while the venue could not be reached for the first time."""
 
 
-@dataclass(frozen=True, slots=True)
-class App:
+class App(Value):
     """Everything of one run. stop: for signals and tests; a second call stops waiting for proof."""
 
     loop: TradingLoop

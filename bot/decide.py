@@ -14,10 +14,9 @@ A service cycle (between two scheduled ones) looks at exits only; without one it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bot.domain.decision import Decision, Evaluated, Outcome, Reason, Regime
 from bot.domain.snapshot import Problem, Snapshot
+from bot.domain.value import Value
 from bot.risk.context import RiskContext
 from bot.risk.engine import RiskEngine
 from bot.risk.halts import REASONS, TABLE, Protective
@@ -70,8 +69,7 @@ def _signals(snap: Snapshot, config: Config, selection: Selection, reading: regi
     return Signals(selection.eligible, selection.tiers, found, reading.regime)
 
 
-@dataclass(frozen=True, slots=True)
-class _Findings:
+class _Findings(Value):
     """What the stages found, for the one line that tells the cycle."""
 
     snap: Snapshot

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -16,6 +15,7 @@ from bot.domain.order import Ack, CancelAnswer, Fill, OrderReport, PlannedOrder
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Balance, ExchangeStatus
 from bot.domain.state import FeeTier
+from bot.domain.value import Value
 
 
 class WakeReason(Enum):
@@ -58,8 +58,7 @@ class Rng(Protocol):
     def uniform(self, low: float, high: float) -> float: ...
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPermissions:
+class KeyPermissions(Value):
     """What the API key may do and which portfolio it sees."""
 
     can_view: bool
@@ -79,8 +78,7 @@ class KeyPermissions:
             yield f"the API key sees portfolio {self.portfolio_uuid}, governance.portfolio_id is {portfolio_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Value):
     """The venue's opinion of an order that was not placed. errors empty: it would be accepted now."""
 
     errors: tuple[str, ...]
@@ -144,8 +142,7 @@ class Exchange(AccountReader, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class MarketFacts:
+class MarketFacts(Value):
     """What MarketData knows of one market, unjudged: observe decides whether it may be used.
 
     quote.at and book.at carry the evidence time. quote_error / windows_error say why a part is None.
@@ -198,8 +195,7 @@ class KillProbe(Enum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class KillState:
+class KillState(Value):
     probe: KillProbe
     reason: str = ""
 
@@ -208,8 +204,7 @@ class KillState:
         return self.probe is not KillProbe.ABSENT
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Value):
     """One operator command from the inbox: `verb` with plain text arguments."""
 
     id: str

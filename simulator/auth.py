@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
 
+from bot.domain.value import Value
 from simulator.keys import ApiKey
 
 _REMEMBERED_TOKENS: Final = 4096
@@ -24,8 +24,7 @@ class Refused(Exception):
         self.why = why
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(Value):
     """What a verified token says; the window is in unix seconds."""
 
     key: ApiKey

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Final
 
+from bot.domain.value import replace
 from simulator.faults import Damage, Garble, Rewrite, rewritten
 from simulator.rest.call import HTML, JSON, TEXT, Answer
 from simulator.text import dumps

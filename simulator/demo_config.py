@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bot.domain.value import Value
 from bot.errors import ConfigError
 from bot.settings import strict_yaml
 from bot.settings.config import Config
@@ -17,8 +17,7 @@ OVERLAY: Final = Path(__file__).with_name("demo.yaml")
 """What the demo changes, each key with its reason beside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Overlaid:
+class Overlaid(Value):
     """A configuration, and where it is not the one in the files (`policy.risk.cooldown_minutes`)."""
 
     config: Config

@@ -8,7 +8,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.live import Live
 
 from bot.domain.codec import decode
 from bot.domain.decision import Decision
+from bot.domain.value import Value
 from simulator.demo_screen import Page, happening
 from simulator.demo_story import Event, Story
 from simulator.demo_words import span
@@ -44,8 +44,7 @@ class Tap(io.TextIOWrapper):
         return written
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Value):
     """What is shown beside the story. report: the daemon's newest; ending: said in red, empty while it goes on.
 
     opening: equity the run began with, in dollars. stop: ends the daemon, since nobody would see what it does.

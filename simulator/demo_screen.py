@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.domain.money import quantised
+from bot.domain.value import Value
 from simulator.demo_story import Kind, Line, Story
 from simulator.demo_words import change, dollars, span
 
@@ -51,8 +51,7 @@ _AROUND_TABLES: Final = 16
 Report = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Value):
     """Everything one drawing shows.
 
     report: the daemon's status report, empty before its first cycle ended. opening: equity the run began with, dollars.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -15,6 +14,7 @@ from bot.domain.decision import Decision, Outcome
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId
 from bot.domain.state import State
+from bot.domain.value import Value, replace
 from simulator.demo_words import (
     approved_words,
     brief,
@@ -51,8 +51,7 @@ _ORDER: Final = {kind: number for number, kind in enumerate(Kind)}
 """Of the lines of one cycle."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Value):
     """One thing that happened, in trading time. count: cycles in a row that ended like this, `at` being the last."""
 
     at: datetime
@@ -61,8 +60,7 @@ class Line:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Value):
     """Where the story looks things up: a cycle's decision, None when it is not known, and the daemon's books."""
 
     decision: Callable[[str], Decision | None]

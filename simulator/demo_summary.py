@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
 from bot.domain.money import decimal_text
 from bot.domain.state import State
+from bot.domain.value import Value
 from bot.observe.ledger import residuals
 from bot.venue.orders import OrderRecord
 from simulator.demo_story import Story
@@ -21,8 +21,7 @@ _INDENT: Final = " " * 15
 _REASONS_SHOWN: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+class Closing(Value):
     """A run that has ended. opening: equity it began with, in dollars; wall and trading: how long it took."""
 
     story: Story

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from bot.domain.money import EXACT, ZERO
 from bot.domain.product import Side
 from bot.domain.snapshot import Balance
+from bot.domain.value import Value
 from bot.venue.orders import OrderRecord, VenueFill
 from simulator.control import Controls
 from simulator.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(Value):
     """The exchange's own books. equity: cash plus holdings at the best bid, in dollars."""
 
     orders: Sequence[OrderRecord]

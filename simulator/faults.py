@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any
 
 from bot.domain.codec import decode
+from bot.domain.value import Value, replace
 from bot.errors import UnitError
 
 
@@ -21,31 +22,27 @@ class When(Enum):
     AFTER = "after"
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(Value):
     """Close the connection without a byte of answer; `reset` sends RST instead of FIN."""
 
     when: When = When.AFTER
     reset: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(Value):
     """Answer `seconds` of real time late; the venue's work is done before or after the wait."""
 
     seconds: float
     when: When = When.AFTER
 
 
-@dataclass(frozen=True, slots=True)
-class Hang:
+class Hang(Value):
     """Take the request and never answer."""
 
     when: When = When.AFTER
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value):
     """Answer with this status instead. body: `empty`, `html`, `json`, `text`, or the body itself."""
 
     status: int
@@ -68,15 +65,13 @@ class Damage(Enum):
     HUGE = "huge"
 
 
-@dataclass(frozen=True, slots=True)
-class Garble:
+class Garble(Value):
     """Spoil the bytes of the answer; the request has taken effect."""
 
     damage: Damage
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(Value):
     """Change the decoded answer. at: dotted path, `*` for every element; json: the new value, empty removes the key."""
 
     at: str
@@ -86,8 +81,7 @@ class Rewrite:
 RequestFault = Drop | Delay | Hang | Answer | Garble | Rewrite
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value):
     """Which requests a fault strikes.
 
     method, path: `*` and `?` are wild; path is the part after /api/v3/brokerage, without the query.

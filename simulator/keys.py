@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from bot.domain.value import Value
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
@@ -36,8 +37,7 @@ class Scope(Enum):
 ALL_BUT_TRANSFER: Final = frozenset({Scope.VIEW, Scope.TRADE})
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(Value):
     """One key of the venue: its name and secret as a user holds them, its public half as the venue holds it."""
 
     name: str

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from bot.domain.value import Value
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+
+class Rate(Value):
     """Sustained requests a second, and how many may come at once."""
 
     per_second: float
@@ -23,8 +23,7 @@ HOURLY: Final = 10_000
 HOUR_S: Final = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Value):
     """The bucket's answer to one request; `remaining` and `reset_s` fill the x-ratelimit headers."""
 
     allowed: bool

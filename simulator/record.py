@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
 from bot.domain.codec import canonical, encode
+from bot.domain.value import Value
 
 KEPT: Final = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value):
     """One line. kind: `request`, `fault` or `event`. status: what was answered, 0 for nothing.
 
     body: the request's body as text, cut; note: the fault, or why a request was refused.

@@ -9,7 +9,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import TracebackType
@@ -19,6 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bot.domain.value import Value, field
 from bot.settings.policy import FillModelPolicy
 from bot.venue.rules import FillRules
 from bot.venue.venue import Venue
@@ -51,8 +51,7 @@ def tick_rules() -> FillRules:
     return FillRules.for_ticks(FillModelPolicy(), timedelta(0))
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatorConfig:
+class SimulatorConfig(Value):
     """How the simulated venue is set up.
 
     market: where prices come from; None for a generated market of `products` listings from `seed`.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from bot.domain.money import ZERO
 from bot.domain.snapshot import Balance
+from bot.domain.value import replace
 from bot.errors import NotFound
 from bot.venue.orders import OrderChanged, OrderRecord, VenueEvent, VenueFill
 from bot.venue.venue import Venue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from bot.domain.money import ZERO, decimal_text
 from bot.domain.order import Bracket, Liquidity, VenueStatus
 from bot.domain.snapshot import Balance
+from bot.domain.value import Value
 from bot.venue.orders import OrderRecord, Terms, VenueFill
 from simulator.keys import named_uuid
 from simulator.text import UNSET_TIME, rfc3339
@@ -19,8 +19,7 @@ DUPLICATE_MARK: Final = "\x00"
 """Separates a client id from the counter that lets a second order be booked under it (a fault)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Value):
     """Whose account it is: the user and the portfolio every object names."""
 
     user: str

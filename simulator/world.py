@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -13,6 +12,7 @@ from bot.domain.bars import Scale
 from bot.domain.market import Book, Level
 from bot.domain.money import EXACT, Size
 from bot.domain.product import Product, ProductId, TradingMode
+from bot.domain.value import replace
 from bot.errors import NotFound
 from bot.venue.market import MarketSlice
 from bot.venue.orders import (

@@ -7,7 +7,6 @@ import json
 import logging
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -15,6 +14,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from bot.domain.value import Value
 from simulator.auth import Authenticator, Refused
 from simulator.faults import Gate
 from simulator.feed import ALL_CHANNELS, Feed
@@ -30,8 +30,7 @@ _POLICY: Final = 1008
 _GOING_AWAY: Final = 1001
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Value):
     """One message of a client, read."""
 
     subscribes: bool

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Final
+
+from bot.domain.value import Value
 
 LINES_MAX: Final = 600
 PYTHON_MIN: Final = (3, 11)
@@ -117,8 +118,7 @@ WORLD_USERS: Final = (
 MONEY: Final = tuple(f"bot/{name}/" for name in ("domain", "risk", "execution", "rules", "record", "venue", "adapters"))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Violation:
+class Violation(Value, order=True):
     """One broken rule; prints as `file:line: rule`."""
 
     path: str
@@ -129,8 +129,7 @@ class Violation:
         return f"{self.path}:{self.line}: {self.rule}"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Value, dict=True):
     """One file: `path` relative to the checkout, with forward slashes, and its text."""
 
     path: str

@@ -6,7 +6,6 @@ Numbers may be given as text, int or Decimal; ids as text. The world is USD, noo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -34,6 +33,7 @@ from bot.domain.snapshot import (
     ValuePart,
 )
 from bot.domain.state import FeeTier, Intent, Order, State
+from bot.domain.value import Value, field_names, replace
 from bot.rules.conditions import Seen
 from bot.settings.config import Config
 from bot.settings.policy import Policy
@@ -120,7 +120,7 @@ def position(
     **changes: Any,
 ) -> Position:
     """`amount` of base bought at the average fill price `at`; `fees` are in its cost."""
-    exits = {key: changes.pop(key) for key in list(changes) if key in Exits.__dataclass_fields__}
+    exits = {key: changes.pop(key) for key in list(changes) if key in field_names(Exits)}
     cost = d(amount) * d(at) + d(fees)
     lots = (Lot(size(amount), cost, opened, Origin.BOUGHT),)
     hold = exits.pop("max_hold_minutes", None)
@@ -284,8 +284,7 @@ def config(tier1: Sequence[str] = ("BTC-USD", "ETH-USD"), themes: Any = None, **
     return Config(policy(**{"rules": [rule()], **sections}), universe(tier1, themes=themes or {}))
 
 
-@dataclass(frozen=True)
-class ListWindows:
+class ListWindows(Value):
     """Window statistics straight from their definitions, over plain lists of ints (oldest first): slow and obvious."""
 
     product: ProductId

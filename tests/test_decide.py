@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from bot.domain.codec import canonical, decode, encode
 from bot.domain.decision import Decision, ExitReason, HysteresisCount, Outcome, Reason, Regime
 from bot.domain.snapshot import Environment, Halt, Mode, Snapshot, Valuation
 from bot.domain.state import HaltCause
+from bot.domain.value import replace
 from bot.settings.config import Config
 from bot.triggers.indicators import LiveWindows
 from tests.builders import NOW, config, market, pid, position, rule, series, snapshot, state, universe

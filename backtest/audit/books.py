@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from backtest.audit.tape import Tape, seconds
+from bot.domain.value import Value
 
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Value):
     """One row of orders.json."""
 
     id: str
@@ -45,8 +45,7 @@ class Order:
         return self.created < at and (self.ended is None or self.ended > at)
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Value):
     """One row of fills.json. at: the close of the bar in which it traded, when the bot could learn of it."""
 
     order: str
@@ -74,8 +73,7 @@ class Fill:
         return (-self.value if self.side == "BUY" else self.value) - self.fee
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Value):
     """One proposal of decisions.jsonl. room: the least a gate cut it down to, or what was wanted."""
 
     cycle: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from backtest import candles as files
 from bot.domain.bars import Granularity
+from bot.domain.value import Value
 
 BPS: Final = Decimal(10_000)
 SHUT: Final = ("is_disabled", "trading_disabled", "view_only", "cancel_only", "post_only", "auction_mode")
@@ -39,8 +39,7 @@ class Quote(NamedTuple):
         return (self.bid + self.ask) / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Value):
     """A product as it was listed from `since` on. shut: an order that could trade is not taken."""
 
     since: int
@@ -50,8 +49,7 @@ class Listing:
     shut: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Tape:
+class Tape(Value):
     """Bars of `length` seconds by product and opening, and listings by product, oldest first."""
 
     length: int

@@ -14,7 +14,6 @@ turns the check red:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -25,6 +24,7 @@ from bot.domain.decision import Decision, Reason
 from bot.domain.money import BASIS_POINTS, EXACT, ONE
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.settings.config import Config
 
 T = TypeVar("T")
@@ -56,8 +56,7 @@ TRAIL_BPS: Final = 30
 """How far apart two trailing stops may lie that follow the bids of their own cycles."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Value):
     """One deed of either side or of both. same: product, side, reason and time, to a bar, agree, and so does whether it
     filled. why: every difference, explained. unexplained: what has no reason; empty when all has.
     """
@@ -73,8 +72,7 @@ class Row:
     unexplained: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Value):
     """Every deed of both sides.
 
     bars: cycles that both ran and in which neither dropped a trigger for lack of room; alike: those in which the
@@ -102,8 +100,7 @@ def compared(live: Side, backtest: Side, data: Dataset, config: Config) -> Compa
     return Comparison((*judge.entries(), *judge.exits()), len(alike) - alike.count(None), alike.count(True))
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
+class _Judge(Value):
     live: Side
     backtest: Side
     data: Dataset

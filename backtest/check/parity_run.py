@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +17,7 @@ from backtest.dataset import Dataset
 from bot.domain.bars import Granularity
 from bot.domain.codec import time_text
 from bot.domain.decision import Decision
+from bot.domain.value import Value
 from bot.errors import ConfigError
 from bot.loop.finished import Finished
 from bot.settings.config import Config
@@ -26,8 +26,7 @@ Note = Callable[[str], None]
 LONGEST: Final = timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True)
-class Parity:
+class Parity(Value):
     """The answer of the check. A period without a deed on both sides proves nothing and has not passed."""
 
     comparison: Comparison

@@ -10,7 +10,6 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +26,7 @@ from bot.domain.codec import decode
 from bot.domain.decision import Decision, Outcome
 from bot.domain.event import IntentRecorded
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.errors import BotError
 from bot.record.cycles import CYCLES, INPUTS, cycle_of, read_inputs
 from bot.settings.config import Config
@@ -45,8 +45,7 @@ REPLAYED: Final = 20
 """Cycles decided again from what was kept of them, besides those that traded (at most three times as many in all)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Value):
     """Cycles decided again from what was kept of them, and the ids of those that came out differently."""
 
     count: int

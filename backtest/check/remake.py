@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
 
 from backtest.dataset import Dataset
@@ -16,6 +15,7 @@ from bot.domain.codec import canonical, encode
 from bot.domain.decision import Decision
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import MarketView, Snapshot
+from bot.domain.value import Value, replace
 from bot.errors import BotError
 from bot.ports import MarketFacts
 from bot.settings.config import Config
@@ -29,8 +29,7 @@ BROKEN: Final = (BotError, ArithmeticError, AssertionError, AttributeError, Look
 """What code that reaches for what is not there ends in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Value):
     """A decision that a run made, and what it was made from."""
 
     snapshot: Snapshot

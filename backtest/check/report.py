@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from bot.domain.value import Value
 
 SHOWN: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value):
     """One difference that should not be. cycle: of the decision; empty when a whole run differs."""
 
     way: str
@@ -18,8 +18,7 @@ class Finding:
     differences: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Value):
     """decisions: made by the run; again: how many of them were made again; runs: whole runs beside it; lines: what
     each of those was compared in. A check that looked at nothing has not passed."""
 

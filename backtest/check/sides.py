@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -16,12 +15,12 @@ from bot.domain.order import Liquidity, OrderKind
 from bot.domain.product import ProductId
 from bot.domain.product import Side as OrderSide
 from bot.domain.state import State
+from bot.domain.value import Value
 from bot.settings.config import Config
 from bot.venue.orders import OrderRecord, VenueFill
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
+class Filled(Value):
     """How something traded. price: average without fees; None when nothing filled. rate: fee over value.
 
     wait: from the (first) order to the first fill. liquidity: as the venue says, "MAKER, TAKER" when both.
@@ -41,8 +40,7 @@ class Filled:
         return self.size >= self.asked
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value):
     """One intent to buy. bar: index of the bar whose close it was decided at. attempts: quotes sent for it."""
 
     bar: int
@@ -52,8 +50,7 @@ class Entry:
     filled: Filled
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Value):
     """The end of a round trip. opened: bar of its first purchase; entry: average price paid.
 
     begun, ended: between these its sales traded: in a backtest the opening and the close of the bars they fell into.
@@ -69,8 +66,7 @@ class Exit:
     filled: Filled
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Value):
     """One of the two runs. decisions: those of scheduled cycles, by bar. trips: round trips, open ones included."""
 
     name: str
@@ -88,8 +84,7 @@ class Side:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(Value):
     """What a venue and a bot's journal keep. origins: by client order id. last: what happened later is left out."""
 
     orders: Sequence[OrderRecord]

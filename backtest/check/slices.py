@@ -7,13 +7,13 @@ what differs after a slice differs because bars differ.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from backtest.dataset import Dataset, Segment
 from bot.domain.bars import BarSeries, Ints
+from bot.domain.value import replace
 
 _NUMERATORS: Final = np.array([1, 3, 3, 2], np.int64)
 _DENOMINATORS: Final = np.array([2, 4, 2, 1], np.int64)
@@ -32,7 +32,7 @@ def scrambled(data: Dataset, k: int, ahead: int) -> Dataset:
 
 def begun(data: Dataset, k: int) -> Dataset:
     """The run begins at bar `k`; what lies before it is history."""
-    moved = _remade(data, data.count - k, lambda segment: [replace(segment, first=segment.first - k)])
+    moved = _remade(data, data.count - k, lambda segment: [Segment.of(segment.first - k, segment.columns)])
     return replace(moved, start=data.start + k * data.length.value)
 
 
@@ -50,7 +50,7 @@ def _remade(data: Dataset, count: int, change: Callable[[Segment], list[Segment]
 
 
 def _with(segment: Segment, first: int, series: BarSeries) -> list[Segment]:
-    return [Segment(first, type(segment.columns)(series))] if len(series) else []
+    return [Segment.of(first, type(segment.columns)(series))] if len(series) else []
 
 
 def _before(segment: Segment, stop: int) -> list[Segment]:

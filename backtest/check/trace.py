@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from backtest.dataset import Dataset
 from backtest.drive import Drive
 from bot.domain.codec import canonical, time_text
+from bot.domain.value import Value
 from bot.loop.finished import Finished
 from bot.settings.config import Config
 from bot.venue.orders import OrderRecord, VenueFill
@@ -32,8 +32,7 @@ class Watched(Drive):
         self._watch(cycle)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Line:
+class Line(Value, order=True):
     """at: when it happened, as text that sorts; what: kind and content."""
 
     at: str

@@ -6,9 +6,10 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from bot.domain.value import replace
 
 if TYPE_CHECKING:
     from backtest.check.parity_run import Parity

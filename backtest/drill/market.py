@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +21,7 @@ from backtest.chance import bell, below
 from backtest.listing import FILE as LISTINGS
 from bot.domain.bars import Ints
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.settings.universe import Universe
 
 BEGIN: Final = datetime(2024, 1, 1, tzinfo=UTC)
@@ -43,8 +43,7 @@ LEAST: Final[Mapping[int, str]] = {0: "110", 3: "70"}
 """Dearest orders the venue takes, by place in the cast: what a cap leaves is too little there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Value):
     """From `begin` minutes after the run's first bar (negative: before it), for `minutes`: the price moves by `percent`
     in all, and `volume` times the usual is traded."""
 
@@ -54,8 +53,7 @@ class Scene:
     volume: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(Value):
     """One product of the cast. cents: its first price. silent: minutes of the run in which nothing was recorded."""
 
     cents: int

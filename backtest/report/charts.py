@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from backtest.bootstrap import BLOCK_DAYS, fan
 from backtest.report.artifacts import Artifacts
+from bot.domain.value import Value
 
 INK, BLUE, RED, GREEN, AMBER, GREY, VIOLET, TEAL = (
     "#1f2937", "#2563eb", "#dc2626", "#16a34a", "#d97706", "#9ca3af", "#7c3aed", "#0d9488",
@@ -18,8 +18,7 @@ NAMES: Final = {"btc": "BTC, bought and held", "equal_weight": "all markets alik
 REASONS_SHOWN: Final = 18
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Value):
     """One drawing. note: what it shows and how it was counted; height in pixels."""
 
     id: str

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from backtest.report.artifacts import Artifacts
 from backtest.report.charts import BLUE, GREEN, GREY, RED
+from bot.domain.value import Value
 
 WON, LOST = GREEN, RED
 
 
-@dataclass(frozen=True, slots=True)
-class Market:
+class Market(Value):
     """One market's chart. trades: how many it had."""
 
     product: str

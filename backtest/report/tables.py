@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from backtest.metrics import NOT_ENOUGH
 from backtest.report.artifacts import Artifacts
+from bot.domain.value import Value
 
 GROUPS: Final[Mapping[str, str]] = {
     "rule": "rule", "trigger": "trigger", "exit_reason": "exit reason", "product": "product", "tier": "tier",
@@ -16,8 +16,7 @@ GROUPS: Final[Mapping[str, str]] = {
 TRADES_SHOWN: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(Value):
     """One figure at the top. tone: good, bad or empty."""
 
     name: str
@@ -26,8 +25,7 @@ class Tile:
     tone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Value):
     """head: names of the columns; the first one is text, numbers follow. open: shown without a click."""
 
     title: str

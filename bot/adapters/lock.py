@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -13,7 +12,8 @@ from typing import Final, Self
 from filelock import FileLock, Timeout
 
 from bot.adapters.disk import FILE_MODE, FOLDER_MODE
-from bot.domain.codec import time_text
+from bot.domain.codec import encode, time_text
+from bot.domain.value import Value
 from bot.errors import LockHeld, StorageFailed
 
 NAME: Final = "bot.lock"
@@ -21,8 +21,7 @@ WAIT_S: Final = 1.0
 """How long a lock that is being given back is waited for; a refused start must end within 2 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Value):
     """Who holds the lock, as written in the file."""
 
     pid: int
@@ -90,7 +89,7 @@ class InstanceLock:
     def _write(self, who: Holder) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            os.write(descriptor, json.dumps(asdict(who)).encode() + b"\n")
+            os.write(descriptor, json.dumps(encode(who)).encode() + b"\n")
             os.fsync(descriptor)
             found = os.fstat(descriptor)
             self._inode = (found.st_dev, found.st_ino)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +10,7 @@ from bot.domain.order import Ack, CancelAnswer, Fill, OrderReport, PlannedOrder
 from bot.domain.product import Product
 from bot.domain.snapshot import Balance, ExchangeStatus, StatusLevel
 from bot.domain.state import FeeTier
+from bot.domain.value import Value
 from bot.errors import Rejected
 from bot.ports import Clock, KeyPermissions, Preview
 from bot.venue.orders import OrderRecord, Refused
@@ -21,8 +21,7 @@ PORTFOLIO: Final = "00000000-0000-4000-8000-000000000000"
 """Portfolio id of the embedded account."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Value):
     """What lies around the embedded account.
 
     catch_up: brings the core's markets to now before anything is read or asked; products, status: the real venue's

@@ -10,13 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 
+from bot.domain.value import Value
 from bot.errors import StorageFailed
 from bot.ops.alerts import OUTBOX
 from bot.ports import Storage
@@ -30,8 +30,7 @@ class UnsafeAddress(Exception):
     """A webhook address that must not be called: wrong scheme, host not allowed, or a private network."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Value):
     """url: with the address to connect to. host: what the request names. tls: the name the certificate must carry."""
 
     url: httpx.URL

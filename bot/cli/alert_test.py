@@ -6,12 +6,12 @@ import argparse
 import hashlib
 import json
 import secrets as randomness
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from bot.cli.verb import Exit, Terminal, Verb, add_json, add_places
+from bot.domain.value import Value
 from bot.errors import BotError, GateRefused
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def _run(args: argparse.Namespace, terminal: Terminal) -> int:
     return _told(tried, args, terminal)
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Value):
     """What became of one address. The host is no secret; the rest of the address is."""
 
     host: str

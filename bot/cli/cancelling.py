@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets as randomness
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -27,6 +26,7 @@ from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Environment, Halt, Mode
 from bot.domain.state import HaltCause, Intent
+from bot.domain.value import Value
 from bot.errors import BotError, CriticalDataUnavailable, ExchangeError, GateRefused, StateCorrupt
 from bot.execution.controls import Controls, Permits
 from bot.execution.controls import Venue as Seams
@@ -45,8 +45,7 @@ PATIENCE: Final = timedelta(seconds=15)
 SWEEP_GAP: Final = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Took:
+class Took(Value):
     """What was taken back. cancelled: the venue's ids; left: orders that may still work; problems: plain lines."""
 
     cancelled: tuple[str, ...]
@@ -90,8 +89,7 @@ def kinds_to_cancel(config: Config) -> tuple[OrderKind, ...]:
     return (OrderKind.ENTRY, OrderKind.EXIT, *([OrderKind.PROTECTIVE] if naked else []))
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
+class _Desk(Value):
     exchange: Exchange
     clock: Clock
     storage: FileStorage

@@ -31,6 +31,7 @@ from bot.domain.money import Money, Price
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Environment, Mode
 from bot.domain.state import State
+from bot.domain.value import Value
 from bot.errors import AuthRefused, BotError, CriticalDataUnavailable, ExchangeError
 from bot.observe.observer import Observer
 from bot.ports import Clock, KeyPermissions
@@ -59,8 +60,7 @@ class Result(Enum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Value):
     check: str
     result: Result
     detail: str
@@ -215,8 +215,7 @@ def _certificate(found: Checked) -> Iterator[Row]:
 # ------------------------------------------------------------------------------------------------------------ the venue
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Value):
     """A reader of the venue, which can send nothing but questions, and what goes with it."""
 
     reader: CoinbaseReader

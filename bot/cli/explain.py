@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bot.cli.verb import Exit, Terminal, Verb, add_json, add_places
+from bot.domain.value import replace
 from bot.errors import BotError, ConfigError, UnitError
 
 if TYPE_CHECKING:

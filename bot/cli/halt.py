@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bot.cli.place import config_of, has_state, is_running, look, modes, settings_of
 from bot.cli.verb import Exit, Terminal, Verb, add_places
+from bot.domain.value import replace
 from bot.errors import BotError, ConfigError
 
 if TYPE_CHECKING:

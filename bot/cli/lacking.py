@@ -7,12 +7,12 @@ way of a decision.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from bot.domain.decision import Decision, Regime
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Snapshot
+from bot.domain.value import Value
 from bot.rules.conditions import Conditions, Leaf, Seen, Tree, ready
 from bot.settings.config import Config
 from bot.settings.policy import Policy
@@ -39,16 +39,14 @@ def lacking(snap: Snapshot, config: Config, decision: Decision, product: Product
     return tuple(_Desk(snap, config, decision).lines(product))
 
 
-@dataclass(frozen=True, slots=True)
-class _Lack:
+class _Lack(Value):
     """One thing a rule misses in a market, with its numbers. count: how many conditions of its trigger are not met."""
 
     text: str
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
+class _Desk(Value):
     """The rules of one cycle, asked again in words."""
 
     snap: Snapshot
@@ -86,8 +84,7 @@ class _Desk:
             yield f"{rule.name}: {more} more lack as much or more; `bot explain {self.decision.cycle_id} PRODUCT` tells"
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(Value):
     """Condition trees in words, where they do not hold."""
 
     policy: Policy

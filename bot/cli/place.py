@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.cli.verb import Terminal
+from bot.domain.value import replace
 from bot.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +22,7 @@ from bot.cli.place import look
 from bot.cli.rehearsal import Rehearsed, rehearsed
 from bot.domain.codec import parse_time
 from bot.domain.snapshot import Environment, Mode
+from bot.domain.value import Value, replace
 from bot.errors import BotError, UnitError
 from bot.settings.controls import CONTROLS_DIGEST
 from bot.settings.secrets import read_secrets
@@ -36,15 +36,13 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Value):
     name: str
     met: bool
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Proofs:
+class Proofs(Value):
     """Everything gathered. portfolio: empty while the key could not be asked."""
 
     proofs: tuple[Proof, ...]

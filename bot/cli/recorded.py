@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from bot.domain.money import decimal_text, parse_decimal
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import State
+from bot.domain.value import Value
 from bot.errors import BotError, UnitError
 from bot.record.cycles import (
     CONFIGS,
@@ -43,8 +43,7 @@ COLUMNS: Final = ("open", "high", "low", "close", "volume")
 BUNDLE: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Value):
     """One cycle, whole. decision: as it was written down, in canonical JSON."""
 
     inputs: CycleInputs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from bot.domain.money import decimal_text
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Order
+from bot.domain.value import Value
 from bot.ops.status import order_row
 
 Row = dict[str, Any]
@@ -37,8 +37,7 @@ POSITION_FIELDS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Value):
     """Which rows: of one product, and not before a time. None: all."""
 
     product: ProductId | None = None

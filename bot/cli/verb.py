@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TextIO
@@ -12,6 +11,7 @@ from typing import TextIO
 from rich.console import Console
 
 from bot.domain.snapshot import Mode
+from bot.domain.value import Value
 
 
 class Exit(IntEnum):
@@ -27,8 +27,7 @@ class Exit(IntEnum):
     ORDERS_LEFT = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(Value):
     """The process around a verb: its environment variables and its streams."""
 
     environ: Mapping[str, str]
@@ -45,8 +44,7 @@ class Terminal:
         print(text, file=self.err, flush=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(Value):
     """One verb: its name, one line of help, examples, its arguments and what it does.
 
     run: imports what it needs when called, so that `bot --help` is quick.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from enum import IntEnum
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from bot.domain.money import EXACT, Price
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.errors import UnitError
 
 Ints = npt.NDArray[np.int64]
@@ -65,8 +65,7 @@ LENGTHS: Final[Mapping[str, Granularity]] = {
 """Bar lengths by the names that files and the command line use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(Value):
     """What one unit of the integer arrays means: `tick` quote currency, `lot` base currency."""
 
     tick: Decimal
@@ -104,8 +103,7 @@ class Scale:
         return cls(tick, lot)
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Value):
     """One closed bar in decimals, as a venue or file gives it. start: aware UTC opening time; volume in base."""
 
     start: datetime
@@ -124,8 +122,7 @@ class Bar:
             raise UnitError(f"bar {self.start.isoformat()}: volume must be >= 0, was {self.volume}")
 
 
-@dataclass(frozen=True, slots=True)
-class BarSeries:
+class BarSeries(Value):
     """Closed bars of one market on an unbroken grid, oldest first.
 
     start: unix seconds of the first bar's opening; bar i opens at start + i x granularity.

@@ -1,8 +1,7 @@
-"""Values to JSON and back, driven by the type hints of frozen dataclasses; numbers stay exact, output is canonical."""
+"""Values to JSON and back, driven by the type hints of frozen values; numbers stay exact, output is canonical."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import types
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_orig
 
 from bot.domain.money import Percent, Price, Size, decimal_text
 from bot.domain.product import ProductId
+from bot.domain.value import Value, field_names
 from bot.errors import UnitError
 
 T = TypeVar("T")
@@ -86,14 +86,14 @@ def _plain_encoder(kind: Any) -> Callable[[Any], Any]:
         return lambda value: value.name
     if issubclass(kind, Enum):
         return lambda value: value.value
-    if dataclasses.is_dataclass(kind):
-        return _dataclass_encoder(kind)
+    if issubclass(kind, Value):
+        return _value_encoder(kind)
     return lambda value: str(value) if isinstance(value, str) else value
 
 
-def _dataclass_encoder(kind: Any) -> Callable[[Any], dict[str, Any]]:
+def _value_encoder(kind: Any) -> Callable[[Any], dict[str, Any]]:
     hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
+    names = field_names(kind)
     written = [(_RENAMED.get(name, name), _encoder(hints[name])) for name in names]
     if len(names) < 2:
         return lambda value: {name: enc(getattr(value, names[0])) for name, enc in written}
@@ -153,8 +153,8 @@ def _plain_decoder(kind: Any) -> Callable[[Any], Any]:
         return lambda data: kind[data]
     if issubclass(kind, Enum):
         return cast("Callable[[Any], Any]", kind)
-    if dataclasses.is_dataclass(kind):
-        return _dataclass_decoder(kind)
+    if issubclass(kind, Value):
+        return _value_decoder(kind)
     return _checked(kind)
 
 
@@ -188,9 +188,9 @@ def _number(data: Any) -> Decimal:
     return value
 
 
-def _dataclass_decoder(kind: Any) -> Callable[[Any], Any]:
+def _value_decoder(kind: Any) -> Callable[[Any], Any]:
     hints = get_type_hints(kind)
-    fields = {_RENAMED.get(f.name, f.name): (f.name, _decoder(hints[f.name])) for f in dataclasses.fields(kind)}
+    fields = {_RENAMED.get(name, name): (name, _decoder(hints[name])) for name in field_names(kind)}
 
     def build(data: Any) -> Any:
         unknown = set(data) - set(fields) - {_TAG}

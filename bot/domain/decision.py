@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -12,6 +11,7 @@ from bot.domain.money import Money, Price, Size
 from bot.domain.order import OrderKind
 from bot.domain.position import Exits
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value, field
 
 
 class Outcome(Enum):
@@ -127,8 +127,7 @@ class Direction(Enum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Value):
     """One fired trigger. score, confidence in [0, 1], quantised to 1e-6; features: its numbers, for people."""
 
     product: ProductId
@@ -150,8 +149,7 @@ class ExitReason(Enum):
     FLATTEN = "flatten"
 
 
-@dataclass(frozen=True, slots=True)
-class TradeProposal:
+class TradeProposal(Value):
     """What a rule would like, before risk.
 
     size_quote: wanted notional of an entry, fees not included. size_base: an exit's size (at most what is held).
@@ -171,8 +169,7 @@ class TradeProposal:
     exit_reason: ExitReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Value):
     """One comparison of a gate that allowed: `value` of `what` against `limit`, in `unit`; only people's pages word it.
 
     limit: None when nothing bounds it. key: of the policy, where the limit comes from; empty when from the venue.
@@ -188,16 +185,14 @@ class Measure:
     whole: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Allow:
+class Allow(Value):
     """The gate has nothing against it. measured: what it compared; note: what it saw where nothing has a number."""
 
     measured: tuple[Measure, ...] = ()
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Clamp:
+class Clamp(Value):
     """The gate allows at most `size_quote`."""
 
     size_quote: Money
@@ -205,8 +200,7 @@ class Clamp:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(Value):
     """The gate forbids it. `detail` says what, with which number, against which limit, and what would change it."""
 
     reason: Reason
@@ -216,16 +210,14 @@ class Reject:
 Verdict = Allow | Clamp | Reject
 
 
-@dataclass(frozen=True, slots=True)
-class GateResult:
+class GateResult(Value):
     """What one gate said of one proposal, kept for `bot explain`."""
 
     gate: str
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Approved:
+class Approved(Value):
     """Permission to trade: only `RiskEngine.evaluate` makes one, and it is all that ExecutionEngine takes.
 
     size: base, legal under the product's steps at `limit` (the worst price still allowed).
@@ -238,8 +230,7 @@ class Approved:
     worst_quote: Money
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluated:
+class Evaluated(Value):
     """A proposal with every verdict it met, in gate order, and the permission when none rejected it."""
 
     proposal: TradeProposal
@@ -253,8 +244,7 @@ class Evaluated:
         return verdict if isinstance(verdict, Reject) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
+class Exclusion(Value):
     """A product that may not be entered this cycle, and why."""
 
     product: ProductId
@@ -262,16 +252,14 @@ class Exclusion:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class HysteresisCount:
+class HysteresisCount(Value):
     """Memory of one product's eligibility: whether it is in, and for how many consecutive cycles it disagreed."""
 
     eligible: bool
     streak: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Value):
     """Everything one cycle decided. Same Snapshot and Policy give the same Decision, byte for byte.
 
     hysteresis: only the products whose memory changed; it goes out as an event and comes back in the next snapshot.

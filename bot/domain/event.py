@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Final
@@ -14,10 +13,10 @@ from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import CostMethod, Exits, Position
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Approval, Ban, BreakerState, Cooldown, FeeTier, Latch, Period, State
+from bot.domain.value import Value, field
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(Value):
     """Base of all payloads. durable: fsync before going on (intents, fills, halts). version: of the payload's shape."""
 
     topic: ClassVar[str] = ""
@@ -25,7 +24,6 @@ class Payload:
     version: ClassVar[int] = 1
 
 
-@dataclass(frozen=True, slots=True)
 class JournalOpened(Payload):
     """First event of a journal: names its genesis. account: fingerprint of portfolio, env and mode."""
 
@@ -36,7 +34,6 @@ class JournalOpened(Payload):
     schema: int
 
 
-@dataclass(frozen=True, slots=True)
 class GenesisRenewed(Payload):
     """The journal was cut or restored: later order ids hang on a new genesis, so none of them can repeat a lost one."""
 
@@ -46,7 +43,6 @@ class GenesisRenewed(Payload):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class JournalAnchored(Payload):
     """Stands in for the events up to `through_seq`, whose files may then go: their folded state and last hash."""
 
@@ -57,7 +53,6 @@ class JournalAnchored(Payload):
     state: State
 
 
-@dataclass(frozen=True, slots=True)
 class RunStarted(Payload):
     topic: ClassVar[str] = "run.started"
     durable: ClassVar[bool] = True
@@ -66,7 +61,6 @@ class RunStarted(Payload):
     venue: str
 
 
-@dataclass(frozen=True, slots=True)
 class RunStopped(Payload):
     topic: ClassVar[str] = "run.stopped"
     durable: ClassVar[bool] = True
@@ -75,7 +69,6 @@ class RunStopped(Payload):
     still_working: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
 class IntentRecorded(Payload):
     """Written and fsynced before the order's request leaves. One per attempt; `intent_id` is shared by re-quotes."""
 
@@ -104,7 +97,6 @@ class IntentRecorded(Payload):
     exits: Exits = Exits()
 
 
-@dataclass(frozen=True, slots=True)
 class IntentClosed(Payload):
     """No further attempt will be made for this intent."""
 
@@ -113,7 +105,6 @@ class IntentClosed(Payload):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class OrderRefused(Payload):
     """What was approved was not sent: refused before the intent was written, or in the last function of all."""
 
@@ -125,7 +116,6 @@ class OrderRefused(Payload):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
 class OrderChanged(Payload):
     """`from_state` is written as `from`, `to_state` as `to`. filled, value, fees: cumulative as the venue says.
 
@@ -147,7 +137,6 @@ class OrderChanged(Payload):
     unsent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class ChildAdopted(Payload):
     """The venue opened an attached bracket for one of our entries; from now on it is one of our orders."""
 
@@ -164,7 +153,6 @@ class ChildAdopted(Payload):
     type: OrderType
 
 
-@dataclass(frozen=True, slots=True)
 class FillBooked(Payload):
     """One fill applied to positions and ledgers, exactly once. size: base. realised: profit of a sale, fees in.
 
@@ -191,7 +179,6 @@ class FillBooked(Payload):
     market: ProductId | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class CursorMoved(Payload):
     """Fills up to `at` are booked; later reads reach `overlap` further back."""
 
@@ -200,7 +187,6 @@ class CursorMoved(Payload):
     overlap: timedelta = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True)
 class FillsKnown(Payload):
     """Fills from before the books were opened: the opening balances hold them, so they must never be booked.
 
@@ -211,7 +197,6 @@ class FillsKnown(Payload):
     rows: Mapping[str, tuple[str, str, datetime]]
 
 
-@dataclass(frozen=True, slots=True)
 class ForeignOrderSeen(Payload):
     """A working order on the account that we did not place; counted, never touched."""
 
@@ -221,13 +206,11 @@ class ForeignOrderSeen(Payload):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
 class ForeignOrderGone(Payload):
     topic: ClassVar[str] = "order.foreign_gone"
     order_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class LedgerAnchored(Payload):
     topic: ClassVar[str] = "ledger.anchored"
     durable: ClassVar[bool] = True
@@ -235,7 +218,6 @@ class LedgerAnchored(Payload):
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True)
 class LedgerPending(Payload):
     """Difference between books and venue not yet explained (zero: it vanished). sweeps: complete ones it survived."""
 
@@ -245,7 +227,6 @@ class LedgerPending(Payload):
     sweeps: int
 
 
-@dataclass(frozen=True, slots=True)
 class TransferRecognised(Payload):
     """A deposit (positive) or withdrawal (negative). value: in the equity currency at the mark of the moment.
 
@@ -262,7 +243,6 @@ class TransferRecognised(Payload):
     market: ProductId | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class PositionAdopted(Payload):
     """A holding taken into the books as it stands (cold start, `bot adopt`)."""
 
@@ -271,7 +251,6 @@ class PositionAdopted(Payload):
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
 class PositionMarked(Payload):
     """New highest mark of a position, for its trailing stop."""
 
@@ -280,7 +259,6 @@ class PositionMarked(Payload):
     high_mark: Price
 
 
-@dataclass(frozen=True, slots=True)
 class Mismatch(Payload):
     """Exchange and books differed; the exchange was believed."""
 
@@ -290,7 +268,6 @@ class Mismatch(Payload):
     theirs: str
 
 
-@dataclass(frozen=True, slots=True)
 class DecisionMade(Payload):
     """The one record of a cycle's decision. proposals and verdicts: plain texts and numbers for people and tools."""
 
@@ -306,7 +283,6 @@ class DecisionMade(Payload):
     excluded: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
 class DecisionRepeated(Payload):
     """Consecutive further cycles that ended with the same NO_TRADE reason, folded into one record."""
 
@@ -318,33 +294,28 @@ class DecisionRepeated(Payload):
     count: int
 
 
-@dataclass(frozen=True, slots=True)
 class HysteresisMoved(Payload):
     topic: ClassVar[str] = "universe.hysteresis_moved"
     counts: Mapping[ProductId, HysteresisCount]
 
 
-@dataclass(frozen=True, slots=True)
 class CooldownBegan(Payload):
     topic: ClassVar[str] = "cooldown.began"
     cooldown: Cooldown
 
 
-@dataclass(frozen=True, slots=True)
 class BanBegan(Payload):
     topic: ClassVar[str] = "ban.began"
     durable: ClassVar[bool] = True
     ban: Ban
 
 
-@dataclass(frozen=True, slots=True)
 class BanEnded(Payload):
     topic: ClassVar[str] = "ban.ended"
     product: ProductId
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class QuarantineBegan(Payload):
     topic: ClassVar[str] = "quarantine.began"
     durable: ClassVar[bool] = True
@@ -352,7 +323,6 @@ class QuarantineBegan(Payload):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class QuarantineEnded(Payload):
     """`ignored` True: the holding stays in the account but is never managed by the bot."""
 
@@ -363,7 +333,6 @@ class QuarantineEnded(Payload):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
 class HaltBegan(Payload):
     topic: ClassVar[str] = "halt.began"
     durable: ClassVar[bool] = True
@@ -371,7 +340,6 @@ class HaltBegan(Payload):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
 class HaltEnded(Payload):
     topic: ClassVar[str] = "halt.ended"
     durable: ClassVar[bool] = True
@@ -379,14 +347,12 @@ class HaltEnded(Payload):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
 class LatchSet(Payload):
     topic: ClassVar[str] = "latch.set"
     durable: ClassVar[bool] = True
     latch: Latch
 
 
-@dataclass(frozen=True, slots=True)
 class LatchCleared(Payload):
     topic: ClassVar[str] = "latch.cleared"
     durable: ClassVar[bool] = True
@@ -394,13 +360,11 @@ class LatchCleared(Payload):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
 class BreakerChanged(Payload):
     topic: ClassVar[str] = "breaker.changed"
     breaker: BreakerState
 
 
-@dataclass(frozen=True, slots=True)
 class PeriodBegan(Payload):
     """A new UTC day or ISO week; `kind` is day or week."""
 
@@ -410,7 +374,6 @@ class PeriodBegan(Payload):
     period: Period
 
 
-@dataclass(frozen=True, slots=True)
 class PeakMoved(Payload):
     """New highest equity, transfers corrected."""
 
@@ -418,20 +381,17 @@ class PeakMoved(Payload):
     equity: Decimal
 
 
-@dataclass(frozen=True, slots=True)
 class FeeTierSeen(Payload):
     topic: ClassVar[str] = "fees.tier_seen"
     tier: FeeTier
 
 
-@dataclass(frozen=True, slots=True)
 class ApprovalAsked(Payload):
     topic: ClassVar[str] = "approval.asked"
     durable: ClassVar[bool] = True
     approval: Approval
 
 
-@dataclass(frozen=True, slots=True)
 class ApprovalAnswered(Payload):
     """answer: granted, rejected, expired or used."""
 
@@ -442,7 +402,6 @@ class ApprovalAnswered(Payload):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
 class ExecutionMeasured(Payload):
     """Expected against actual, once an order with fills is terminal. slippage_bps: positive is worse than expected."""
 
@@ -455,7 +414,6 @@ class ExecutionMeasured(Payload):
     actual_fee: Decimal
 
 
-@dataclass(frozen=True, slots=True)
 class SettleObserved(Payload):
     """How long after a submission its fills and balances were complete at the venue, rounded up to a bucket."""
 
@@ -467,7 +425,6 @@ HALT_ALERT: Final = "halt."
 """How the fingerprint of the alert about a halt, a latch or a breaker begins; its name follows."""
 
 
-@dataclass(frozen=True, slots=True)
 class AlertRaised(Payload):
     """state: firing or resolved."""
 
@@ -480,7 +437,6 @@ class AlertRaised(Payload):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
 class CommandApplied(Payload):
     topic: ClassVar[str] = "command.applied"
     durable: ClassVar[bool] = True
@@ -490,7 +446,6 @@ class CommandApplied(Payload):
     result: str
 
 
-@dataclass(frozen=True, slots=True)
 class ConfigLoaded(Payload):
     topic: ClassVar[str] = "config.loaded"
     durable: ClassVar[bool] = True
@@ -499,8 +454,7 @@ class ConfigLoaded(Payload):
     cost_method: CostMethod = CostMethod.AVERAGE
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Value):
     """One journal line: a payload with its place in the chain.
 
     seq: 1, 2, 3, ...; ts: trading time, UTC, microseconds; causation: seq of the event that led to this one, 0 if none;

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
 from bot.domain.money import EXACT, HUNDRED, Price
 from bot.domain.position import Position
+from bot.domain.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class ExitLevels:
+class ExitLevels(Value):
     """Prices at which a long position is to be sold; not rounded to ticks. None: that exit is off.
 
     stop, target: measured from the average fill price; trail: from the highest mark since opening. highest_stop: the

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from bot.domain.money import BASIS_POINTS, EXACT, ZERO, Money, Price, Size
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value
 from bot.errors import UnitError
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Value):
     """Best bid and ask of one market.
 
     at: the exchange's time of the last evidence that this quote holds (its own update, a heartbeat on a gapless
@@ -54,16 +53,14 @@ class Quote:
         return self.ask if side is Side.BUY else self.bid
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Value):
     """One price level of a book."""
 
     price: Price
     size: Size
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(Value):
     """What a taker of some size would get by walking a book.
 
     filled is less than asked when the book ends first; average and worst are None when nothing can be filled.
@@ -74,8 +71,7 @@ class Walk:
     worst: Price | None
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Value):
     """Order book of one market near its mid: bids descending, asks ascending, both possibly cut (2 % of mid)."""
 
     product: ProductId

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import (
     ROUND_CEILING,
     ROUND_DOWN,
@@ -18,6 +17,7 @@ from decimal import (
 )
 from typing import Final, Self
 
+from bot.domain.value import Value
 from bot.errors import UnitError
 
 EXACT: Final = Context(prec=64, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
@@ -107,8 +107,7 @@ class _Ordered:
         return self.value >= other.value if other.__class__ is self.__class__ else NotImplemented
 
 
-@dataclass(frozen=True, slots=True)
-class Price(_Ordered):
+class Price(_Ordered, Value):
     """Quote currency for one unit of base; positive and finite."""
 
     value: Decimal
@@ -130,8 +129,7 @@ class Price(_Ordered):
         return EXACT.divide(EXACT.multiply(EXACT.subtract(other.value, self.value), BASIS_POINTS), self.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Size(_Ordered):
+class Size(_Ordered, Value):
     """An amount of base currency; finite and never negative."""
 
     value: Decimal
@@ -162,8 +160,7 @@ class Size(_Ordered):
 _NOTHING: Final = Size(ZERO)
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
+class Money(Value):
     """An amount of one currency; USD and USDC are two. May be negative (a loss, a debt)."""
 
     amount: Decimal
@@ -225,8 +222,7 @@ class Money:
         return other.amount
 
 
-@dataclass(frozen=True, slots=True)
-class Percent(_Ordered):
+class Percent(_Ordered, Value):
     """A percentage on the 0-100 scale of the policy files; `of` is the way to use one."""
 
     value: Decimal

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -11,6 +10,7 @@ from typing import Final
 
 from bot.domain.money import EXACT, ZERO, Money, Price, Size
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value
 from bot.errors import IllegalTransition
 
 
@@ -132,16 +132,14 @@ class OrderType(Enum):
     __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
 
-@dataclass(frozen=True, slots=True)
-class Bracket:
+class Bracket(Value):
     """Protective legs: take profit rests at `limit_price`, the stop fires at `stop_trigger_price`."""
 
     limit_price: Price
     stop_trigger_price: Price
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedOrder:
+class PlannedOrder(Value):
     """One order ready to be sent: legal under the product's steps, approved, and with its durable identity.
 
     size: base. limit_price: None only for MARKET. stop_price: STOP_LIMIT and BRACKET (stop trigger).
@@ -160,16 +158,14 @@ class PlannedOrder:
     attached: Bracket | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(Value):
     """The venue took the order for processing; not yet proof that it works or will not be refused."""
 
     client_order_id: str
     order_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAnswer:
+class CancelAnswer(Value):
     """The venue's answer to one cancel: `asked` means queued, never done; read the order."""
 
     order_id: str
@@ -201,8 +197,7 @@ class VenueStatus(Enum):
 _VENUE_TERMINAL: Final = frozenset({VenueStatus.FILLED, VenueStatus.CANCELLED, VenueStatus.EXPIRED, VenueStatus.FAILED})
 
 
-@dataclass(frozen=True, slots=True)
-class OrderReport:
+class OrderReport(Value):
     """One order as the venue shows it at one moment.
 
     size: base size asked for; None for a quote-sized order (never ours), whose `quote_size` is then set.
@@ -243,8 +238,7 @@ class Liquidity(Enum):
     UNKNOWN = "UNKNOWN"
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Value):
     """One row of the venue's fills, in base units.
 
     entry_id: unique per row, the key of deduplication together with (order_id, trade_id).

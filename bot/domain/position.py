@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -12,6 +11,7 @@ from typing import Final
 from bot.domain.evolving import Evolving
 from bot.domain.money import EXACT, ZERO, Money, Price, Size, quantised, total
 from bot.domain.product import ProductId
+from bot.domain.value import Value, replace
 from bot.errors import UnitError
 
 COST_PLACES: Final = 16
@@ -32,8 +32,7 @@ class Origin(Enum):
     DEPOSITED = "deposited"
 
 
-@dataclass(frozen=True, slots=True)
-class Lot:
+class Lot(Value):
     """One purchase still (partly) held. cost: quote currency paid for `size`, fees included."""
 
     size: Size
@@ -43,8 +42,7 @@ class Lot:
     order_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Exits:
+class Exits(Value):
     """What the rule that opened a position asked for; None is off. Percentages are on the 0-100 scale."""
 
     stop_loss_pct: Decimal | None = None
@@ -53,7 +51,6 @@ class Exits:
     max_hold_minutes: int | None = None
 
 
-@dataclass(frozen=True)
 class Position(Evolving):
     """What is held of one market's base currency.
 
@@ -143,8 +140,7 @@ def sold(position: Position, size: Size, proceeds: Decimal, method: CostMethod) 
     return position.changed(lots=lots, realised=EXACT.add(position.realised, profit), fees=fees), profit
 
 
-@dataclass(frozen=True, slots=True)
-class Sale:
+class Sale(Value):
     """What a sale does to a position. profit: of what the books held, in quote.
 
     arrived, arrived_value: base and net proceeds of coins that had come from outside and were not on the books yet.

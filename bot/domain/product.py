@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Final, Self
 
 from bot.domain.money import EXACT, Money, Price, Size, ceil_to, floor_to, is_multiple
+from bot.domain.value import Value
 from bot.errors import UnitError
 
 _CANONICAL: Final = re.compile(r"[A-Z0-9]{1,12}-[A-Z0-9]{2,12}", re.ASCII)
@@ -66,8 +66,7 @@ class TradingMode(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(Value):
     """One tradable pair as the venue described it at `as_of`.
 
     price_step, size_step, quote_step: increments of prices, base sizes and quote amounts.

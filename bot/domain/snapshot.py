@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -15,6 +14,7 @@ from bot.domain.money import EXACT, Money, Price, Size
 from bot.domain.order import OrderReport
 from bot.domain.product import Product, ProductId
 from bot.domain.state import FeeTier, HaltCause, State
+from bot.domain.value import Value, field
 
 
 class Environment(Enum):
@@ -28,8 +28,7 @@ class Mode(Enum):
     LIVE = "live"
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Value):
     """One currency on the account; total = available + hold."""
 
     currency: str
@@ -51,15 +50,13 @@ class StatusLevel(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeStatus:
+class ExchangeStatus(Value):
     level: StatusLevel
     detail: str
     as_of: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ClockSkew:
+class ClockSkew(Value):
     """Our clock minus the exchange's, in ms, after half the round trip and the resolution are taken off.
 
     samples: how many measurements the figure rests on; fewer than three decide nothing.
@@ -69,16 +66,14 @@ class ClockSkew:
     samples: int
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Value):
     """Why a piece of market data may not be used."""
 
     reason: Reason
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class MarketView:
+class MarketView(Value):
     """Everything known of one market (one order book) now.
 
     product: the listing this bot would trade on that book. quote: None when `quote_problem` says why.
@@ -96,8 +91,7 @@ class MarketView:
     bids: tuple[Price, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ValuePart:
+class ValuePart(Value):
     """One currency's contribution to the net liquidation value, with its provenance.
 
     mark: price in the quote currency (None for cash); source: quote, last_good, cash, stable, unpriced.
@@ -111,8 +105,7 @@ class ValuePart:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Valuation:
+class Valuation(Value):
     """Net liquidation value, or why it is unknown (then nothing is sized). Never defaulted."""
 
     nlv: Money | None
@@ -120,8 +113,7 @@ class Valuation:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(Value):
     """One active reason not to trade freely; the halt table says what it permits.
 
     name: which breaker or latch, where the cause alone does not tell.
@@ -133,8 +125,7 @@ class Halt:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Performance:
+class Performance(Value):
     """Distances to the loss stops: percent of the period's start equity and of the peak; negative is a loss.
 
     None while the valuation is unknown: an unknown figure trips nothing and permits nothing.
@@ -145,8 +136,7 @@ class Performance:
     drawdown_pct: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Value):
     """Input of `decide`. markets is keyed by the market id (alias pairs once); balances by currency.
 
     external_orders: working orders on the account that are not ours, always counted, never touched.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -17,11 +16,11 @@ from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import TERMINAL, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import CostMethod, Exits, Position
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value, field
 
 SCHEMA_VERSION: Final = 1
 
 
-@dataclass(frozen=True)
 class Intent(Evolving):
     """One approved wish to trade; its orders (attempts) may never sum to more than `size`.
 
@@ -47,7 +46,6 @@ class Intent(Evolving):
     rule_entered_at: datetime | None = None
 
 
-@dataclass(frozen=True)
 class Order(Evolving):
     """One of our orders as we believe it to be.
 
@@ -95,8 +93,7 @@ class Order(Evolving):
         return Size(max(ZERO, EXACT.subtract(self.size.value, done))) if done else self.size
 
 
-@dataclass(frozen=True, slots=True)
-class PastOrder:
+class PastOrder(Value):
     """What is remembered of an order of ours that is over and forgotten otherwise: whose a late fill of it is."""
 
     order_id: str
@@ -106,8 +103,7 @@ class PastOrder:
     ended_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Ban:
+class Ban(Value):
     product: ProductId
     kind: str
     source: str
@@ -115,8 +111,7 @@ class Ban:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Cooldown:
+class Cooldown(Value):
     """No entry before `until`. product None: every product (after a loss streak)."""
 
     product: ProductId | None
@@ -146,8 +141,7 @@ class HaltCause(Enum):
     SHUTDOWN = "shutdown"
 
 
-@dataclass(frozen=True, slots=True)
-class Latch:
+class Latch(Value):
     """A halt that stays until its period ends or an operator resumes it. ends_at None: only the operator ends it."""
 
     name: str
@@ -158,8 +152,7 @@ class Latch:
     ends_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Untold:
+class Untold(Value):
     """A halt, a latch or an open breaker of which no alert is in the journal yet. cause: of the halt table."""
 
     cause: str
@@ -167,8 +160,7 @@ class Untold:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerState:
+class BreakerState(Value):
     """One circuit breaker's memory. hits: times of the counted events inside its window."""
 
     name: str
@@ -184,8 +176,7 @@ def is_open(breaker: BreakerState, now: datetime) -> bool:
     return breaker.open and (breaker.until is None or now < breaker.until)
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(Value):
     """Profit and loss since the start of a UTC day (`2026-11-21`) or ISO week (`2026-W47`).
 
     start_equity: equity when the period began; start_unrealised likewise; realised: booked since, fees in;
@@ -212,8 +203,7 @@ def week_id(at: datetime) -> str:
     return f"{year:04d}-W{week:02d}"
 
 
-@dataclass(frozen=True)
-class Ledger:
+class Ledger(Value, dict=True):
     """The ledger equation of one currency: anchor + flows = available + hold, cumulatively.
 
     flows: net effect of booked fills and recognised transfers since the anchor.
@@ -237,8 +227,7 @@ class Ledger:
         return Ledger(self.anchor, self.anchored_at, flows, self.pending, self.pending_since, self.sweeps)
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Value):
     """A proposal above the approval threshold, waiting for `bot approve` until `expires_at`."""
 
     id: str
@@ -251,8 +240,7 @@ class Approval:
     granted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FeeTier:
+class FeeTier(Value):
     """The account's fee rates as fractions (0.006 = 0.6 %), and where they come from."""
 
     maker: Decimal
@@ -261,8 +249,7 @@ class FeeTier:
     as_of: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SentOrder:
+class SentOrder(Value):
     """One order POST, for the governors: when, how much, which side."""
 
     at: datetime
@@ -271,23 +258,20 @@ class SentOrder:
     notional: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class FillCursor:
+class FillCursor(Value):
     """Fills up to `at` are booked; reads overlap it and entries are deduplicated by the ids kept in State.fill_ids."""
 
     at: datetime
     overlap: timedelta = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True)
-class Oversold:
+class Oversold(Value):
     """Sales booked before the purchases they sold: base `size` still owed to the books, and its net quote proceeds."""
 
     size: Size
     proceeds: Decimal
 
 
-@dataclass(frozen=True)
 class State(Evolving):
     """The whole durable state. Mappings are never mutated: the fold builds new ones.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
@@ -14,14 +13,14 @@ from bot.domain.order import Fill, OrderReport
 from bot.domain.position import COST_PLACES, sale
 from bot.domain.product import ProductId, Side
 from bot.domain.state import State
+from bot.domain.value import Value, replace
 from bot.execution.unknown import blocked_bases
 
 CURSOR_STEP: Final = timedelta(minutes=2)
 """How far the cursor falls behind before it is moved without a new fill: a quiet account writes little."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(Value):
     """New fills, oldest first, all with a base size; and those that cannot be told apart or sized yet."""
 
     ready: tuple[Fill, ...]

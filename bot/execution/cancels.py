@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from bot.domain.order import CancelAnswer, OrderEvent, OrderKind, OrderReport, OrderState
 from bot.domain.product import Side
 from bot.domain.state import Order
+from bot.domain.value import Value
 from bot.errors import (
     AuthRefused,
     BotError,
@@ -38,8 +38,7 @@ READ_FAILED: Final = (ExchangeError, CriticalDataUnavailable)
 """What a call to the venue may raise when it gives no usable answer, or an unreadable one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Value):
     """One pass over everything of ours at the venue. left: ids (client or venue) that may still work. seen: the venue
     showed what works there."""
 

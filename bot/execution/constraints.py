@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -12,6 +11,7 @@ from bot.domain.decision import Reason, Reject
 from bot.domain.money import EXACT, ONE, Price, Size
 from bot.domain.order import OrderType
 from bot.domain.product import Product, Side, TradingMode
+from bot.domain.value import Value
 
 _LIMITS: Final = frozenset({OrderType.LIMIT_POST_ONLY, OrderType.LIMIT_GTC, OrderType.LIMIT_IOC, OrderType.LIMIT_FOK})
 _RESTING: Final = frozenset({OrderType.STOP_LIMIT, OrderType.BRACKET})
@@ -27,16 +27,14 @@ ALLOWED_TYPES: Final[Mapping[TradingMode, frozenset[OrderType]]] = {
 """Order types the venue takes for new orders in each mode; nothing matches during an auction, so nothing crosses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Legal:
+class Legal(Value):
     """Numbers the venue accepts, rounded so that they cost no more and sell no more than was asked."""
 
     price: Price
     size: Size
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Value):
     """How old product metadata may be. max_age None: any age, for the last way out only."""
 
     now: datetime

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from bot.domain.market import Quote
 from bot.domain.money import Size
 from bot.domain.product import ProductId
 from bot.domain.state import Intent, Order, State
+from bot.domain.value import Value
 from bot.ports import Clock, Exchange, KillState, MarketData
 
 
@@ -25,8 +25,7 @@ class Recorder(Protocol):
     def record(self, payload: Payload, cycle_id: str = "", causation: int = 0) -> Envelope: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Permits:
+class Permits(Value):
     """What the halt table allows at this moment; several halts together allow what all of them allow.
 
     exits covers protective sells too. cancel_entries, cancel_protective: what has to leave the venue.
@@ -41,8 +40,7 @@ class Permits:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Venue:
+class Venue(Value):
     """The seams to the world that execution uses."""
 
     exchange: Exchange
@@ -50,8 +48,7 @@ class Venue:
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Controls:
+class Controls(Value):
     """What others decide for execution, asked at the moment it matters.
 
     kill: look at the switch now. permits: the halt table now. storage_healthy: whether the last write succeeded.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -16,6 +15,7 @@ from bot.domain.order import Fill, OrderKind, OrderReport, OrderState, OrderType
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import FeeTier
+from bot.domain.value import Value, replace
 from bot.execution import constraints, routing
 from bot.execution.books import Books
 from bot.execution.cancels import Canceller
@@ -44,8 +44,7 @@ OURS: Final = frozenset({OrderKind.ENTRY, OrderKind.EXIT})
 """What a halt or a shutdown cancels; protective sells stay unless the halt table says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cleared:
+class Cleared(Value):
     """What a cancel-all achieved. left: ids of orders that may still work; empty once two sweeps were clean."""
 
     left: tuple[str, ...]

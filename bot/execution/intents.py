@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from bot.domain.decision import Approved, Reason, Reject
@@ -12,6 +11,7 @@ from bot.domain.order import RESTING, OrderKind, OrderState
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView, Snapshot
 from bot.domain.state import Intent, Order
+from bot.domain.value import replace
 from bot.execution import routing
 from bot.execution.books import Books
 from bot.execution.cancels import Canceller

@@ -7,7 +7,6 @@ stop until an operator resumes them. The one exemption is a flattening sale of n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -19,6 +18,7 @@ from bot.domain.money import BASIS_POINTS, EXACT, ZERO, Price, Size, total
 from bot.domain.order import OrderKind, OrderType, PlannedOrder
 from bot.domain.product import ProductId, Side
 from bot.domain.state import HaltCause, Latch, Order, State
+from bot.domain.value import Value
 from bot.execution.controls import Controls, Permits, Recorder, Venue
 from bot.execution.lifecycle import seconds
 from bot.ports import KillState
@@ -30,15 +30,13 @@ _REPEATS_KEPT: Final = 2
 """Same-side orders that protective sells leave to exits: re-sizing a stop must never use up the way out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(Value):
     """A governor's ceiling was reached: refuse, and latch."""
 
     refusal: Reject
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Value):
     """Everything the check looks at, read as late as possible. quote: fresh, or None when there is none.
 
     counted: whether `state.sent` already holds the order that is being checked.

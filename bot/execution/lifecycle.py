@@ -5,7 +5,6 @@ Every change goes through the transition table. A pair it does not hold is repor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -17,6 +16,7 @@ from bot.domain.money import EXACT, Price, Size
 from bot.domain.order import RESTING, OrderEvent, OrderReport, OrderState, OrderType, VenueStatus, advance
 from bot.domain.product import Side
 from bot.domain.state import Order
+from bot.domain.value import Value, replace
 from bot.errors import IllegalTransition
 from bot.settings.policy import ExecutionPolicy
 
@@ -124,8 +124,7 @@ def seconds(value: Decimal) -> timedelta:
     return timedelta(microseconds=int(value * 1_000_000))
 
 
-@dataclass(frozen=True, slots=True)
-class _Figures:
+class _Figures(Value):
     """Cumulative quantities of an order: base filled, its quote value, and fees."""
 
     filled: Size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from bot.domain.decision import Reject
 from bot.domain.holdings import free_to_sell, view_of
@@ -13,6 +12,7 @@ from bot.domain.position import Position
 from bot.domain.product import Product, ProductId, Side
 from bot.domain.snapshot import Balance, MarketView, Snapshot
 from bot.domain.state import Intent, Ledger, Order, State
+from bot.domain.value import replace
 from bot.execution import protective
 from bot.execution.books import Books
 from bot.execution.cancels import Canceller

@@ -7,7 +7,6 @@ exits put it; a bracket also needs a target, and takes a far one when the rule n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -20,6 +19,7 @@ from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import Exits, Position
 from bot.domain.product import Product, Side
 from bot.domain.state import Order
+from bot.domain.value import Value
 from bot.settings.policy import ExitsPolicy, ProtectiveStyle
 
 RATCHET_SHARE: Final = Decimal("0.25")
@@ -33,8 +33,7 @@ _BPS_PER_PERCENT: Final = Decimal(100)
 _SETTLING: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN, OrderState.CANCEL_PENDING})
 
 
-@dataclass(frozen=True, slots=True)
-class Cover:
+class Cover(Value):
     """A protective sell: BRACKET (limit_price is the target) or STOP_LIMIT (limit_price lies below the stop)."""
 
     type: OrderType
@@ -43,18 +42,15 @@ class Cover:
     stop_price: Price
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Value):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     cover: Cover
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Value):
     """Cancel `orders`, see them gone, then place `cover`."""
 
     orders: tuple[Order, ...]
@@ -62,16 +58,14 @@ class Replace:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelFirst:
+class CancelFirst(Value):
     """Cancel `orders`; nothing may be placed before they are gone."""
 
     orders: tuple[Order, ...]
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExitNow:
+class ExitNow(Value):
     """The price is already beyond a leg: the venue would refuse the order, and the position is due to be sold."""
 
     why: str
@@ -83,8 +77,7 @@ IN_STEP: Final = Keep("in step")
 Plan = Keep | Place | Replace | CancelFirst | ExitNow
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Value):
     """What the plan depends on besides the position.
 
     sellable: base that may be sold, our own protective orders not counted as an offer. last_trade: stops trigger on it.

@@ -11,10 +11,10 @@ from bot.domain.decision import Reason, Reject
 from bot.domain.event import ExecutionMeasured, FillBooked, Mismatch
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Value):
     """Something the bot wanted to send and did not."""
 
     product: ProductId
@@ -24,8 +24,7 @@ class Refusal:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Value):
     """A definite refusal by the venue."""
 
     client_order_id: str
@@ -35,8 +34,7 @@ class Rejection:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class ActReport:
+class ActReport(Value):
     """One round of acting. Ids are client order ids, but for `cancelled` and `orphans`, which are the venue's.
 
     placed: accepted by the venue; cancelled: cancels asked; changed: new state of every order that moved.

@@ -9,7 +9,6 @@ else is sent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -21,6 +20,7 @@ from bot.domain.money import EXACT, ZERO, Price, Size, total
 from bot.domain.order import RESTING, TERMINAL, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.state import Intent, Order
+from bot.domain.value import Value
 from bot.execution.lifecycle import cancel_again_at, seconds
 from bot.execution.protective import bracket_legs
 from bot.execution.unknown import LOST
@@ -33,8 +33,7 @@ EXIT_ATTEMPTS: Final = 3
 _STILL_HELD: Final = ("INSUFFICIENT", "BRACKET", "HOLD_FAILURE")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """Send an order. price: its limit (for MARKET the worst price assumed); again: a re-quote, to be approved anew."""
 
     type: OrderType
@@ -45,22 +44,19 @@ class Place:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Value):
     order: Order
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Value):
     """Nothing now. until: when to ask again; None when only an observation can change the answer."""
 
     until: datetime | None
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Value):
     """No further order for this intent. reason: why nothing was sent at all, when nothing was."""
 
     why: str
@@ -70,8 +66,7 @@ class Close:
 Command = Place | Cancel | Wait | Close
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Value):
     """Where an intent trades: the product as the venue describes it, and the quote to price from."""
 
     product: Product

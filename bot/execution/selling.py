@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -16,6 +15,7 @@ from bot.domain.position import Position
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Balance, MarketView
 from bot.domain.state import FillCursor, Intent
+from bot.domain.value import replace
 from bot.execution import routing
 from bot.execution.books import Books
 from bot.execution.cancels import READ_FAILED, Canceller, noted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from bot.domain.codec import time_text
@@ -11,6 +10,7 @@ from bot.domain.event import IntentRecorded, OrderChanged
 from bot.domain.market import Quote
 from bot.domain.order import Ack, OrderEvent, PlannedOrder
 from bot.domain.state import Intent, Order
+from bot.domain.value import Value, replace
 from bot.errors import AuthRefused, BotError, RateLimited, Rejected, StorageFailed, Transient
 from bot.execution.books import Books
 from bot.execution.controls import Venue
@@ -19,8 +19,7 @@ from bot.execution.lifecycle import changed, observed
 from bot.execution.report import Rejection, Tally
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Value):
     """One attempt ready to go. quote: what it was priced from; fee_rate: fraction assumed; flatten: the exemption."""
 
     intent: Intent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,6 +12,7 @@ from bot.domain.order import Bracket, OrderKind, OrderType, PlannedOrder
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import MarketView
 from bot.domain.state import FeeTier, Intent
+from bot.domain.value import Value, replace
 from bot.errors import AuthRefused
 from bot.execution import routing
 from bot.execution.cancels import READ_FAILED, noted
@@ -26,8 +26,7 @@ from bot.execution.sender import Draft, Sender
 from bot.settings.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Value):
     """What an order is drawn up under. stale_ok: metadata of any age will do, for the last way out only."""
 
     fees: FeeTier

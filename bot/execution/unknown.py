@@ -7,7 +7,6 @@ agreement and no fill that could be the order's, prove that an order does not ex
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +14,7 @@ from bot.domain.event import Mismatch, Payload
 from bot.domain.order import Fill, OrderEvent, OrderKind, OrderReport, OrderState
 from bot.domain.product import Side
 from bot.domain.state import Order, State
+from bot.domain.value import Value
 from bot.execution.lifecycle import changed, observed, seconds
 from bot.settings.policy import ExecutionPolicy
 
@@ -35,8 +35,7 @@ RESENDS: Final = 3
 """How often a lost exit is sent again at most, each time after a complete listing without it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value):
     """What one complete listing says of one order. resend: a lost exit may be sent again with the same id and body."""
 
     payloads: tuple[Payload, ...]

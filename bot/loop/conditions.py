@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from bot.domain.money import decimal_text
 from bot.domain.snapshot import ClockSkew, Halt, Valuation
 from bot.domain.state import HaltCause
+from bot.domain.value import Value
 from bot.settings.policy import ClockPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(Value):
     """Facts outside the durable state that may halt. Empty texts are conditions that do not hold.
 
     exit_only: unmet gates at a start with our own orders or positions at stake. pending: unexplained differences.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from bot.domain.decision import Decision
 from bot.domain.snapshot import Halt, Snapshot
+from bot.domain.value import Value
 from bot.execution.report import ActReport
 from bot.ops.status import CycleRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Value):
     """One finished cycle, with everything that is worth telling."""
 
     record: CycleRecord

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -16,6 +16,7 @@ from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, Intent, Latch, Order
+from bot.domain.value import replace
 from bot.execution.controls import Permits
 from bot.loop.conditions import Conditions, halts
 from bot.loop.observation import Observation

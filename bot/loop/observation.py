@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,6 +10,7 @@ from bot.domain.event import Payload, QuarantineBegan
 from bot.domain.order import Fill, OrderReport
 from bot.domain.product import Product, ProductId, TradingMode
 from bot.domain.snapshot import Halt, Snapshot, Valuation
+from bot.domain.value import Value, replace
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import is_ours
 from bot.execution.report import NOTHING, ActReport, combined
@@ -36,8 +36,7 @@ RECONCILE_GOOD_FOR: Final = timedelta(seconds=90)
 """How long a complete read of the account lets what is ours be sold while newer reads fail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Value):
     """One finished observation."""
 
     reading: Reading

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 from bot.domain.codec import canonical
@@ -16,6 +15,7 @@ from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State, is_open
+from bot.domain.value import replace
 from bot.errors import StateCorrupt, StorageFailed
 from bot.execution.report import ActReport, Refusal
 from bot.loop.finished import Finished

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -23,6 +22,7 @@ from bot.domain.order import OrderKind
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import HaltCause
+from bot.domain.value import replace
 from bot.errors import (
     AuthRefused,
     BotError,

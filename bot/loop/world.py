@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from bot.domain.decision import Decision
 from bot.domain.snapshot import Environment, Mode, Snapshot
+from bot.domain.value import Value
 from bot.loop.finished import Finished
 from bot.ops.log import Log
 from bot.ops.metrics import Metrics
@@ -21,8 +21,7 @@ Mind = Callable[[Snapshot, Config], Decision]
 """What one snapshot makes the bot want: `bot.decide.decide`, or one that has lost itself, to see what then holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Value):
     """Live, paper, dry-run, backtest and fault runs differ in these five objects and in nothing else."""
 
     clock: Clock
@@ -32,8 +31,7 @@ class World:
     rng: Rng
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Value):
     """Who trades. portfolio: the venue's id of the account; genesis: a random id in case a new journal begins."""
 
     env: Environment
@@ -96,8 +94,7 @@ def _nobody(_cycle: Finished) -> None:
     """Nobody follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Value):
     """How the people around see the loop. tend: keeps the journal within its retention, called once a cycle.
 
     keeps_inputs: whether what a cycle decided from is kept as well, for `bot replay`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -12,11 +11,11 @@ from bot.domain.money import EXACT, ZERO
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Balance
 from bot.domain.state import Ledger, State
+from bot.domain.value import Value
 from bot.settings.policy import StatePolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Value):
     """One complete sweep of balances, orders and fills.
 
     busy: currencies in which an order of ours is non-terminal or changed since their difference began.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -24,6 +23,7 @@ from bot.domain.snapshot import (
     Valuation,
 )
 from bot.domain.state import FeeTier, Ledger, Order, State
+from bot.domain.value import Value, replace
 from bot.errors import CriticalDataUnavailable, ExchangeError
 from bot.observe.keywatch import KeyWatch
 from bot.observe.ledger import Comparison, Sweep
@@ -42,16 +42,14 @@ _DOUBT_EVERY: Final = timedelta(seconds=15)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Value):
     """The product list and when it was read."""
 
     products: Mapping[ProductId, Product]
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value):
     """What one cycle read, before it becomes a Snapshot."""
 
     truth: Truth

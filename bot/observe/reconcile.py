@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.event import ForeignOrderGone, ForeignOrderSeen, Payload
 from bot.domain.order import Fill, OrderReport
 from bot.domain.snapshot import Balance
 from bot.domain.state import Order, State
+from bot.domain.value import Value
 from bot.errors import CriticalDataUnavailable, NotFound
 from bot.ports import AccountReader
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(Value):
     """One complete read of the account.
 
     reports: every working order, every order of ours that we believed alive and that is no longer listed, and every

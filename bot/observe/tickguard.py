@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +11,7 @@ from bot.domain.bars import Windows
 from bot.domain.decision import Reason
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Problem
+from bot.domain.value import replace
 from bot.observe.ticks import (
     ORDINARY,
     Accept,

@@ -11,7 +11,6 @@ Nonsense (crossed, zero, not finite, high below low, from the future, older than
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -20,6 +19,7 @@ from typing import Final
 from bot.domain.bars import Windows
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, HUNDRED, decimal_text, quantised
+from bot.domain.value import Value, field, replace
 from bot.settings.policy import DataPolicy
 
 FOLD: Final = 4
@@ -41,8 +41,7 @@ class Fault(Enum):
     DEVIATION = "deviation"
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteTick:
+class QuoteTick(Value):
     """Best bid and ask as they came. volume_ratio: this minute's volume over its average; None: not known."""
 
     bid: Decimal
@@ -59,8 +58,7 @@ class QuoteTick:
         return EXACT.divide(EXACT.add(self.bid, self.ask), Decimal(2))
 
 
-@dataclass(frozen=True, slots=True)
-class BarTick:
+class BarTick(Value):
     """A closed bar as it came. at: when it closed; volume_ratio as in QuoteTick."""
 
     high: Decimal
@@ -74,23 +72,20 @@ class BarTick:
         return {"high": self.high, "low": self.low, "close": self.close}
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(Value):
     """May be acted on. confirmed: it had deviated and was confirmed."""
 
     confirmed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HoldBack:
+class HoldBack(Value):
     """May not be acted on until it is confirmed."""
 
     fault: Fault
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(Value):
     """Is nonsense; nothing is learnt from it."""
 
     fault: Fault
@@ -102,16 +97,14 @@ Verdict = Accept | HoldBack | Reject
 ORDINARY: Final = Accept()
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Value):
     """A price and its time."""
 
     price: Decimal
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(Value):
     """A level seen but not believed yet: since when, last when, and in how many agreeing ticks."""
 
     price: Decimal
@@ -120,8 +113,7 @@ class Doubt:
     ticks: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TickState:
+class TickState(Value):
     """What one market's guard remembers. quote, bar: last accepted mid and close; the doubts: levels held back.
 
     suspects: ends of bars that were held back and then refuted, newest last: fetch the bars from there on again, for

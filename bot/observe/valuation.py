@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import cast
@@ -11,11 +10,11 @@ from typing import cast
 from bot.domain.money import EXACT, ZERO, Money, Price, total
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Balance, Valuation, ValuePart
+from bot.domain.value import Value
 from bot.settings.policy import PortfolioPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Value):
     """The price a holding is valued at (best bid), and when the venue last vouched for it."""
 
     price: Price

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 from typing import Any, Final
 
@@ -37,6 +36,7 @@ from bot.domain.event import (
 from bot.domain.money import decimal_text, quantised
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.ops.measures import measured, seen
 from bot.ops.remedies import CHANGES
 
@@ -56,8 +56,7 @@ _REGIMES: Final[Mapping[Regime, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Value):
     """Everything kept of one cycle. decision None: only the journal's summary is left of it.
 
     between: said of a cycle that served orders and exits alone. regime: the numbers it was read from. restrictions: the

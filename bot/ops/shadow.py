@@ -17,6 +17,7 @@ from bot.domain.event import Envelope, FillBooked, IntentRecorded
 from bot.domain.money import BASIS_POINTS, EXACT, ZERO, Price, Size, decimal_text, quantised
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value
 
 TOGETHER: Final = timedelta(seconds=90)
 """How far apart the same decision may be made by two bots with cycles of their own."""
@@ -63,8 +64,7 @@ class Trade:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Value):
     """The same trade of the shadow and of live; either may not have made it."""
 
     shadow: Trade | None

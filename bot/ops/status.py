@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,11 +14,11 @@ from bot.domain.order import OrderState
 from bot.domain.position import Position
 from bot.domain.snapshot import Halt, MarketView, Performance, Snapshot, Valuation
 from bot.domain.state import Order, State
+from bot.domain.value import Value, field
 from bot.settings.policy import RiskPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class CycleRecord:
+class CycleRecord(Value):
     """One finished cycle, as heartbeat.json and `status` show it. detail: the reason in words, with its numbers."""
 
     cycle_id: str
@@ -42,8 +41,7 @@ class CycleRecord:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(Value):
     """What identifies the running daemon. order_prefix: how its client order ids begin; limits: as `limits_of`."""
 
     env: str

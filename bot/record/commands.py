@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,6 +20,7 @@ from bot.domain.money import EXACT, Price, Size, parse_decimal
 from bot.domain.position import Lot, Origin, Position
 from bot.domain.product import ProductId
 from bot.domain.state import Ban, BreakerState, State
+from bot.domain.value import Value, replace
 from bot.errors import BotError, UnitError
 from bot.ports import Command
 from bot.settings.universe import Exclusions
@@ -30,8 +30,7 @@ class CommandRefused(BotError):
     """The command makes no sense in the present state; the message says why and what would."""
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
+class Books(Value):
     """What a command may look at. held: base on the account per market; marks: newest price per market."""
 
     state: State
@@ -41,8 +40,7 @@ class Books:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CommandOutcome:
+class CommandOutcome(Value):
     """Events to record, and one plain line for the operator."""
 
     payloads: tuple[Payload, ...]

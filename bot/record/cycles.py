@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from bot.domain.money import BASIS_POINTS, EXACT, ZERO
 from bot.domain.product import ProductId
 from bot.domain.snapshot import MarketView, Snapshot
 from bot.domain.state import State
+from bot.domain.value import Value, replace
 from bot.errors import StateCorrupt, UnitError
 from bot.ports import Storage
 from bot.settings.config import Config
@@ -37,8 +37,7 @@ _NO_STATE: Final = State()
 _TWICE_BPS: Final = BASIS_POINTS * 2
 
 
-@dataclass(frozen=True, slots=True)
-class BarsUsed:
+class BarsUsed(Value):
     """The window a decision saw: where to find it again, and what its newest bars were.
 
     end: unix seconds at which the last bar closed; length in bars; newest: close, high, low in ticks, newest first;
@@ -54,8 +53,7 @@ class BarsUsed:
     volume: int
 
 
-@dataclass(frozen=True, slots=True)
-class CycleInputs:
+class CycleInputs(Value):
     """Everything `decide` was given in one cycle, state and windows by reference."""
 
     snapshot: Snapshot

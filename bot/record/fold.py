@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from bot.domain import event as ev
 from bot.domain.event import Envelope, Payload
 from bot.domain.state import Cooldown, HaltCause, State, Untold, is_open
+from bot.domain.value import replace
 from bot.record import fold_books as books
 from bot.record import fold_orders as orders
 

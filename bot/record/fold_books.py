@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -24,6 +23,7 @@ from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.position import Exits, Lot, Origin, Position, Sale, bought, given_away, left_to_others, sale, share
 from bot.domain.product import ProductId, Side
 from bot.domain.state import FillCursor, Ledger, Oversold, Period, State, day_id, week_id
+from bot.domain.value import replace
 from bot.record.fold_orders import fill_counted, pruned
 
 V = TypeVar("V")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
 from bot.domain.codec import Json, canonical, encode, parse_time, time_text
 from bot.domain.event import Envelope, Payload
+from bot.domain.value import Value, replace
 from bot.errors import StateCorrupt, UnitError
 from bot.ports import Storage
 from bot.record.topics import payload_of
@@ -23,8 +23,7 @@ _FIELDS: Final = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Value):
     """Where an event comes from: its cycle, the event that led to it, and the configuration and code that ran."""
 
     cycle_id: str
@@ -64,8 +63,7 @@ def parse(text: bytes) -> Envelope:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Value):
     """A stretch of a day's file that is no event: where it begins, and why it cannot be read."""
 
     day: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bot.domain.event import Envelope
 from bot.domain.state import State
+from bot.domain.value import Value
 from bot.errors import StateCorrupt, UnitError
 from bot.ports import Storage
 from bot.record.journal import Damage, read_day
@@ -16,8 +16,7 @@ from bot.record.statefile import load
 Line = Envelope | Damage
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Value):
     """The state a start goes on from, and how it was found.
 
     fresh: there was nothing. generation: which snapshot was used, 0 the newest; None when the journal alone told all.

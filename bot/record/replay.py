@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 from bot.domain.event import Envelope, JournalAnchored
 from bot.domain.state import State
+from bot.domain.value import Value
 from bot.errors import StateCorrupt, UnitError
 from bot.ports import Storage
 from bot.record.fold import apply
@@ -61,8 +61,7 @@ def base_of(envelopes: Iterable[Envelope]) -> State:
     return State()
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Value):
     """What verifying found. problem empty: the chain is whole and folding it gives state.json, byte for byte."""
 
     events: int

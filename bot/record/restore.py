@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
 from bot.domain.event import Envelope, JournalAnchored
 from bot.domain.state import State, day_id
+from bot.domain.value import Value
 from bot.errors import StateCorrupt, UnitError
 from bot.ports import Storage
 from bot.record.journal import Damage, Origin, line, read_day, sealed
@@ -24,8 +24,7 @@ class JournalFiles(Storage, Protocol):
     def remove_journal(self, day: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Value):
     """What was done. kept: folder with the originals; journal: what became of it, for people."""
 
     state: State
@@ -33,8 +32,7 @@ class Restored:
     journal: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Break:
+class _Break(Value):
     """Where the journal stops being one chain, from the restored event on."""
 
     day: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -22,6 +21,7 @@ from bot.domain.event import (
 )
 from bot.domain.position import CostMethod
 from bot.domain.state import SCHEMA_VERSION, State, day_id
+from bot.domain.value import replace
 from bot.errors import StateCorrupt, StorageFailed
 from bot.ports import Clock, Storage
 from bot.record.fold import apply

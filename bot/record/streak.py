@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.domain.decision import Outcome
 from bot.domain.event import DecisionMade, DecisionRepeated
+from bot.domain.value import Value, replace
 
 _TOLD: Final = ("product", "rule", "gate", "reason")
 Likeness = tuple[object, ...]
@@ -20,8 +20,7 @@ def likeness(decision: DecisionMade) -> Likeness | None:
     return decision.reason, tuple(told)
 
 
-@dataclass(frozen=True, slots=True)
-class Streak:
+class Streak(Value):
     """The likeness of the last decision in the journal, and the further cycles that were like it."""
 
     of: Likeness | None = None

@@ -7,7 +7,6 @@ it is about (`volatility:SOL-USD`). Times are trading time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -18,6 +17,7 @@ from bot.domain.money import EXACT, HUNDRED, decimal_text, quantised
 from bot.domain.product import ProductId, TradingMode
 from bot.domain.snapshot import MarketView, Snapshot
 from bot.domain.state import BreakerState, is_open
+from bot.domain.value import replace
 from bot.settings.policy import BreakerPolicy, BreakersPolicy, Policy
 
 NAMES: Final = tuple(BreakersPolicy.model_fields)

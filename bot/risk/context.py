@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from bot.domain.decision import TradeProposal
@@ -14,13 +13,13 @@ from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Percent, Price
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Halt, MarketView, Snapshot
 from bot.domain.state import Intent
+from bot.domain.value import Value
 from bot.risk.halts import Permission, active_halts, permission
 from bot.settings.policy import Policy
 from bot.settings.universe import Universe
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Value):
     """A proposal on its way through the gates.
 
     size_quote: notional still allowed, fees not included; each clamp makes it smaller. view: its market, None when the
@@ -49,8 +48,7 @@ class Candidate:
         return self.view.quote if self.view is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class RiskContext:
+class RiskContext(Value):
     """One cycle as the gates see it.
 
     rate: fee assumed for every buy, a fraction. marks: value of one unit of each currency in the equity currency.

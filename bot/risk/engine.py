@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -24,6 +23,7 @@ from bot.domain.money import EXACT, ONE, ZERO, Money, Size, total
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import Intent, Order, State
+from bot.domain.value import replace
 from bot.errors import UnitError
 from bot.risk.context import Candidate, RiskContext, candidate, context
 from bot.risk.cooldowns import blocking

@@ -7,8 +7,8 @@ together. All amounts are in the equity currency (that of the net liquidation va
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cached_property
 
 from bot.domain.holdings import is_dust, marks_of
 from bot.domain.money import EXACT, ONE, ZERO, total
@@ -16,13 +16,13 @@ from bot.domain.order import OrderReport, OrderState
 from bot.domain.product import Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import Order, State
+from bot.domain.value import Value, field, replace
 
 # Not shown in the venue's holds yet, so the money they take is not off `available`.
 _NOT_HELD_YET = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN})
 
 
-@dataclass(frozen=True, slots=True)
-class ExposureBook:
+class ExposureBook(Value):
     """Everything the caps count, at one point of a cycle.
 
     assets, rules: worst case by base currency and by rule. unknown: why a part of it could not be valued; then no entry
@@ -93,8 +93,7 @@ def exposure(snap: Snapshot, rate: Decimal) -> ExposureBook:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(Value):
     """One open buy at its worst case."""
 
     base: str
@@ -103,17 +102,16 @@ class _Claim:
     ours: bool
 
 
-@dataclass(slots=True)
-class _Valued:
+class _Valued(Value, dict=True):
     """Reads a snapshot in the equity currency and notes what it cannot value."""
 
     snap: Snapshot
     rate: Decimal
     unknown: list[str] = field(default_factory=list)
-    marks: Mapping[str, Decimal] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.marks = marks_of(self.snap.valuation)
+    @cached_property
+    def marks(self) -> Mapping[str, Decimal]:
+        return marks_of(self.snap.valuation)
 
     def held(self) -> Iterator[tuple[str, Decimal]]:
         """Worst case of what is held per base currency, at its mark."""

@@ -10,10 +10,10 @@ never keep a position from being closed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from bot.domain.decision import Verdict
+from bot.domain.value import Value
 from bot.risk import gates_limits as limits
 from bot.risk import gates_permission as may
 from bot.risk.approval import human_approval
@@ -23,8 +23,7 @@ from bot.risk.exposure import ExposureBook
 Gate = Callable[[Candidate, ExposureBook, RiskContext], Verdict]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Value):
     """One gate: its name in records, its function, and whether exits are asked too."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from bot.domain.decision import Reason
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import BreakerState, HaltCause, Latch, State, is_open
+from bot.domain.value import Value, replace
 from bot.risk.breakers import NAMES, breaker_kind, breaker_policy, scope_of
 from bot.settings.policy import BreakerPolicy, Policy
 
@@ -23,8 +23,7 @@ class Protective(IntEnum):
     FLATTEN = 2  # replaced by selling everything the bot manages
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Value):
     """What may be done while some halts are in force.
 
     entries: new buys. cancel_entries: our working entries are cancelled. exits: sells decided by the bot.

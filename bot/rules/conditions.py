@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -12,6 +11,7 @@ from bot.domain.decision import Regime, Trigger, TriggerKind
 from bot.domain.market import Quote
 from bot.domain.money import EXACT
 from bot.domain.product import Product, ProductId
+from bot.domain.value import Value
 from bot.settings.rules import Condition, TriggerHolds
 from bot.settings.triggers import PriceMove, TriggerSection, TriggersPolicy
 
@@ -41,8 +41,7 @@ class Fires(Protocol):
     ) -> Trigger | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Value):
     """One market a rule may be tried on: known by its book's id, with a usable quote and bars."""
 
     market: ProductId
@@ -52,8 +51,7 @@ class Seen:
     tier: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Value):
     """One trigger a tree asks for. own: with parameters or a direction of its own, so that the ranked do not tell."""
 
     kind: TriggerKind
@@ -62,8 +60,7 @@ class Leaf:
     params: TriggerSection
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Value):
     """A condition made ready for the cycles of one regime. all: the cheap ones first, which may spare the dear ones.
 
     needs_ranked: it can only hold in a market that a ranked trigger is about.

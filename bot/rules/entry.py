@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -15,6 +14,7 @@ from bot.domain.order import OrderKind, OrderState
 from bot.domain.position import Exits
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Snapshot
+from bot.domain.value import Value, field
 from bot.rules import exits
 from bot.rules.conditions import Conditions, Fires, InForce, Seen, Tree, ready, strength
 from bot.rules.sizing import PLACES, Sizing
@@ -22,16 +22,14 @@ from bot.settings.config import Config
 from bot.settings.rules import Rule
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Value):
     """What the rules ask of risk, exits first, and what they gave up themselves."""
 
     wanted: tuple[TradeProposal, ...]
     given_up: tuple[Evaluated, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(Value):
     """What this cycle may buy and why. eligible: best first; tiers: of each; triggers: ranked. regime: in force."""
 
     eligible: Sequence[ProductId] = ()
@@ -75,8 +73,7 @@ def _speaking(config: Config, regime: Regime, in_force: InForce) -> tuple[tuple[
     return tuple((rule, ready(rule.when, policy.triggers, regime, in_force)) for rule in in_regime)
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
+class _Desk(Value):
     """The entry rules of one cycle.
 
     rules: those that speak in this regime, in policy order, each with its condition.

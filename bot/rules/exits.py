@@ -9,7 +9,6 @@ positions the bot manages are sold, and only what is not already on offer; dust 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -24,11 +23,11 @@ from bot.domain.order import OrderKind, OrderType
 from bot.domain.position import Position
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.snapshot import Snapshot
+from bot.domain.value import Value
 from bot.settings.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Value):
     """One position with what is needed to judge it."""
 
     position: Position

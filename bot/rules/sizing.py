@@ -8,8 +8,8 @@ product's quote increment. While equity is unknown nothing is sized.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
+from functools import cached_property
 from typing import Final
 
 from bot.domain.bars import Windows
@@ -17,6 +17,7 @@ from bot.domain.decision import Reason, Regime, Reject
 from bot.domain.holdings import marks_of
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Money, Percent, floor_to, quantised
 from bot.domain.snapshot import Snapshot
+from bot.domain.value import Value
 from bot.rules.conditions import Seen
 from bot.settings.config import Config
 from bot.settings.policy import SizingPolicy
@@ -27,17 +28,16 @@ _RETURN_UNIT: Final = Decimal(10) ** 7
 _MINUTES_A_YEAR: Final = Decimal(365 * 24 * 60)
 
 
-@dataclass(frozen=True, slots=True)
-class Sizing:
+class Sizing(Value, dict=True):
     """Sizes entries of one cycle. regime: in force now. marks: value of each currency in the equity currency."""
 
     config: Config
     snap: Snapshot
     regime: Regime
-    marks: Mapping[str, Decimal] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "marks", marks_of(self.snap.valuation))
+    @cached_property
+    def marks(self) -> Mapping[str, Decimal]:
+        return marks_of(self.snap.valuation)
 
     def wanted(self, rule: Rule, seen: Seen) -> Money | Reject:
         """Notional a rule would buy in the product's quote currency, fees not included; or why nothing is sized."""

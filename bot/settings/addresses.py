@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+from bot.domain.value import Value
 
 _NAME: Final = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -30,8 +31,7 @@ WEBSOCKET: Final = frozenset({"ws", "wss"})
 ENCRYPTED: Final = frozenset({"https", "wss"})
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Value):
     """An address that may be called. loopback: it is on this machine."""
 
     url: str

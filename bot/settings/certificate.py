@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from bot.domain.codec import canonical, decode, encode
+from bot.domain.value import Value
 from bot.errors import UnitError
 from bot.settings.config import Config
 from bot.settings.controls import CONTROLS_DIGEST
@@ -24,8 +24,7 @@ VERSION: Final = 2
 AGAIN: Final = "run `bot certify`"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Value):
     """One thing that was proven: when, and by which number or hash."""
 
     name: str
@@ -33,8 +32,7 @@ class Item:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Value):
     """Binds a configuration, a code version and a portfolio to what was proven of them.
 
     controls: digest of the control table (docs/CONTROLS.md) that was in force. policy, universe: the certified
@@ -115,8 +113,7 @@ def certificate_reasons(
         return [f"the launch certificate cannot be used: {error}: {AGAIN}"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plain:
+class _Plain(Value):
     """A certificate without its configuration, which has a reader of its own."""
 
     config_hash: str

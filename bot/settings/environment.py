@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bot.domain.snapshot import Environment, Mode
+from bot.domain.value import Value
 from bot.errors import ConfigError
 from bot.settings.addresses import HTTP, WEBSOCKET, Address, parse_address
 
@@ -35,8 +36,7 @@ class Venue(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Value):
     """What the environment and the flags say. Addresses carry no trailing slash.
 
     ca_file, test_clock_url: only ever set with a test venue. http_port: 0 is off.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from bot.domain.decision import Regime
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Money, Percent, Price, decimal_text, quantised
 from bot.domain.product import Product, ProductId
+from bot.domain.value import Value
 from bot.settings.config import Config
 from bot.settings.policy import Policy
 from bot.settings.rules import Rule
@@ -18,8 +18,7 @@ from bot.settings.universe import Tier
 WHOLE: Final = Percent(HUNDRED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Order(Value):
     """The largest order a rule would send (without one: the tier's base size), and what it may lose until its stop."""
 
     most: Decimal

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from bot.domain.snapshot import Environment, Mode
+from bot.domain.value import Value
 from bot.settings.environment import Settings, Venue
 from bot.settings.secrets import Secrets
 
@@ -20,8 +20,7 @@ class Permission(Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Value):
     """One answer of the table; `why` is for the operator when it is NEVER."""
 
     permission: Permission

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations, pairwise
 from typing import Final
 
 from bot.domain.money import EXACT, Percent, decimal_text
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.settings.barfit import unseen
 from bot.settings.config import Config
 from bot.settings.policy import Policy
@@ -31,8 +31,7 @@ CALLS_PER_ENTRY: Final = 4
 """Preview, place, cancel or re-quote, and reading the order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Value):
     """Two or more keys that cannot both hold; `path` is the one to look at first."""
 
     file: str

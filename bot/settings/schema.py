@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from bot.domain.decision import TriggerKind
+from bot.domain.money import Percent, decimal_text
 from bot.settings.policy import Policy
 from bot.settings.triggers import SECTIONS
 from bot.settings.universe import Universe
@@ -37,9 +38,11 @@ def text(name: str) -> str:
 
 
 class _Generator(GenerateJsonSchema):
-    """Product ids are texts, whatever their class."""
+    """Product ids are texts, whatever their class, and percentages are numbers."""
 
     def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, Percent):
+            return decimal_text(dft.value)
         return str(dft) if isinstance(dft, str) else super().encode_default(dft)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import yaml
 
 from bot.domain.money import decimal_text
+from bot.domain.value import Value
 from bot.settings.shapes import WITHHELD, names_a_secret, secret_kind, withheld
 
 SIZE_LIMIT: Final = 1_000_000
@@ -40,8 +41,7 @@ _NUMBER_LIKE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Problem(Value, order=True):
     """One thing wrong with a file; `line` counts from 1, 0 means the file as a whole."""
 
     file: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any, Final
 
 from bot.domain.bars import Windows
 from bot.domain.decision import Direction, Regime
 from bot.domain.money import decimal_text
+from bot.domain.value import Value
 from bot.settings.triggers import (
     Breakout,
     MeanReversion,
@@ -26,8 +26,7 @@ _HOURS: Final = 24
 _NO_HISTORY: Final = "its history is too short"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value):
     """One thing a trigger asks for. met: whether it is so now; text: with its number and what is asked."""
 
     text: str

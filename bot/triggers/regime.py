@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from math import sqrt
 from typing import Final
 
 from bot.domain.bars import Granularity, Windows
 from bot.domain.decision import Reason, Regime
 from bot.domain.snapshot import Problem
+from bot.domain.value import Value, field
 from bot.errors import UnitError
 from bot.settings.policy import RegimePolicy
 from bot.triggers.exact import at_least, limit_text, percent_text
@@ -24,8 +24,7 @@ LEAST_HOURS: Final = 24
 """History of the leading product without which the regime stays unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegimeReading:
+class RegimeReading(Value):
     """The regime and the numbers behind it. regime None: unknown, `problem` says why, and nothing may be opened."""
 
     regime: Regime | None

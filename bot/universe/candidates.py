@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache, partial
 
 from bot.domain.product import Product, ProductId, TradingMode
+from bot.domain.value import Value
 from bot.settings.universe import Universe
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Value):
     """Where universe.yaml lists products: id -> (tier, position in it), the best tier when listed twice."""
 
     by_id: Mapping[ProductId, tuple[int, int]]

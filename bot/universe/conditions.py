@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -14,6 +13,7 @@ from bot.domain.money import BASIS_POINTS, EXACT, ZERO, decimal_text, quantised
 from bot.domain.product import ProductId, TradingMode
 from bot.domain.snapshot import MarketView
 from bot.domain.state import Ban
+from bot.domain.value import Value
 from bot.settings.universe import Tier, Universe
 
 Refusal = tuple[Reason, str]
@@ -22,8 +22,7 @@ _DAY: Final = timedelta(days=1)
 _TWICE_BPS: Final = BASIS_POINTS * 2
 
 
-@dataclass(frozen=True, slots=True)
-class Grounds:
+class Grounds(Value):
     """What one market is judged by. tier: None when no tier and no discovery takes it. bans: in force, by base."""
 
     market: ProductId

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from bot.domain.decision import Exclusion, HysteresisCount, Reason
 from bot.domain.product import ProductId
 from bot.domain.snapshot import MarketView, Problem, Snapshot
 from bot.domain.state import Ban
+from bot.domain.value import Value, field
 from bot.settings.policy import Policy
 from bot.settings.universe import Hysteresis, Universe
 from bot.universe import bans, hysteresis
@@ -17,8 +17,7 @@ from bot.universe.candidates import Places, discovered, twin
 from bot.universe.conditions import Grounds, Refusal, refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Value):
     """The universe of one cycle, by market id.
 
     eligible: by tier, then place in the file, then discovered ones by volume. excluded: every other market with its

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+
+from bot.domain.value import Value
 
 
 class Duty(Enum):
@@ -17,8 +18,7 @@ class Duty(Enum):
     ARRIVE = "arrive"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Due:
+class Due(Value, order=True):
     """One thing to do to one order. price, size: of an edit."""
 
     at: datetime

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -13,6 +12,7 @@ from bot.domain.money import ZERO, floor_to
 from bot.domain.order import Bracket, Liquidity, VenueStatus
 from bot.domain.product import Product, ProductId, Side
 from bot.domain.state import FeeTier
+from bot.domain.value import replace
 from bot.venue.account import Account
 from bot.venue.desk import Desk, Working
 from bot.venue.exact import add, mul, sub

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from bot.domain.money import ONE, is_multiple
 from bot.domain.product import Product, Side, TradingMode
+from bot.domain.value import Value
 from bot.venue.exact import add, mul, sub
 from bot.venue.holds import Need, Rates, need_of
 from bot.venue.market import Touch
@@ -24,8 +24,7 @@ UNTWINNED: Final = frozenset(
 """Names of the create enum that the preview enum does not repeat behind PREVIEW_."""
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Value):
     """An order request and everything its checks look at.
 
     last: newest trade price; available: free in the wallet that pays; has_wallet: whether that wallet exists;

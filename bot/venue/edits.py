@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from bot.domain.order import VenueStatus
+from bot.domain.value import replace
 from bot.errors import UnitError
 from bot.venue.orders import Edit, EditResult, LimitGtc, OrderRecord, Refused
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ from bot.domain.market import Book
 from bot.domain.money import ZERO, floor_to
 from bot.domain.order import Liquidity, VenueStatus
 from bot.domain.product import Product, Side
+from bot.domain.value import replace
 from bot.venue.books import Books
 from bot.venue.desk import Desk, Working, better
 from bot.venue.exact import add, sub

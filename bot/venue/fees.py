@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final, Self
 
 from bot.domain.money import ZERO, Percent
+from bot.domain.value import Value
 from bot.errors import UnitError
 from bot.venue.exact import add, sub
 from bot.venue.kept import KeptVolume
@@ -17,8 +18,7 @@ from bot.venue.kept import KeptVolume
 TRAILING: Final = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(Value):
     """Rates as fractions (0.005 = 0.5 %) from `volume_from` US dollars of trailing 30-day volume on."""
 
     name: str
@@ -46,8 +46,7 @@ LADDER: Final = (
 """The US entry rates of 2026-09-16; the rungs above are the last published table, since the new ones are not public."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeeSchedule:
+class FeeSchedule(Value):
     """Tiers by ascending `volume_from`; one tier alone is a fixed fee. Raises UnitError when they do not start at 0."""
 
     tiers: tuple[Tier, ...] = LADDER

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from bot.domain.product import Product
+from bot.domain.value import Value
 from bot.venue.agenda import Due
 from bot.venue.orders import OrderRecord, VenueFill
 
 VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class KeptWallet:
+class KeptWallet(Value):
     """ledger: opening + fills - fees + transfers so far; equals available + hold."""
 
     currency: str
@@ -24,8 +23,7 @@ class KeptWallet:
     ledger: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class KeptOrder:
+class KeptOrder(Value):
     """An order and its place in the queue; children: ids of its attached brackets, oldest first."""
 
     record: OrderRecord
@@ -38,14 +36,12 @@ class KeptOrder:
     children: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KeptVolume:
+class KeptVolume(Value):
     at: datetime
     dollars: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class KeptRelease:
+class KeptRelease(Value):
     """Money of a cancelled order that leaves its hold at `due`."""
 
     due: datetime
@@ -53,8 +49,7 @@ class KeptRelease:
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Value):
     """One venue between two runs. now: time of its last event; seed, order_ids, fill_ids: where its ids go on.
 
     Market data is not kept: the first slices after a restart bring it.

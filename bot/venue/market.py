@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from bot.domain.market import Book, Level
 from bot.domain.money import BASIS_POINTS, ONE, ZERO, Price, Size, floor_to
 from bot.domain.product import Product, ProductId, Side
+from bot.domain.value import Value
 from bot.errors import UnitError
 from bot.venue.exact import add, div, mul, sub, worse_buy, worse_sell
 
@@ -37,8 +37,7 @@ class Offer(NamedTuple):
     size: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class DepthModel:
+class DepthModel(Value):
     """Liquidity made up where no book was recorded, the same on both sides of the touch.
 
     value: quote currency resting at the touch; each further level lies `step_bps` beyond the one before and holds

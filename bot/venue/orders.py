@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -11,6 +10,7 @@ from typing import Final, Literal
 from bot.domain.money import HUNDRED, ZERO
 from bot.domain.order import Bracket, Liquidity, VenueStatus
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value, replace
 from bot.venue.exact import add, div, mul, sub
 
 StopDirection = Literal["STOP_DIRECTION_STOP_UP", "STOP_DIRECTION_STOP_DOWN"]
@@ -18,38 +18,33 @@ UP: Final[StopDirection] = "STOP_DIRECTION_STOP_UP"
 DOWN: Final[StopDirection] = "STOP_DIRECTION_STOP_DOWN"
 
 
-@dataclass(frozen=True, slots=True)
-class MarketIoc:
+class MarketIoc(Value):
     """Market order; exactly one size, a sell only in base. A quote size includes the fee."""
 
     base_size: Decimal | None = None
     quote_size: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LimitIoc:
+class LimitIoc(Value):
     base_size: Decimal | None
     limit_price: Decimal
     quote_size: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LimitFok:
+class LimitFok(Value):
     base_size: Decimal | None
     limit_price: Decimal
     quote_size: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LimitGtc:
+class LimitGtc(Value):
     base_size: Decimal | None
     limit_price: Decimal
     post_only: bool = False
     quote_size: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LimitGtd:
+class LimitGtd(Value):
     base_size: Decimal | None
     limit_price: Decimal
     post_only: bool = False
@@ -57,8 +52,7 @@ class LimitGtd:
     quote_size: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StopLimit:
+class StopLimit(Value):
     """A limit order that goes live once the last trade reaches `stop_price`; with `end_time` it is the GTD form."""
 
     base_size: Decimal
@@ -68,8 +62,7 @@ class StopLimit:
     end_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BracketConfig:
+class BracketConfig(Value):
     """Take profit at `limit_price`, stop at `stop_trigger_price`; with `end_time` it is the GTD form."""
 
     base_size: Decimal
@@ -81,8 +74,7 @@ class BracketConfig:
 Configuration = MarketIoc | LimitIoc | LimitFok | LimitGtc | LimitGtd | StopLimit | BracketConfig
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Value):
     """Any configuration in one shape. key: its name on the wire. rests: what does not match at once stays on the book.
 
     stop_price: stop or bracket trigger; stop_direction tells which way the last trade must pass it.
@@ -143,8 +135,7 @@ def terms_of(config: Configuration, side: Side) -> Terms:
             return Terms(f"trigger_bracket_{tail}", "BRACKET", force, True, base, None, limit, stop, way, end)
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
+class OrderRequest(Value):
     """One order as a client sends it. owner: `bot`, or `foreign` for a person trading on the same account."""
 
     client_order_id: str
@@ -163,15 +154,13 @@ class TriggerStatus(Enum):
     TRIGGERED = "STOP_TRIGGERED"
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Value):
     price: Decimal
     size: Decimal
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRecord:
+class OrderRecord(Value):
     """Everything the venue knows of one order; replaced by a new value at every change.
 
     market: id of the order book (an alias pair shares one). config, terms: as last edited, the child's size as grown.
@@ -285,8 +274,7 @@ class OrderRecord:
         return replace(self, config=config, terms=terms_of(config, self.side))
 
 
-@dataclass(frozen=True, slots=True)
-class VenueFill:
+class VenueFill(Value):
     """One row of the venue's fills. seq counts from 1. size base, value and fee quote.
 
     trade_time: when it matched (the opening of a bar for what met its opening); booked_at: when it was booked.
@@ -309,16 +297,14 @@ class VenueFill:
     trade_type: str = "FILL"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Value):
     """Taken for processing. duplicate: the client id was known, `order_id` is the old order's and nothing was made."""
 
     order_id: str
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Value):
     """A definite refusal: nothing was placed."""
 
     error: str
@@ -326,8 +312,7 @@ class Refused:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelResult:
+class CancelResult(Value):
     """success: the cancel was queued, never that it is done."""
 
     order_id: str
@@ -335,15 +320,13 @@ class CancelResult:
     failure_reason: str = "UNKNOWN_CANCEL_FAILURE_REASON"
 
 
-@dataclass(frozen=True, slots=True)
-class EditResult:
+class EditResult(Value):
     success: bool
     edit_failure_reason: str = ""
     preview_failure_reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PreviewResult:
+class PreviewResult(Value):
     """The venue's opinion of an order that was not placed. Amounts in quote but base_size; slippage is a fraction.
 
     errors: every reason for which it would be refused now.
@@ -363,8 +346,7 @@ class PreviewResult:
     is_max: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OrderChanged:
+class OrderChanged(Value):
     """An order as it stands after a change. seq counts the venue's events from 1."""
 
     seq: int
@@ -372,15 +354,13 @@ class OrderChanged:
     order: OrderRecord
 
 
-@dataclass(frozen=True, slots=True)
-class FillBooked:
+class FillBooked(Value):
     seq: int
     at: datetime
     fill: VenueFill
 
 
-@dataclass(frozen=True, slots=True)
-class Transferred:
+class Transferred(Value):
     """A deposit (positive) or withdrawal (negative)."""
 
     seq: int

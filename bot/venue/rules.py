@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final, Literal, Self
 
 from bot.domain.money import Percent
 from bot.domain.product import Product
+from bot.domain.value import Value, field
 from bot.errors import UnitError
 from bot.settings.policy import FillModelPolicy
 from bot.venue.fees import FeeSchedule
@@ -18,8 +18,7 @@ STABLE: Final = frozenset({"USD", "USDC", "USDT", "DAI", "PYUSD", "EURC", "EUR",
 MAJOR: Final = frozenset({"BTC", "ETH"})
 
 
-@dataclass(frozen=True, slots=True)
-class FillRules:
+class FillRules(Value):
     """How this venue fills, delays and refuses. Percentages are 0-100; rates in `fees` are fractions.
 
     latency_bars: 0 is tick mode (an order meets the book `latency` after it was placed); from 1 on is bar mode (it

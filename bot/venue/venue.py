@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Self
@@ -14,6 +13,7 @@ from bot.domain.order import VenueStatus
 from bot.domain.product import Product, ProductId, Side, TradingMode
 from bot.domain.snapshot import Balance
 from bot.domain.state import FeeTier
+from bot.domain.value import replace
 from bot.errors import NotFound, UnitError
 from bot.venue import edits
 from bot.venue.account import Account

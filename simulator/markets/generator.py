@@ -10,7 +10,6 @@ none of it money, so floats are used until that rounding.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from bot.domain.bars import Ints
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from simulator.markets.ladder import USUAL_DEPTH, Depth, Ladder, Side
 from simulator.markets.listing import Listing
 from simulator.markets.path import MINUTE_US, Trade, trades_of
@@ -33,8 +33,7 @@ CHUNK: Final = 1440
 _LEAST_TICKS: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Regime:
+class Regime(Value):
     """A mood of the whole market.
 
     volatility: a factor. drift_bp: added to every minute's return. minutes: its mean stay. weight: how often it comes.
@@ -57,8 +56,7 @@ REGIMES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Temper:
+class Temper(Value):
     """Settings of the generator beyond the listings.
 
     jumps_per_day: shared jumps; own_jumps_per_day: one product's; jump_bp: typical size of a shared one.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from bot.domain.value import Value
 from simulator.markets.listing import Listing
 
 _MIX: Final = 0x9E3779B97F4A7C15
@@ -18,8 +18,7 @@ Side = list[tuple[int, int]]
 """Levels as (ticks, lots), best first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
+class Depth(Value):
     """How deep the ladders are: levels a side, and their distance and growth."""
 
     levels: int = 20

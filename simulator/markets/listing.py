@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -11,12 +10,12 @@ from typing import Final
 from bot.domain.bars import Scale
 from bot.domain.money import floor_to
 from bot.domain.product import Product, ProductId, TradingMode
+from bot.domain.value import Value, replace
 
 QUOTE_NAMES: Final = {"USD": "US Dollar", "USDC": "USDC", "EUR": "Euro"}
 
 
-@dataclass(frozen=True, slots=True)
-class Character:
+class Character(Value):
     """How a generated market behaves; all figures are for one minute.
 
     volatility_bp: usual standard deviation of the return. loading: share of the variance that is the market's.
@@ -32,8 +31,7 @@ class Character:
     spread_bp: float = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Value):
     """One order book of the venue and the ids it trades under.
 
     product: increments, bounds and mode. aliases: further ids of the same book (BTC-USDC of BTC-USD).

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 from bot.domain.bars import Scale
 from bot.domain.money import EXACT, parse_decimal
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.errors import CandlesCorrupt, UnitError
 from simulator.markets.ladder import USUAL_DEPTH, Depth, Ladder, Side
 from simulator.markets.listing import Listing, plain_listing
@@ -25,8 +25,7 @@ _COLUMNS: Final = ["start", "open", "high", "low", "close", "volume"]
 _FINEST: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRow:
+class RecordedRow(Value):
     """One line of a candle file in decimals; `line` counts from 1, the header included."""
 
     line: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from bot.domain.bars import Ints
+from bot.domain.value import Value
 
 
 class Candle(NamedTuple):
@@ -22,8 +22,7 @@ class Candle(NamedTuple):
     volume: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Value):
     """Candles of one market, shape (n,) each, int64, ascending and unique in `start`; read-only by convention."""
 
     start: Ints

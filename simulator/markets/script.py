@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -13,6 +12,7 @@ import numpy as np
 from bot.domain.bars import Scale
 from bot.domain.money import EXACT
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value
 from simulator.markets.ladder import USUAL_DEPTH, Depth, Ladder
 from simulator.markets.ladder import Side as LadderSide
 from simulator.markets.listing import Listing
@@ -24,8 +24,7 @@ Levels = Sequence[tuple[Decimal, Decimal]]
 _FLAT_MINUTES: Final = 2 * 1440
 
 
-@dataclass(frozen=True, slots=True)
-class Print:
+class Print(Value):
     """A trade `at_s` seconds after the start; `taker` is the side that crossed."""
 
     at_s: float
@@ -35,8 +34,7 @@ class Print:
     taker: Side = Side.BUY
 
 
-@dataclass(frozen=True, slots=True)
-class BookIs:
+class BookIs(Value):
     """From `at_s` seconds after the start the book is this, best level first, whatever trades."""
 
     at_s: float

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from bot.domain.bars import Ints
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from simulator.markets.ladder import Side
 from simulator.markets.listing import Listing
 from simulator.markets.market import Market
@@ -17,8 +17,7 @@ from simulator.markets.path import Trade
 from simulator.markets.rows import Candle, Rows, merged, rows_of
 
 
-@dataclass(frozen=True, slots=True)
-class Shock:
+class Shock(Value):
     """From `at_us` (unix microseconds) on, prices are `factor` times what they would have been."""
 
     at_us: int

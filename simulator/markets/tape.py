@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from bot.domain.value import Value
 from simulator.markets.ladder import Side
 from simulator.markets.listing import Listing
 from simulator.markets.market import Market
@@ -27,8 +27,7 @@ class Tick(NamedTuple):
     moved: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
+class Day(Value):
     """The 24 hours up to the last whole minute; value is ticks x lots, before is the volume of the day before."""
 
     open: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from bot.domain.value import Value, field
 from simulator.keys import ApiKey
 from simulator.text import dumps, parse_rfc3339
 
@@ -16,8 +16,7 @@ TEXT: Final = "text/plain; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value):
     """Status, body bytes and headers beyond content type and length."""
 
     status: int
@@ -99,8 +98,7 @@ class Query:
         return values
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Value):
     """One request as an endpoint sees it. names: the path's placeholders. key: None on public paths."""
 
     method: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from bot.domain.money import ZERO
 from bot.domain.order import VenueStatus
+from bot.domain.value import replace
 from bot.venue.orders import OrderRecord, VenueFill
 from simulator.rest.backend import Backend
 from simulator.rest.call import Answer, Call, Query, ok, page, refusal, unparsable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 from bot.domain.money import Price, decimal_text, parse_decimal
 from bot.domain.order import Bracket
 from bot.domain.product import ProductId, Side
+from bot.domain.value import replace
 from bot.errors import UnitError
 from bot.venue.orders import (
     DOWN,

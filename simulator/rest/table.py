@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from bot.domain.value import Value
 from simulator.keys import Scope
 from simulator.rest import accounts, history, orders, portfolios, products, proto
 from simulator.rest.backend import Backend
@@ -16,8 +16,7 @@ PREFIX: Final = "/api/v3/brokerage"
 Handler = Callable[[Backend, Call], Answer]
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Value):
     """scope: None on public paths. body: None where a body is read and ignored, as on every GET."""
 
     method: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.market import Quote
 from bot.domain.product import ProductId
+from bot.domain.value import replace
 from bot.ports import Clock, MarketFacts
 from tests.builders import book, quote
 

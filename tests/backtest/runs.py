@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from backtest import artifacts, engine
 from backtest.drive import Drive
 from backtest.report import page
 from bot.domain.bars import Granularity
+from bot.domain.value import Value
 from bot.settings.config import Config
 from bot.settings.load import parse_config
 from tests.configs import SHIPPED, _replace
@@ -46,8 +46,7 @@ LIVELY: Mapping[str, Any] = {
 """Rules that trade several times a day on made-up five-minute bars."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Value):
     """Artifacts by name, cycles run, and what summary.json says."""
 
     files: Mapping[str, bytes]

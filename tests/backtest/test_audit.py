@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,14 +19,14 @@ from backtest.drill import market
 from backtest.drive import Drive
 from backtest.gate import OWN
 from backtest.summary import Run
+from bot.domain.value import Value
 from bot.settings.load import load_config
 from bot.settings.policy import FillModelPolicy
 
 Rows = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Honest:
+class Honest(Value):
     run: Run
     contents: dict[str, bytes]
     tape: Tape

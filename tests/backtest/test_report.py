@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from backtest import artifacts, bootstrap
 from backtest.cli import main
 from backtest.report.artifacts import Artifacts
 from backtest.report.page import page
+from bot.domain.value import Value
 from tests.backtest import runs
 from tests.backtest.markets import write_markets
 from tests.configs import SHIPPED, _replace
@@ -30,8 +30,7 @@ from tests.configs import SHIPPED, _replace
 DAYS = 21
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Value):
     """A run by the command line: its folder, its candles and its configuration."""
 
     out: Path

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import thread_time_ns
 
+from bot.domain.value import Value
 
-@dataclass(frozen=True, slots=True)
-class Result:
+
+class Result(Value):
     """One measurement. limit: the most it may be (at_least: the least), in the same unit; None when it is only told."""
 
     what: str

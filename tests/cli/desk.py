@@ -18,6 +18,7 @@ from typing import Any
 from bot.app import App, Launch, open_app
 from bot.cli.main import main
 from bot.cli.verb import Terminal
+from bot.domain.value import Value
 from bot.settings.environment import read_settings
 from bot.settings.load import load_config
 from bot.settings.secrets import read_secrets
@@ -68,8 +69,7 @@ UNIVERSE: Mapping[str, Any] = {
 """A handful of products, so that a bot is warm at once. The simulator does not list ATOM, and BCH is thin there."""
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Value):
     """A finished verb: its exit code and what it said."""
 
     code: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +27,7 @@ from bot.domain.event import (
     Payload,
 )
 from bot.domain.state import BreakerState, HaltCause, Latch
+from bot.domain.value import replace
 from bot.loop.words import undecided
 from bot.record.store import StateStore
 from bot.settings.config import Config

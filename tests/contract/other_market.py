@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
+
+from bot.domain.value import Value
 
 TICK, STEP = Decimal("0.01"), Decimal("0.00001")
 BASES = {"BTC": 64000.0, "ETH": 3100.0}
@@ -16,8 +17,7 @@ BASES = {"BTC": 64000.0, "ETH": 3100.0}
 Query = dict[str, list[str]]
 
 
-@dataclass(frozen=True)
-class Oddities:
+class Oddities(Value):
     """What this venue does that another may not; every one is allowed by what is known of Coinbase."""
 
     feed: str = "absent"  # absent: refuses; mute: accepts and says nothing; ticker: no level2, a counter a product

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from bot.domain.money import EXACT, Price, Size
 from bot.domain.order import OrderKind, OrderReport, OrderType, PlannedOrder, VenueStatus
 from bot.domain.product import Side, TradingMode
+from bot.domain.value import replace
 from bot.errors import NotFound, OutcomeUnknown, Rejected
 from tests.contract.worlds import CASH, MARKET, EmbeddedVenue, VenueWorld, simulated
 

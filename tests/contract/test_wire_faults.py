@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from bot.domain.order import VenueStatus
 from bot.domain.snapshot import StatusLevel
+from bot.domain.value import replace
 from bot.errors import (
     AuthRefused,
     BotError,

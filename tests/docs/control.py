@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bot.domain.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(Value):
     """One control: what it does, by which keys, and what proves, counts and announces it.
 
     keys: of policy.yaml, or `universe.yaml: key`; `*` stands for any name or rule. faults: numbers of the fault list

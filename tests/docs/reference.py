@@ -5,7 +5,6 @@ Everything between `<!-- made from the code: NAME -->` and `<!-- end -->` belong
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
@@ -18,6 +17,7 @@ from bot.cli.main import VERBS
 from bot.domain.decision import Reason, TriggerKind
 from bot.domain.event import Payload
 from bot.domain.money import Percent, decimal_text
+from bot.domain.value import field_names
 from bot.ops.metrics import Metrics
 from bot.ops.remedies import CHANGES
 from bot.record.topics import MONEY, TOPICS
@@ -166,7 +166,7 @@ def _metrics() -> Iterator[tuple[str, ...]]:
 def _topics() -> Iterator[tuple[str, ...]]:
     for topic, kind in sorted(TOPICS.items()):
         durable = "yes" if kind.durable else ""
-        fields = ", ".join(f"`{RENAMED.get(field.name, field.name)}`" for field in dataclasses.fields(kind))
+        fields = ", ".join(f"`{RENAMED.get(name, name)}`" for name in field_names(kind))
         kept = " Kept in the ledger archive." if topic in MONEY else ""
         yield f"`{topic}`", durable, fields, _meaning(kind) + kept
 

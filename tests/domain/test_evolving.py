@@ -1,8 +1,7 @@
-"""A changed copy is what `dataclasses.replace` makes, and remembers nothing that a change made wrong."""
+"""A changed copy is what `replace` makes, and remembers nothing that a change made wrong."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -10,10 +9,10 @@ import pytest
 
 from bot.domain.evolving import Evolving
 from bot.domain.order import OrderState
+from bot.domain.value import replace
 from tests.builders import d, intent, order, position, size
 
 
-@dataclass(frozen=True)
 class Basket(Evolving):
     apples: int
     pears: int
@@ -67,5 +66,5 @@ def test_only_what_follows_from_an_unchanged_field_alone_is_kept():
 
 
 def test_a_misspelt_field_is_refused():
-    with pytest.raises(TypeError, match="Basket has no field pearls"):
+    with pytest.raises(TypeError, match="`Basket` has no field 'pearls'"):
         Basket(1, 2).changed(pearls=3)

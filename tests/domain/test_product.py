@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from bot.domain.money import Money, Price, Size, is_multiple
 from bot.domain.product import Product, ProductId, Side, TradingMode
+from bot.domain.value import replace
 from bot.errors import UnitError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bot.domain.order import OrderState
 from bot.domain.state import State
+from bot.domain.value import replace
 from tests.builders import intent, order
 
 
@@ -41,5 +40,5 @@ def test_a_closed_intent_gets_no_further_order_though_it_was_looked_for_before()
 
 
 def test_a_misspelt_field_is_refused():
-    with pytest.raises(TypeError, match="State has no field postions"):
+    with pytest.raises(TypeError, match="`State` has no field 'postions'"):
         State().changed(postions={})

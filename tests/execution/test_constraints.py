@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from bot.domain.decision import Reason, Reject
 from bot.domain.order import OrderType
 from bot.domain.product import Side, TradingMode
+from bot.domain.value import replace
 from bot.execution.constraints import ALLOWED_TYPES, Legal, Metadata, enforce_product_constraints
 from tests.builders import NOW, d, price, product, size
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from bot.domain.decision import Reason
@@ -10,6 +9,7 @@ from bot.domain.event import PositionAdopted
 from bot.domain.order import OrderKind, OrderState, OrderType, PlannedOrder, VenueStatus
 from bot.domain.position import Exits
 from bot.domain.product import Side, TradingMode
+from bot.domain.value import replace
 from bot.errors import Rejected
 from bot.execution.controls import Permits
 from bot.execution.protective import UNSUPPORTED_FOR

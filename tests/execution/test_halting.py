@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -14,6 +13,7 @@ from bot.domain.money import Price, Size
 from bot.domain.order import OrderKind, OrderState, OrderType, PlannedOrder, VenueStatus
 from bot.domain.position import Exits
 from bot.domain.product import Side
+from bot.domain.value import replace
 from bot.errors import AuthRefused, CriticalDataUnavailable, StorageFailed, Transient
 from bot.execution.controls import Permits
 from bot.execution.engine import OURS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from bot.domain.decision import Reason, Reject
 from bot.domain.order import OrderKind, OrderState, OrderType, PlannedOrder
 from bot.domain.product import Side
 from bot.domain.state import SentOrder
+from bot.domain.value import replace
 from bot.execution.controls import Permits
 from bot.execution.last_hop import Breach, Moment, judge
 from bot.ports import KillProbe, KillState

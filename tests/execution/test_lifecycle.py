@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from bot.domain.event import Mismatch, OrderChanged
 from bot.domain.order import TRANSITIONS, OrderEvent, OrderState, OrderType, VenueStatus
 from bot.domain.product import Side
+from bot.domain.value import replace
 from bot.execution.lifecycle import Due, cancel_again_at, changed, due, measured, observed, timer
 from bot.settings.policy import ExecutionPolicy
 from tests.builders import NOW, d, order, price, report, size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,6 +13,7 @@ from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.position import Exits
 from bot.domain.product import ProductId
 from bot.domain.snapshot import ExchangeStatus, StatusLevel
+from bot.domain.value import replace
 from bot.execution.controls import Controls, Permits, Venue
 from bot.execution.engine import ExecutionEngine
 from bot.execution.report import ActReport

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bot.domain.decision import Reason
 from bot.domain.order import OrderKind, OrderType, PlannedOrder
 from bot.domain.product import Side
+from bot.domain.value import replace
 from bot.execution.pretrade import check_entry, check_exit, check_preview
 from bot.ports import Preview
 from bot.settings.policy import ExecutionPolicy

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.position import Exits
 from bot.domain.product import Side
+from bot.domain.value import replace
 from bot.execution.protective import (
     CancelFirst,
     ExitNow,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import Side, TradingMode
+from bot.domain.value import replace
 from bot.execution.routing import Cancel, Close, Place, Target, Wait, next_command, next_time, remaining, stale_at
 from tests.builders import NOW, d, intent, order, policy, price, product, quote, size
 

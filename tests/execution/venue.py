@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -24,6 +24,7 @@ from bot.domain.order import (
 from bot.domain.product import Product, ProductId, Side
 from bot.domain.snapshot import Balance, ExchangeStatus, StatusLevel
 from bot.domain.state import FeeTier
+from bot.domain.value import replace
 from bot.errors import BotError, ExchangeError, NotFound, OutcomeUnknown, Rejected
 from bot.ports import KeyPermissions, MarketFacts, Preview, WakeReason
 from tests.builders import NOW, fee_tier

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +16,7 @@ from bot.domain.position import Exits, Position
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Environment, Mode, Snapshot
 from bot.domain.state import Intent, Order, State
+from bot.domain.value import replace
 from bot.errors import CriticalDataUnavailable, ExchangeError, Rejected, StorageFailed, Transient
 from bot.execution.controls import Controls, Permits, Venue
 from bot.execution.engine import ExecutionEngine

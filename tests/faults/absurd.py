@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +18,7 @@ from bot.adapters.coinbase.wire.read import Fields
 from bot.domain.money import Price, Size
 from bot.domain.order import OrderKind, OrderType, PlannedOrder
 from bot.domain.product import Side
+from bot.domain.value import Value
 from bot.errors import BotError
 from bot.venue.orders import LimitGtc, MarketIoc, OrderRequest
 from simulator.faults import Rewrite, Rule
@@ -53,8 +53,7 @@ BOTH = {
 """ETH, in which a person trades, has a price from the first cycle on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Value):
     """One kind of answer. fields: every number that is read of it; read: asks for it at the bot's own adapter.
 
     negative: fields that may be below zero.

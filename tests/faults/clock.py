@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bot.domain.order import OrderKind
 from bot.domain.product import Side
 from bot.domain.state import Intent
+from bot.domain.value import Value
 from simulator.server import START
 from tests.faults.trial import Fault, JudgedStage, Trial
 from tests.faults.venues import QUOTING
@@ -49,8 +49,7 @@ def clocks_apart(trial: Trial) -> None:
         trial.require("I22 and nothing is sent", bot.posts() == [])
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Value):
     """A loss stop that one stop-out trips. away_s: seconds before the end of its period at which the bot restarts."""
 
     name: str

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ import requests
 
 from bot.app import NoVenueYet
 from bot.domain.product import Side
+from bot.domain.value import Value
 from bot.errors import Transient
 from simulator.auth import Refused
 from simulator.control import Controls
@@ -157,8 +157,7 @@ def _let_in(bot: Wired) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Impostor:
+class Impostor(Value):
     """Somebody who answers in the venue's place. wrong: what the bot must say of them; heard: what reached them."""
 
     name: str

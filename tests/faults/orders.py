@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 from bot.adapters.coinbase.budget import Access, Priority
@@ -14,6 +13,7 @@ from bot.domain.money import Price, Size
 from bot.domain.order import OrderKind, OrderState, OrderType, PlannedOrder
 from bot.domain.product import ProductId, Side
 from bot.domain.state import State
+from bot.domain.value import replace
 from bot.errors import RateLimited
 from bot.execution.controls import Permits
 from bot.execution.last_hop import Moment, judge

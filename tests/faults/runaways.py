@@ -7,7 +7,6 @@ know nothing of rules. Each ceiling is breached by itself, and each breach has t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from itertools import chain, cycle, islice, repeat
 from typing import Any
@@ -19,6 +18,7 @@ from bot.domain.order import OrderKind
 from bot.domain.position import Exits
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView, Snapshot
+from bot.domain.value import replace
 from bot.risk.engine import RiskEngine
 from bot.settings.config import Config
 from simulator.markets.listing import Listing, default_listings

@@ -8,10 +8,10 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from bot.domain.value import Value
 from tests.faults import (
     clock,
     data,
@@ -65,8 +65,7 @@ ROWS: Mapping[str, Fault] = {row.id: row for row in chain.from_iterable(GROUPS.v
 QUICK: Sequence[str] = tuple(row.id for row in ROWS.values() if row.quick)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Value):
     """What one run showed. looked: invariant -> how often it was judged; problems: empty when all held."""
 
     id: str

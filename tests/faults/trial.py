@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bot.domain.value import Value
 from bot.settings.config import Config
 from simulator.markets.listing import Listing
 from simulator.markets.script import Step
@@ -23,8 +23,7 @@ RESTING = frozenset({"circuit_breaker", "data_unavailable", "reconcile_pending",
 """Reasons that may still be waited for: a healed bot has none of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Value):
     """One row. invariants: those judged in it, as `I1 I2`; a run in which one of them was never looked at fails.
 
     stimulus: what is done to the bot; required: what it must do; run: does it and judges. quick: part of `make test`.

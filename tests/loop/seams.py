@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from bot.domain.money import Price
 from bot.domain.order import Ack, Fill, OrderReport, PlannedOrder
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Balance
+from bot.domain.value import replace
 from bot.errors import OutcomeUnknown, StorageFailed
 from bot.ports import Command, KeyPermissions, KillProbe, KillState, MarketFacts, WakeReason
 from bot.settings.policy import DataPolicy

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -25,6 +24,7 @@ from bot.domain.decision import Decision
 from bot.domain.event import ExecutionMeasured
 from bot.domain.money import Price
 from bot.domain.product import Side
+from bot.domain.value import replace
 from bot.errors import Rejected, Transient
 from bot.execution.report import ActReport
 from bot.loop.finished import Finished

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from bot.adapters.clock import ManualClock
 from bot.adapters.rng import SeededRng
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import Side
+from bot.domain.value import replace
 from bot.errors import LockHeld, Transient
 from bot.loop.schedule import SERVICE_GAP, Schedule, service_gap
 from bot.ops.alerts import Severity

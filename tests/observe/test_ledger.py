@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,6 +11,7 @@ from bot.domain.event import LedgerAnchored, LedgerPending, QuarantineBegan, Tra
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Balance
 from bot.domain.state import Ledger, State
+from bot.domain.value import replace
 from bot.observe.ledger import Comparison, Sweep, balanced, check, pending, residuals
 from bot.settings.policy import StatePolicy
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,6 +15,7 @@ from bot.domain.order import OrderState
 from bot.domain.product import Product
 from bot.domain.snapshot import Balance, Environment, Mode, Valuation
 from bot.domain.state import FeeTier, Ledger, State
+from bot.domain.value import replace
 from bot.errors import CriticalDataUnavailable, Transient
 from bot.observe.observer import Metadata, Observer
 from bot.observe.reconcile import Truth

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -15,6 +15,7 @@ from bot.domain.order import Fill, OrderKind, OrderReport, OrderState, OrderType
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Balance
 from bot.domain.state import FillCursor, Ledger, Order, State
+from bot.domain.value import replace
 from bot.errors import CriticalDataUnavailable, NotFound, Transient
 from bot.observe.reconcile import foreign_orders, read_account
 

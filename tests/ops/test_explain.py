@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from bot.domain.decision import (
@@ -19,6 +18,7 @@ from bot.domain.decision import (
     Regime,
     Reject,
 )
+from bot.domain.value import replace
 from bot.ops.explain import Explained, page
 from bot.ops.measures import measured, seen
 from bot.ops.remedies import CHANGES

@@ -17,7 +17,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +24,13 @@ from typing import Any, Final
 import yaml
 
 from backtest.cli import main as backtest
+from bot.domain.value import Value
 
 HEAD: Final = ("return", "trades", "fees", "of them won", "deepest fall", "BTC held", "all held")
 REPORT: Final = "report.html"
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(Value):
     """One recorded period. bar: as `backtest run --bar` takes it; products: all that have bars of that length."""
 
     name: str
@@ -48,8 +47,7 @@ PERIODS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Value):
     """A finished run: summary.json, and what every round trip made after fees (open ones at the last close)."""
 
     figures: Mapping[str, Any]

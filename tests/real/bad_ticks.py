@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from bot.domain.value import replace
 from bot.observe.ticks import Accept, BarTick, HoldBack, QuoteTick, TickState, Verdict, judge
 from bot.settings.policy import DataPolicy
 

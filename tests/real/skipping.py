@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from bot.domain.bars import Granularity
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from tests.backtest import runs
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Value):
     """Some days of a few products, traded on bars of `length`. policy: what replaces keys of the lively policy."""
 
     name: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +19,7 @@ from bot.domain.event import (
 from bot.domain.position import Origin
 from bot.domain.product import Side
 from bot.domain.state import Approval, Ban, HaltCause, Latch, State
+from bot.domain.value import replace
 from bot.ports import Command
 from bot.record.commands import Books, CommandOutcome, CommandRefused, carry_out
 from bot.settings.universe import Exclusions

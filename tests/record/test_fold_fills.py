@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from bot.domain.money import Size, total
 from bot.domain.position import CostMethod
 from bot.domain.product import Side
 from bot.domain.state import Period, State
+from bot.domain.value import replace
 from bot.record.fold_books import profit_of
 from tests.record.world import BTC, NOON, changed, fill, fold, holding, intent
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
@@ -15,6 +14,7 @@ from bot.adapters.memory import MemoryStorage
 from bot.domain.codec import canonical, encode
 from bot.domain.event import Envelope, Payload
 from bot.domain.state import State
+from bot.domain.value import replace
 from bot.errors import StateCorrupt, UnitError
 from bot.record.journal import Damage, line, linked, parse, read_day
 from bot.record.statefile import dump, load

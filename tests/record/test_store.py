@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ import pytest
 from bot.adapters.memory import MemoryStorage
 from bot.domain import event as ev
 from bot.domain.position import CostMethod
+from bot.domain.value import replace
 from bot.errors import StateCorrupt, StorageFailed, UnitError
 from bot.record.journal import read_days
 from bot.record.replay import verify

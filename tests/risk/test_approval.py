@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bot.domain.decision import Decision, Evaluated, Outcome, Reason, Regime
 from bot.domain.product import Side
 from bot.domain.snapshot import Snapshot
+from bot.domain.value import replace
 from bot.risk.approval import final_size, matching, requests, used
 from bot.risk.engine import RiskEngine
 from tests.builders import NOW, balance, config, d, market, minutes, pid, position, proposal, snapshot, state

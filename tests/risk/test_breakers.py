@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from bot.domain.product import TradingMode
 from bot.domain.snapshot import ExchangeStatus, StatusLevel
 from bot.domain.state import BreakerState, is_open
+from bot.domain.value import replace
 from bot.risk.breakers import (
     NAMES,
     breaker_name,

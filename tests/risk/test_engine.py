@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +18,7 @@ from bot.domain.position import Exits
 from bot.domain.product import Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import Cooldown, Order
+from bot.domain.value import replace
 from bot.risk.engine import RiskEngine
 from bot.risk.exposure import ExposureBook, exposure
 from tests.builders import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from bot.domain.snapshot import (
     Valuation,
 )
 from bot.domain.state import Approval, Ban, BreakerState, Cooldown, HaltCause, Latch
+from bot.domain.value import Value, replace
 from bot.risk import gates_limits, gates_permission
 from bot.risk.engine import RiskEngine
 from bot.risk.gates import GATES
@@ -85,8 +85,7 @@ def with_policy(**sections: Any) -> Config:
     return config(**sections)
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(Value):
     """A situation, and the gate and reason that must answer it."""
 
     gate: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.domain.snapshot import Halt
 from bot.domain.state import BreakerState, HaltCause, Latch
+from bot.domain.value import replace
 from bot.risk.halts import FREE, REASONS, TABLE, Protective, active_halts, permission, strictest
 from tests.builders import NOW, policy, snapshot, state
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from bot.domain.event import LatchCleared, PeakMoved, PeriodBegan
 from bot.domain.snapshot import Performance, Valuation
 from bot.domain.state import HaltCause, Ledger, Period, State
+from bot.domain.value import replace
 from bot.risk.stops import (
     DAILY,
     DRAWDOWN,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import Side, TradingMode
 from bot.domain.snapshot import Valuation
 from bot.domain.state import Ban
+from bot.domain.value import replace
 from bot.rules.exits import proposals
 from tests.builders import (
     NOW,

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bot.domain.value import Value
 from tests.sabotage.mistakes import PYTEST, Mistake, catalogue
 from tests.sabotage.trees import QUIET, Outcome, Red, Tree, Verdict, attempt, copy_to, failed
 
@@ -32,8 +32,7 @@ WIDTH: Final = 160
 COLOURS: Final = {Outcome.KILLED: "green", Outcome.SURVIVED: "bold red", Outcome.BROKEN: "bold yellow"}
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Value):
     mistake: Mistake
     verdict: Verdict
     seconds: float

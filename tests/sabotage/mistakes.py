@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Final
 
+from bot.domain.value import Value
 from tests import sabotage
 
 ROOT: Final = Path(__file__).parents[2]
@@ -18,8 +18,7 @@ class StaleMistake(Exception):
     """A mistake that no longer fits the code: its text is gone, or stands there more than once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(Value):
     """A plausible edit that breaks one control.
 
     name: short, unique, for `--only`. story: the kind of incident it imitates. control: the name of its row in

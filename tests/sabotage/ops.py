@@ -354,8 +354,8 @@ MISTAKES: Final = (
         "a decision reads the clock, and a replay of it comes out differently",
         "time: UTC, monotonic durations, bar windows, gaps",
         "bot/decide.py",
-        "from dataclasses import dataclass\n\nfrom bot.domain.decision",
-        "import time\nfrom dataclasses import dataclass\n\nfrom bot.domain.decision",
+        "from bot.domain.decision",
+        "import time\n\nfrom bot.domain.decision",
         pytest("tests/test_architecture.py"),
     ),
     Mistake(

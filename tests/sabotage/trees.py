@@ -11,12 +11,12 @@ import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 from pathlib import Path
 from typing import Final
 
+from bot.domain.value import Value, field
 from tests.sabotage.mistakes import ROOT, Mistake, StaleMistake
 
 DEADLINE_S: Final = 900
@@ -36,16 +36,14 @@ class Outcome(Enum):
     BROKEN = "BROKEN"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Value):
     """by: the first failing test, or why nothing can be said."""
 
     outcome: Outcome
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Value):
     """A copy of the tracked files. Times of changed files only ever grow, so that no stale bytecode is believed."""
 
     root: Path
@@ -98,8 +96,7 @@ def copy_to(folder: Path, *, committed: bool = False) -> Tree:
     return Tree(folder)
 
 
-@dataclass(frozen=True, slots=True)
-class Red:
+class Red(Value):
     """What fails in the tree as it is: tests, which are left out, and other commands, which then prove nothing."""
 
     tests: tuple[str, ...] = ()

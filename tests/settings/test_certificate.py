@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from bot.domain.value import replace
 from bot.settings.certificate import Item, certificate_reasons, certified, dump, load
 from bot.settings.config import Config
 from bot.settings.load import load_config

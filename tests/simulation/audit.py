@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from bot.domain.decision import Reason
 from bot.domain.order import TRANSITIONS, OrderState, VenueStatus
 from bot.domain.product import Side
+from bot.domain.value import Value
 from bot.settings.config import Config
 from bot.venue.orders import FillBooked, OrderChanged, OrderRecord, Transferred
 from simulator.world import World
@@ -34,8 +34,7 @@ Rows = Sequence[Mapping[str, Any]]
 State = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(Value):
     """What the venue knows of one bot. accepted: own orders as they stand now; history: each of their changes."""
 
     world: World

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +20,7 @@ from bot.domain.money import EXACT, Price, Size
 from bot.domain.order import Ack, CancelAnswer, PlannedOrder
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Environment, Mode
+from bot.domain.value import replace
 from bot.errors import Rejected, UnitError
 from bot.loop import Identity, Operator, TradingLoop
 from bot.loop import World as Ports

@@ -16,6 +16,7 @@ from typing import Any
 
 from bot.domain.money import Price, Size, is_multiple
 from bot.domain.product import Side, TradingMode
+from bot.domain.value import Value
 from bot.execution.identity import is_bot
 from bot.settings.config import Config
 from bot.venue.orders import FillBooked, OrderChanged, OrderRecord, Transferred, VenueEvent
@@ -34,8 +35,7 @@ NOTICED_WITHIN = timedelta(seconds=75)
 """A loss is noticed by the next cycle at the latest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Value):
     """While this is in force no own order of these sides may be accepted. invariants: as `I12/I22`."""
 
     sides: Collection[Side]

@@ -8,21 +8,20 @@ import json
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from coinbase import jwt_generator
 from websockets.asyncio.client import ClientConnection, connect
 
+from bot.domain.value import Value
 from simulator.keys import ApiKey
 from simulator.server import Simulator
 
 BROKERAGE = "/api/v3/brokerage"
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Value):
     status: int
     headers: Mapping[str, str]
     body: bytes

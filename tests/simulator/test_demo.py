@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +20,7 @@ from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Balance
 from bot.domain.state import Ledger, Order, State
+from bot.domain.value import replace
 from bot.errors import ConfigError
 from bot.settings.load import load_config
 from bot.venue.orders import Accepted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.product import ProductId, Side
+from bot.domain.value import replace
 from bot.errors import UnitError
 from simulator.faults import (
     Answer,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.domain.value import Value
 from simulator.server import Simulator
 from tests.simulator.conftest import sdk
 from tests.simulator.raw import feed
@@ -76,8 +76,7 @@ CASES: dict[str, Callable[[Callable[..., Served], Simulator], Served]] = {
 }
 
 
-@dataclass(frozen=True)
-class Recording:
+class Recording(Value):
     """Which case a recording belongs to; `pick` finds the comparable part of it."""
 
     case: str

@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +25,7 @@ from bot.domain.event import CommandApplied, IntentRecorded
 from bot.domain.order import OrderEvent, OrderKind, OrderType, PlannedOrder
 from bot.domain.product import Side
 from bot.domain.snapshot import Environment, Mode
+from bot.domain.value import replace
 from bot.execution.identity import account_tag, generate_client_order_id
 from bot.execution.lifecycle import changed
 from bot.record.store import StateStore

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.value import replace
 from bot.triggers.columns import ColumnWindows, SeriesColumns
 from bot.triggers.indicators import LiveWindows
 from tests.builders import series, windows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,7 @@ from bot.domain.market import Book, Level
 from bot.domain.product import Side, TradingMode
 from bot.domain.snapshot import MarketView, Problem, Snapshot
 from bot.domain.state import Ban
+from bot.domain.value import replace
 from bot.settings.universe import Universe
 from bot.universe.manager import Selection, UniverseManager
 from tests.builders import NOW, book, d, market, pid, policy, price, quote, size, snapshot, state, windows

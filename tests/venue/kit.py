@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -12,6 +11,7 @@ from bot.domain.market import Book, Level
 from bot.domain.money import Percent, Price, Size
 from bot.domain.order import Bracket
 from bot.domain.product import Product, ProductId, Side, TradingMode
+from bot.domain.value import replace
 from bot.venue.fees import FeeSchedule, Tier
 from bot.venue.market import DepthModel, MarketSlice
 from bot.venue.orders import Accepted, Configuration, OrderRecord, OrderRequest, Refused, VenueEvent, VenueFill

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,6 +9,7 @@ import pytest
 
 from bot.domain.money import Percent
 from bot.domain.product import ProductId, TradingMode
+from bot.domain.value import replace
 from bot.venue.orders import (
     DOWN,
     UP,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from bot.domain.money import Percent
 from bot.domain.product import ProductId
+from bot.domain.value import replace
 from bot.errors import UnitError
 from bot.settings.policy import FillModelPolicy
 from bot.venue.account import Account

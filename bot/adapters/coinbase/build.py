@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from bot.adapters.coinbase.status import StatusPage
 from bot.adapters.coinbase.tls import trusted_context
 from bot.adapters.coinbase.transport import Deadlines, Interruptions
 from bot.adapters.coinbase.units import seconds
+from bot.domain.value import Value
 from bot.errors import ConfigError
 from bot.ports import Clock, Rng
 from bot.settings.addresses import is_loopback
@@ -30,8 +30,7 @@ WS_USER_URL: Final = "wss://advanced-trade-ws-user.coinbase.com"
 STATUS_URL: Final = "https://status.coinbase.com/api/v2/summary.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Venue:
+class Venue(Value):
     """The venue's addresses and whom to trust there."""
 
     rest_url: str = REST_URL
@@ -58,8 +57,7 @@ class Venue:
         return self.rest_url.startswith("http://")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Value):
     """The policy sections that bound every call."""
 
     transport: TransportPolicy
@@ -79,8 +77,7 @@ def limits_at(policy: Policy, *, test_venue: bool) -> Limits:
     return Limits(policy.transport, rates, policy.exchange_status)
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Value):
     """What the adapter needs from outside. interruptions: how often a stop was asked for; on_call: for metrics."""
 
     clock: Clock

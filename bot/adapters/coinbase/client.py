@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -16,6 +15,7 @@ from bot.adapters.coinbase.lanes import INTERRUPTED, Lane
 from bot.adapters.coinbase.sdk import Wire
 from bot.adapters.coinbase.strict_json import Document
 from bot.adapters.coinbase.transport import Call
+from bot.domain.value import Value
 from bot.errors import AuthRefused, CriticalDataUnavailable, NotFound, RateLimited, Rejected, Transient
 
 TOO_MANY_ERRORS: Final = "too many errors"
@@ -31,8 +31,7 @@ OnCall = Callable[[str, str, float], None]
 """Told of every request: endpoint, status or kind of failure, seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Value):
     """Where a request goes. name: the metric's label, free of ids.
 
     attempt_s: how long the n-th attempt may take is n times this, so that a hung one is soon followed by the next;
@@ -46,8 +45,7 @@ class Endpoint:
     attempt_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Value):
     """How long one read may be tried. total_s covers all attempts and the waits between.
 
     sleep: waits the given seconds, and may end the wait by raising. jitter: uniform in [low, high].
@@ -59,8 +57,7 @@ class Patience:
     jitter: Callable[[float, float], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Timed:
+class Timed(Value):
     """An answer with what its own attempt took, waiting for budgets and earlier attempts left out."""
 
     document: Document

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +22,7 @@ from bot.domain.order import Ack, CancelAnswer, Fill, OrderKind, OrderReport, Pl
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Balance, ExchangeStatus
 from bot.domain.state import FeeTier
+from bot.domain.value import Value
 from bot.errors import CriticalDataUnavailable, NotFound, Rejected, UnitError
 from bot.ports import Clock, KeyPermissions, Preview
 
@@ -48,8 +48,7 @@ _FEES: Final = Endpoint("/transaction_summary", "transaction_summary", Access.PR
 _CANCEL: Final = Endpoint("/orders/batch_cancel", "cancel", Access.PRIVATE, Priority.URGENT, attempt_s=2.0)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeSample:
+class TimeSample(Value):
     """One comparison of clocks: venue time, our time when the answer came, and the round trip of that one request."""
 
     server: datetime

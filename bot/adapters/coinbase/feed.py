@@ -11,7 +11,6 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 
 from bot.adapters.coinbase.link import Link, LinkState, LinkTiming
 from bot.adapters.coinbase.market_link import Band, MarketLink
@@ -19,11 +18,11 @@ from bot.adapters.coinbase.user_link import UserLink
 from bot.adapters.coinbase.wire.frame import Trade
 from bot.domain.market import Book, Quote
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.ports import Clock, WakeReason
 
 
-@dataclass(frozen=True, slots=True)
-class FeedConfig:
+class FeedConfig(Value):
     """Addresses, trust and timing. token: makes a fresh JWT for one user subscription; None without a key."""
 
     ws_url: str

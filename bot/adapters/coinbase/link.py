@@ -8,7 +8,6 @@ import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from bot.adapters.coinbase.resolver import Resolver
 from bot.adapters.coinbase.silence import Silence
 from bot.adapters.coinbase.strict_json import NotStrictJson, parse_document
 from bot.adapters.coinbase.wire.frame import FeedRefused, Frame, frame, request
+from bot.domain.value import Value
 from bot.errors import CriticalDataUnavailable
 
 HEARTBEATS: Final = "heartbeats"
@@ -30,8 +30,7 @@ _PROOF_BEATS: Final = 2
 _WATCH_S: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTiming:
+class LinkTiming(Value):
     """Limits of one connection, in wall seconds. retry_min_s keeps two links far below 8 connects a second.
 
     heartbeat_s: heartbeats come each second; without one for so long a connection is dead, at most half a second later:
@@ -46,8 +45,7 @@ class LinkTiming:
     healthy_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class LinkState:
+class LinkState(Value):
     """How a connection fares. gaps, reconnects: since start; why_down: what ended the last connection.
 
     up: connected and believed; after a silence only once a heartbeat has come. complaint: what the operator must hear,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -35,6 +34,7 @@ from bot.domain.bars import Bar, BarSeries, Scale, Windows
 from bot.domain.market import Book, Quote
 from bot.domain.money import Price
 from bot.domain.product import Product, ProductId
+from bot.domain.value import Value
 from bot.errors import AuthRefused, CriticalDataUnavailable, ExchangeError, NotFound, UnitError
 from bot.ports import Clock, MarketFacts
 from bot.settings.policy import DataPolicy
@@ -65,8 +65,7 @@ class LiveFeed(Protocol):
     def guard(self, bands: Mapping[ProductId, Band]) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Value):
     """Where data comes from. product_of: the listing of a market, None while unknown; windows: statistics of a series.
 
     feed None: REST alone.

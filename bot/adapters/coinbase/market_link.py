@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from bot.adapters.coinbase.link import Dropped, Link, LinkTiming
 from bot.adapters.coinbase.wire.frame import Frame, Trade, level_changes, request, trades
 from bot.domain.money import Price
 from bot.domain.product import ProductId
+from bot.domain.value import Value
 from bot.ports import WakeReason
 
 RESYNC_S: Final = 10.0
@@ -31,8 +31,7 @@ LEVEL2_DATA: Final = "l2_data"
 TRADES: Final = "market_trades"
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Value):
     """Prices between which a market may move without waking the loop; None: no limit on that side."""
 
     low: Price | None

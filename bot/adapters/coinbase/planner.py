@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from bot.domain.bars import Granularity
 from bot.domain.money import EXACT
+from bot.domain.value import Value
 from bot.settings.policy import RateLimitsPolicy
 
 CANDLES_PER_CALL: Final = 300
@@ -15,8 +15,7 @@ _HOUR_S: Final = 3600
 _MINUTE_S: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Value):
     """What causes calls. markets: watched; quotes_by_rest: markets without a feed; orders: most open at once.
 
     account_pages: pages of wallets; cycle_s, product_s, status lists and bar length set the rhythm.
@@ -33,8 +32,7 @@ class Load:
     status_lists: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Value):
     """Calls the load makes against what NORMAL work may spend. `problems` empty: it fits."""
 
     public_per_minute: Decimal

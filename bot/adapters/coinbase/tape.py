@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +11,7 @@ import numpy as np
 from bot.domain.bars import WINDOW_LIMIT, Bar, BarSeries, Granularity, Ints, Scale
 from bot.domain.money import EXACT, ZERO, is_multiple
 from bot.domain.product import Product, ProductId
+from bot.domain.value import Value, replace
 from bot.errors import CriticalDataUnavailable, UnitError
 
 OPEN, HIGH, LOW, CLOSE, VOLUME, QUIET = range(6)
@@ -24,8 +24,7 @@ VOLUME_HEADROOM: Final = 16
 _REFINEMENTS_MAX: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Tape:
+class Tape(Value):
     """All that is known of one market's bars.
 
     floor, ceiling: unix seconds between which every bar was fetched. start: opening of the first row; later than

@@ -8,7 +8,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, NoReturn
 
@@ -20,13 +19,13 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 
 from bot.adapters.coinbase.failures import BODY_SHOWN, HttpRefused, NotSent, Torn, Unreadable
 from bot.adapters.coinbase.strict_json import Document, NotStrictJson, parse_document
+from bot.domain.value import Value
 
 _CHUNK: Final = 65536
 _REFUSAL_BODY_MAX: Final = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(Value):
     """Limits of one request, in seconds and bytes. idle_s: a connection unused for longer is not used again."""
 
     connect_s: float

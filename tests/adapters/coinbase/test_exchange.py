@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from bot.adapters.coinbase.exchange import WORKING_STATUSES, CoinbaseExchange, C
 from bot.domain.order import OrderKind, VenueStatus
 from bot.domain.product import ProductId
 from bot.domain.snapshot import StatusLevel
+from bot.domain.value import replace
 from bot.errors import (
     AuthRefused,
     ConfigError,
@@ -358,7 +359,7 @@ def test_whatever_the_answer_an_order_is_sent_at_most_once(
 
 
 def test_an_order_that_meets_a_closed_door_was_certainly_not_sent(world: Scripted) -> None:
-    adapter = exchange(replace(world.server, port=1))
+    adapter = exchange(dataclasses.replace(world.server, port=1))
     with pytest.raises(Transient) as transient:
         adapter.place(ENTRY)
     assert not isinstance(transient.value, OutcomeUnknown)

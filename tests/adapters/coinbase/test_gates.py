@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from bot.adapters.coinbase.gates import plan_reasons, size_reasons
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Balance
+from bot.domain.value import replace
 from bot.errors import Transient
 from bot.ports import KeyPermissions
 from bot.settings.config import Config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from bot.adapters.coinbase.wire.place import meaning, order_body, preview_body, 
 from bot.domain.money import Price, Size
 from bot.domain.order import Bracket, OrderKind, OrderType, PlannedOrder
 from bot.domain.product import ProductId, Side
+from bot.domain.value import replace
 from bot.errors import OutcomeUnknown, Rejected, Transient, UnitError
 from tests.adapters.coinbase.payloads import CLIENT_ID, ORDER_ID, accepted, refused
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from bot.adapters.coinbase.planner import Load, plan, warm_up_calls
 from bot.domain.bars import Granularity
+from bot.domain.value import replace
 from bot.settings.policy import RateLimitsPolicy
 
 LOAD = Load(

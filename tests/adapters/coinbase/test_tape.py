@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +19,7 @@ from bot.adapters.coinbase.wire.read import Fields
 from bot.domain.bars import Bar, Granularity, Scale
 from bot.domain.money import Price
 from bot.domain.product import Product, ProductId
+from bot.domain.value import replace
 from bot.errors import CriticalDataUnavailable, UnitError
 from tests.adapters.coinbase import payloads
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import trustme
 
+from bot.domain.value import Value
 
-@dataclass(frozen=True)
-class Request:
+
+class Request(Value):
     """One request as it came: head lower-cased line by line, and the body."""
 
     method: str

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from backtest.check.bias import lookahead, warmup
 from backtest.cli import main
 from backtest.dataset import Dataset, Segment
 from bot.domain.bars import BarSeries
+from bot.domain.value import replace
 from bot.errors import ConfigError
 from bot.settings.config import Config
 from bot.settings.load import load_config
@@ -77,7 +77,7 @@ def planted(data: Dataset, columns: type[SeriesColumns]) -> Dataset:
     tracks = {
         market: replace(
             track,
-            segments=tuple(Segment(part.first, columns(part.columns.series)) for part in track.segments),
+            segments=tuple(Segment.of(part.first, columns(part.columns.series)) for part in track.segments),
         )
         for market, track in data.tracks.items()
     }

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +23,7 @@ from backtest.check.sides import Entry, Exit, Filled, Side
 from backtest.cli import main
 from backtest.dataset import Dataset
 from bot.domain.decision import Decision, Evaluated, Exclusion, GateResult, Outcome, Reason, Regime, Reject
+from bot.domain.value import replace
 from bot.settings.config import Config
 from tests.backtest import runs
 from tests.backtest.markets import START, rows, write_csv, write_markets

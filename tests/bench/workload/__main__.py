@@ -23,12 +23,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 import yaml
+
+from bot.domain.value import Value
 
 HERE: Final = Path(__file__).parent
 CHECKOUT: Final = HERE.parent.parent.parent
@@ -40,8 +41,7 @@ FINER: Final = 3
 """Decimals of the listed price increments beyond those of the candles: the workload does not round prices."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Value):
     """One whole process. wall_s: seconds from its start to its end, cpu_s: of the processor; rss_mib: peak of resident
     memory. cycles: how many were run."""
 

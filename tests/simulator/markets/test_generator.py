@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bot.domain.value import Value
 from simulator.markets.generator import GeneratedMarket, Temper
 from simulator.markets.listing import default_listings
 from tests.simulator.markets.test_path import candle_of
@@ -35,8 +35,7 @@ REFERENCE: Mapping[str, tuple[float, float]] = {
 """Ranges that hold for each of the recorded products of late 2023 and that generated ones must keep."""
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(Value):
     minute: npt.NDArray[np.int64]
     open: npt.NDArray[np.float64]
     high: npt.NDArray[np.float64]

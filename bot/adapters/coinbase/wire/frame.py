@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -13,6 +12,7 @@ from bot.adapters.coinbase.strict_json import Document
 from bot.adapters.coinbase.wire.read import PLAIN_AMOUNT, Fields
 from bot.domain.money import Price
 from bot.domain.product import ProductId, Side
+from bot.domain.value import Value
 
 _SIDES: Final[Mapping[str, Side]] = {"bid": Side.BUY, "offer": Side.SELL}
 
@@ -21,8 +21,7 @@ class FeedRefused(Exception):
     """The venue answered with an error frame; the message is its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Value):
     """One message of a channel. sequence: its place on the connection; at: the venue's time of sending."""
 
     channel: str
@@ -39,8 +38,7 @@ class LevelChange(NamedTuple):
     size: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(Value):
     product: ProductId
     price: Price
     at: datetime

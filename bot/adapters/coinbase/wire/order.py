@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -12,6 +11,7 @@ from bot.adapters.coinbase.wire.read import Fields
 from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import CancelAnswer, Fill, Liquidity, OrderReport, OrderType, VenueStatus
 from bot.domain.product import Side
+from bot.domain.value import Value
 from bot.errors import CriticalDataUnavailable
 from bot.ports import Preview
 
@@ -33,8 +33,7 @@ _PLAIN_FILL: Final = "FILL"
 _ALREADY_ASKED: Final = "DUPLICATE_CANCEL_REQUEST"
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
+class _Terms(Value):
     """What an order configuration asks for. size and quote_size: one of them, or neither when it does not say."""
 
     type: OrderType
