@@ -347,8 +347,7 @@ class TradingLoop:
     def _cancel_what_halts_forbid(self, kill: KillState) -> ActReport:
         """Working orders that the halts do not allow are asked to go, again and again until they are gone."""
         kinds = self.guard.cancel_kinds()
-        working = any(o.kind in kinds and o.state.is_working for o in self.store.state.orders.values())
-        if not kinds or not (working or kill.active):
+        if not kinds or not (kill.active or any(order.kind in kinds for order in self.store.state.working)):
             return NOTHING
         patience = timedelta(seconds=10) if kill.active else KILL_SWEEP
         why = "kill switch" if kill.active else "halted"
@@ -421,6 +420,8 @@ class TradingLoop:
 
     def _hit_breakers(self, report: ActReport, cycle_id: str) -> None:
         """Count what one round of acting says about the venue and our own assumptions."""
+        if report is NOTHING:
+            return
         policy, hits = self._config.policy, []
         hits += [("api_errors", error) for error in report.errors]
         hits += [("rate_limited", "429")] * report.rate_limited
@@ -510,7 +511,7 @@ class TradingLoop:
 
     def _recheck(self) -> datetime | None:
         """When to look again: killed or diskless while orders of ours may work, to resume, to confirm a stop."""
-        working = any(order.state.is_working for order in self.store.state.orders.values())
+        working = bool(self.store.state.working)
         if self.store.broken and working:
             return self._world.clock.now() + KILL_SWEEP
         if not self.guard.flags.killed:
@@ -550,7 +551,7 @@ class TradingLoop:
                 self._reporter.acted(cleared.report, "")
         except Exception as error:  # whatever it is: what may still work has to be told and saved
             self._operator.log.critical("shutdown.incomplete", exc_info=error)
-            left = tuple(o.client_order_id for o in self.store.state.orders.values() if o.state.is_working)
+            left = tuple(order.client_order_id for order in self.store.state.working)
         code = 7 if left else 0
         severity = Severity.CRITICAL if left else Severity.INFO
         detail = f"orders that may still work: {', '.join(left)}" if left else "no order of ours is working"
