@@ -20,9 +20,10 @@ from bot.universe.conditions import Grounds, Refusal, refusal
 class Selection(Value):
     """The universe of one cycle, by market id.
 
-    eligible: by tier, then place in the file, then discovered ones by volume. excluded: every other market with its
-    reason, and listings of the file that stand for no market of their own. tiers: of every market that has one.
-    hysteresis: only the memories that changed. problem: why nothing may be entered at all, else None.
+    eligible: by tier, then place in the file, then discovered ones by volume. excluded: every other market that was
+    judged with its reason, and, when all are, listings of the file that stand for no market of their own. tiers: of
+    every judged market that has one. hysteresis: only the memories that changed. problem: why nothing may be entered
+    at all, else None.
     """
 
     eligible: tuple[ProductId, ...]
@@ -36,7 +37,7 @@ class UniverseManager:
     """The universe stage of a decision."""
 
     def select(self, snapshot: Snapshot, universe: Universe, policy: Policy) -> Selection:
-        """Judge every market of the snapshot.
+        """Judge every market of the snapshot, or those alone that it asks about.
 
         A market is eligible when it meets every condition now and hysteresis has let it in: a market that was let in
         and fails for a moment cannot be entered in that moment, but need not qualify again. Extra cycles between the
@@ -50,8 +51,6 @@ class UniverseManager:
         excluded: list[Exclusion] = []
         moved: dict[ProductId, HysteresisCount] = {}
         for market, number in ranked.items():
-            if not snapshot.judges(market):
-                continue
             view, tier = snapshot.markets[market], universe.tiers.get(number) if number is not None else None
             found = refusal(Grounds(market, view, tier, universe, never, in_force, snapshot.now, within))
             before = snapshot.state.hysteresis.get(market, hysteresis.NEVER_SEEN)
@@ -63,18 +62,21 @@ class UniverseManager:
                 eligible.append(market)
             else:
                 excluded.append(Exclusion(market, *found))
-        excluded += _without_market(snapshot.markets, universe)
+        if snapshot.asked is None:
+            excluded += _without_market(snapshot.markets, universe)
         tiers = {market: number for market, number in ranked.items() if number is not None}
         return Selection(tuple(eligible), tuple(excluded), tiers, moved, _too_few(eligible, excluded, universe))
 
 
 def _ranked(snapshot: Snapshot, universe: Universe) -> dict[ProductId, int | None]:
-    """Every market in order, with its tier: those of the file, then discovered ones, then the rest by id."""
+    """Every judged market in order, with its tier: those of the file, then discovered ones, then the rest by id."""
     markets = snapshot.markets
     places = Places.of(universe)
     listed: list[tuple[int, int, ProductId]] = []
     loose: list[ProductId] = []
     for market, view in markets.items():
+        if not snapshot.judges(market):
+            continue
         place = places.find(_names(market, view, markets))
         if place is None:
             loose.append(market)

@@ -327,6 +327,12 @@ def test_what_the_venue_does_not_list_is_said() -> None:
     assert [(item.product, item.reason) for item in found.excluded] == [("MATIC-USD", Reason.NOT_ONLINE)]
 
 
+def test_a_look_at_some_markets_says_nothing_of_the_others() -> None:
+    universe = rules(("BTC-USD", "ETH-USD", "SOL-USD"))
+    found = selected([good(), good("ETH-USD", quote_volume_24h=d(1))], universe, asked=frozenset({BTC}))
+    assert (found.eligible, found.excluded, found.tiers) == ((BTC,), (), {BTC: 1})
+
+
 @pytest.mark.parametrize(("needed", "short"), [(1, False), (2, False), (3, True)])
 def test_too_few_eligible_markets_are_a_reason_not_to_trade(needed: int, short: bool) -> None:
     universe = rules(("BTC-USD", "ETH-USD", "SOL-USD"), min_eligible_assets=needed)
