@@ -11,6 +11,7 @@ Each is found with a margin, so that a bar too many is run rather than one too f
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,6 @@ from decimal import Decimal
 from typing import Final, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from backtest.candles import Floats
 from backtest.dataset import Dataset, Segment, Track
@@ -27,7 +27,7 @@ from backtest.signals import signals
 from bot.domain.bars import Ints
 from bot.domain.decision import Outcome, Reason, Regime, TriggerKind
 from bot.domain.exit_levels import exit_levels
-from bot.domain.money import EXACT, HUNDRED, ONE, total
+from bot.domain.money import EXACT, ONE, total
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
@@ -118,8 +118,12 @@ class Horizon:
         self._landmarks = np.union1d(everywhere, days(data)).tolist()
         signalled = {market: found.tolist() for market, found in signals(data, config).items()}
         self._asking = [(market.base, bars) for market, bars in signalled.items() if bars]
-        self._signal = {market: frozenset(bars) for market, bars in signalled.items() if bars}
+        self._signals: defaultdict[int, list[ProductId]] = defaultdict(list)
+        for market, bars in signalled.items():
+            for bar in bars:
+                self._signals[bar].append(market)
         self._watches: dict[str, _Watch] = {}
+        self._parts: dict[ProductId, _Part] = {}
         self._silent = _silent(data)
         self._partial = _may_be_partial(data, config)
         self._rates = {config.policy.portfolio.quote_currency: ONE, **config.policy.portfolio.stable_values}
@@ -149,7 +153,7 @@ class Horizon:
         # Where some market shows nothing all are asked, since the share of silent ones counts.
         if not self._partial or k in self._landmark or k >= self._data.count or self._silent[k]:
             return None
-        return frozenset([market for market, bars in self._signal.items() if k in bars])
+        return frozenset(self._signals.get(k, ()))
 
     def _paused(self, look: Look, base: str, told: datetime, soonest: datetime) -> int:
         """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`.
@@ -242,9 +246,9 @@ class Horizon:
         first, size = max(k + 1, watch.clear), CHUNK
         while first < min(stop, segment.stop):
             cut = slice(first - segment.first, min(segment.stop, first + size) - segment.first)
-            hits = np.flatnonzero(_hits(watch.held, segment, cut))
-            if len(hits):
-                watch.hit = first + int(hits[0])
+            hit = _first_hit(watch.held, segment, cut)
+            if hit is not None:
+                watch.hit = first + hit
                 return min(watch.hit, stop)
             first, size = segment.first + cut.stop, size * 2
             watch.clear = first
@@ -254,15 +258,24 @@ class Horizon:
 
     def _equity(self, look: Look, stop: int) -> tuple[int, Decimal | None]:
         """The first bar before `stop` at which a loss stop or cap may be reached, and the new peak on the way."""
-        held = [(m, p) for m, p in look.state.positions.items() if m in self._data.tracks]
-        first = look.k + 1
-        if not held or first >= stop:
+        first, positions = look.k + 1, look.state.positions
+        if not positions or first >= stop:
             return stop, None
-        line = _Line(self._data, self._config, look, held, self._cash(look.state), first, stop)
+        parts = [self._part(market, position) for market, position in positions.items() if market in self._data.tracks]
+        if not parts:
+            return stop, None
+        line = _Line(self._config, look, parts, self._cash(look.state), first, stop)
         alarm = line.alarm()
         if alarm is not None:
             stop = first + alarm
         return stop, line.new_peak(stop)
+
+    def _part(self, market: ProductId, position: Position) -> _Part:
+        """What a position is worth, taken again only when it is not the same object any more."""
+        part = self._parts.get(market)
+        if part is None or part.position is not position:
+            part = self._parts[market] = _Part(self._data.tracks[market], position)
+        return part
 
     def _cash(self, state: State) -> Decimal:
         """Equity apart from positions: the wallets of the equity currency and of coins at a fixed rate."""
@@ -273,66 +286,62 @@ class Horizon:
 class _Line:
     """Equity of bars first..stop-1 while holdings stay as they are, in floats; exact where it is asked for.
 
-    fixed: the part of it that is no position.
+    fixed: the part of it that is no position. values: of each bar; lowest and highest of them.
     """
 
     def __init__(
-        self, data: Dataset, config: Config, look: Look, held: list[tuple[ProductId, Position]], fixed: Decimal,
-        first: int, stop: int,
-    ) -> None:  # fmt: skip
+        self, config: Config, look: Look, parts: Sequence[_Part], fixed: Decimal, first: int, stop: int
+    ) -> None:
         self._look = look
         self._config = config
         self._first = first
-        self._parts = [_Part(data, market, position, first, stop) for market, position in held]
+        self._parts = parts
         self._fixed = fixed
-        self.values: Floats = self._parts[0].worth + float(self._fixed)
-        for part in self._parts[1:]:
-            self.values += part.worth
+        self._worth = [part.worth(first, stop) for part in parts]
+        self._values: Floats = self._worth[0] + float(fixed)
+        for worth in self._worth[1:]:
+            self._values += worth
+        self._lowest, self._highest = float(self._values[self._values.argmin()]), _greatest(self._values)
 
     def alarm(self) -> int | None:
         """Offset of the first bar at which a stop or a cap may be reached."""
-        config = self._config
+        config, values = self._config, self._values
         risk, state, found = config.policy.risk, self._look.state, []
-        lowest = float(self.values.min())
-        peak = float(state.peak_equity) if state.peak_equity is not None else lowest
+        peak = float(state.peak_equity) if state.peak_equity is not None else self._lowest
         floor = self._floor()
-        if lowest <= floor:
-            found.append(self.values <= floor)
+        if self._lowest <= floor:
+            found.append(values <= floor)
         if risk.max_drawdown_pct is not None and not _latched(state, stops.DRAWDOWN, self._look):
             share = 1 - float(risk.max_drawdown_pct.fraction) + SLACK
-            top = max(peak, float(self.values.max()))
-            if lowest <= top * share:
-                found.append(self.values <= np.maximum(peak, np.maximum.accumulate(self.values)) * share)
+            if self._lowest <= max(peak, self._highest) * share:
+                found.append(values <= np.maximum(peak, np.maximum.accumulate(values)) * share)
         if config.policy.exits.trim_to_cap:
             cap = float(risk.max_per_asset_pct.fraction) * (1 - SLACK)
             cap *= 1 + float(config.policy.exits.trim_tolerance_pct.fraction)
-            found += [part.worth > self.values * cap for part in self._parts if part.top > lowest * cap]
+            found += [worth > values * cap for worth in self._worth if _greatest(worth) > self._lowest * cap]
         hits = [int(np.argmax(mask)) for mask in found if mask.any()]
         return min(hits) if hits else None
 
     def new_peak(self, stop: int) -> Decimal | None:
         """The highest equity before bar `stop`, exact, when it is above the known peak."""
-        values, known = self.values[: stop - self._first], self._look.state.peak_equity
-        if not len(values) or known is None:
+        known = self._look.state.peak_equity
+        if known is None or self._highest < float(known) * (1 - SLACK):
             return None
-        top = float(values.max())
-        if top < float(known) * (1 - SLACK):
+        values = self._values[: stop - self._first]
+        if not len(values):
             return None
-        near = np.flatnonzero(values >= top * (1 - SLACK))
-        exact = max(self._exact(int(offset)) for offset in near)
+        near = np.flatnonzero(values >= _greatest(values) * (1 - SLACK))
+        exact = max(self._exact(self._first + offset) for offset in near.tolist())
         return exact if exact > known else None
 
-    def _exact(self, offset: int) -> Decimal:
-        result = self._fixed
-        for part in self._parts:
-            result = EXACT.add(result, part.exact(offset))
-        return result
+    def _exact(self, k: int) -> Decimal:
+        return EXACT.add(self._fixed, total(part.exact(k) for part in self._parts))
 
     def _floor(self) -> float:
         """Equity at or below which the daily or weekly stop may be reached; -inf when neither can be."""
         risk, state = self._config.policy.risk, self._look.state
         limits = []
-        bought = EXACT.add(self._fixed, total(position.cost for position in state.positions.values()))
+        bought = float(self._fixed) + sum(float(position.cost) for position in state.positions.values())
         for name, period, limit in (
             (stops.DAILY, state.day, risk.daily_stop_pct), (stops.WEEKLY, state.week, risk.weekly_stop_pct),
         ):  # fmt: skip
@@ -342,32 +351,53 @@ class _Line:
 
 
 class _Part:
-    """What one position is worth at each bar."""
+    """What one position is worth at each bar, for a while ahead."""
 
-    def __init__(self, data: Dataset, market: ProductId, position: Position, first: int, stop: int) -> None:
-        self._track = data.tracks[market]
-        segment = self._track.at(first)
-        close = segment.columns.series.close if segment is not None else np.empty(0, np.int64)
-        begin = segment.first if segment is not None else 0
-        self._bids: Ints = self._track.quoting.bids(close[first - begin : stop - begin])
+    def __init__(self, track: Track, position: Position) -> None:
+        self.position = position
+        self._track = track
         self._size = position.size.value
-        up, down = self._track.scale.tick.as_integer_ratio()
-        self.worth: Floats = np.multiply(self._bids, float(self._size) * up / down, dtype=np.float64)
-        self.top = float(self.worth.max()) if len(self.worth) else 0.0
+        up, down = track.scale.tick.as_integer_ratio()
+        self._unit = float(self._size) * up / down
+        self._first = self._stop = 0
+        self._bids: Ints = np.empty(0, np.int64)
+        self._worth: Floats = np.empty(0)
 
-    def exact(self, offset: int) -> Decimal:
-        return EXACT.multiply(self._track.scale.price(int(self._bids[offset])).value, self._size)
+    def worth(self, first: int, stop: int) -> Floats:
+        """Of bars first..stop-1, between which there is no gap, and of which the first comes never before an earlier
+        call's."""
+        if stop > self._stop:
+            self._look(first, stop + CHUNK)
+        return self._worth[first - self._first : stop - self._first]
+
+    def exact(self, k: int) -> Decimal:
+        """At bar `k`, of those that were asked for."""
+        return EXACT.multiply(self._track.scale.value(int(self._bids[k - self._first])), self._size)
+
+    def _look(self, first: int, stop: int) -> None:
+        segment = self._track.at(first)
+        if segment is None:
+            raise AssertionError(f"{self._track.market} shows nothing at bar {first}, which is a landmark")
+        self._first, self._stop = first, min(stop, segment.stop)
+        self._bids = self._track.quoting.bids(
+            segment.columns.series.close[first - segment.first : self._stop - segment.first]
+        )
+        self._worth = np.multiply(self._bids, self._unit, dtype=np.float64)
 
 
-def _at_stop(period: Period, limit: Decimal, bought: Decimal) -> float:
-    """Equity at which realised + unrealised change since the period began is -limit percent of its start.
+def _at_stop(period: Period, limit: Decimal, bought: float) -> float:
+    """Equity at which realised + unrealised change since the period began is -limit percent of its start, or just
+    above.
 
     bought: equity if every position were worth what it cost.
     """
-    loss = EXACT.divide(EXACT.multiply(period.start_equity, limit), HUNDRED)
-    rest = EXACT.subtract(EXACT.add(bought, period.start_unrealised), period.realised)
-    stop = float(EXACT.subtract(rest, loss))
-    return stop + abs(float(period.start_equity)) * 1e-7
+    start = float(period.start_equity)
+    rest = bought + float(period.start_unrealised) - float(period.realised)
+    return rest - start * float(limit) / 100 + abs(start) * 1e-7
+
+
+def _greatest(values: Floats) -> float:
+    return float(values[values.argmax()])
 
 
 def _latched(state: State, name: str, look: Look) -> bool:
@@ -419,16 +449,17 @@ def _of_position(market: ProductId, position: Position, track: Track) -> _Held:
     )
 
 
-def _hits(held: _Held, segment: Segment, cut: slice) -> npt.NDArray[np.bool_]:
-    series = segment.columns.series
-    found = np.zeros(cut.stop - cut.start, np.bool_)
+def _first_hit(held: _Held, segment: Segment, cut: slice) -> int | None:
+    """Offset into `cut` of the first bar that reaches a level."""
+    series, reached = segment.columns.series, []
     if held.low is not None:
-        found |= series.low[cut] <= held.low
+        reached.append(series.low[cut] <= held.low)
     if held.high is not None:
-        found |= series.high[cut] >= held.high
+        reached.append(series.high[cut] >= held.high)
     if held.rise is not None:
-        found |= series.close[cut] > held.rise
-    return found
+        reached.append(series.close[cut] > held.rise)
+    hits = [hit for mask in reached if mask[hit := int(mask.argmax())]]
+    return min(hits, default=None)
 
 
 def _trips(state: State) -> dict[str, datetime | None]:
