@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from bot.domain.value import Value, replace
@@ -16,14 +17,26 @@ class Evolving(Value, dict=True):
     """
 
     follows_from: ClassVar[Mapping[str, str]] = {}
+    _hanging: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # field -> what follows from it
+    _fleeting: ClassVar[tuple[str, ...]] = ()  # what follows from the value as a whole
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+        cached = {name for name, member in members.items() if isinstance(member, cached_property)}
+        sources, source_of = set(cls.follows_from.values()), cls.follows_from.get
+        cls._hanging = {source: tuple(name for name in cached if source_of(name) == source) for source in sources}
+        cls._fleeting = tuple(cached - cls.follows_from.keys())
 
     def changed(self, **changes: Any) -> Self:
         """A copy with these fields instead. Raises TypeError for a name that is no field."""
-        copy = replace(self, **changes)
-        if self.__dict__:
-            follows_from, kept = self.follows_from, copy.__dict__
-            for name, worked_out in self.__dict__.items():
-                source = follows_from.get(name)
-                if source is not None and source not in changes:
-                    kept[name] = worked_out
+        copy, hanging = replace(self, **changes), self._hanging
+        if hanging and self.__dict__:
+            kept = copy.__dict__
+            kept.update(self.__dict__)
+            for name in self._fleeting:
+                kept.pop(name, None)
+            for field in changes:
+                for name in hanging.get(field, ()):
+                    kept.pop(name, None)
         return copy
