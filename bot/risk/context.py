@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 
 from bot.domain.decision import TradeProposal
-from bot.domain.fees import assumed_rate
+from bot.domain.fees import assumed_rate, largest_buy
 from bot.domain.holdings import marks_of, view_of
 from bot.domain.market import Quote
-from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Percent, Price
+from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Percent, Price, Size
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Halt, MarketView, Snapshot
 from bot.domain.state import Intent
@@ -19,16 +20,18 @@ from bot.settings.policy import Policy
 from bot.settings.universe import Universe
 
 
-class Candidate(Value):
+class Candidate(Value, dict=True):
     """A proposal on its way through the gates.
 
     size_quote: notional still allowed, fees not included; each clamp makes it smaller. view: its market, None when the
-    snapshot has none. continues: the intent whose next attempt this is; it was counted when it was first approved.
+    snapshot has none. worst: the worst price it may trade at, legal under its product; None without a price.
+    continues: the intent whose next attempt this is; it was counted when it was first approved.
     """
 
     proposal: TradeProposal
     size_quote: Money
     view: MarketView | None
+    worst: Price | None
     continues: Intent | None = None
 
     @property
@@ -46,6 +49,14 @@ class Candidate(Value):
     @property
     def quote(self) -> Quote | None:
         return self.view.quote if self.view is not None else None
+
+    @cached_property
+    def entry_size(self) -> Size | None:
+        """The legal base size of an entry at its worst price; never more than its intent has left."""
+        product, worst, quote = self.product, self.worst, self.quote
+        if product is None or worst is None or quote is None:
+            return None
+        return largest_buy(product, self.size_quote, worst, min(quote.bid, worst))
 
 
 class RiskContext(Value):
@@ -79,22 +90,6 @@ class RiskContext(Value):
         """Equity currency for one unit of `currency`."""
         return self.marks.get(currency)
 
-    def worst_price(self, want: Candidate) -> Price | None:
-        """The worst price this wish may trade at, legal under its product; None without a price.
-
-        Entries: the ask and the slippage budget, and never above what their intent was decided at. Exits: the bid less
-        the exits' own budget.
-        """
-        product, quote = want.product, want.quote
-        if product is None:
-            return None
-        if not want.is_entry:
-            return product.passive(want.proposal.reference.shifted(-self.policy.exits.max_slippage_bps), Side.SELL)
-        if quote is None:
-            return None
-        worst = product.passive(quote.ask.shifted(self.policy.execution.max_slippage_bps), Side.BUY)
-        return worst if want.continues is None else min(worst, want.continues.worst_price)
-
 
 def context(snap: Snapshot, policy: Policy, universe: Universe) -> RiskContext:
     """The context of one cycle."""
@@ -103,8 +98,26 @@ def context(snap: Snapshot, policy: Policy, universe: Universe) -> RiskContext:
     return RiskContext(snap, policy, universe, halts, permission(halts, policy), rate, marks_of(snap.valuation))
 
 
-def candidate(proposal: TradeProposal, snap: Snapshot, continues: Intent | None = None) -> Candidate:
-    return Candidate(proposal, proposal.size_quote, view_of(snap, proposal.product), continues)
+def candidate(proposal: TradeProposal, ctx: RiskContext, continues: Intent | None = None) -> Candidate:
+    view = view_of(ctx.snap, proposal.product)
+    return Candidate(
+        proposal, proposal.size_quote, view, _worst_price(proposal, view, continues, ctx.policy), continues
+    )
+
+
+def _worst_price(
+    proposal: TradeProposal, view: MarketView | None, continues: Intent | None, policy: Policy
+) -> Price | None:
+    """Entries: the ask and the slippage budget, and never above what their intent was decided at. Exits: the bid less
+    the exits' own budget."""
+    if view is None:
+        return None
+    if proposal.side is Side.SELL:
+        return view.product.passive(proposal.reference.shifted(-policy.exits.max_slippage_bps), Side.SELL)
+    if view.quote is None:
+        return None
+    worst = view.product.passive(view.quote.ask.shifted(policy.execution.max_slippage_bps), Side.BUY)
+    return worst if continues is None else min(worst, continues.worst_price)
 
 
 def percent_of(part: Decimal, whole: Money | None) -> Decimal:

@@ -29,7 +29,7 @@ from bot.risk.context import Candidate, RiskContext, candidate, context
 from bot.risk.cooldowns import blocking
 from bot.risk.exposure import ExposureBook, exposure
 from bot.risk.gates import GATES
-from bot.risk.gates_limits import entry_size, exit_size
+from bot.risk.gates_limits import exit_size
 from bot.risk.halts import Permission
 from bot.settings.config import Config
 
@@ -54,7 +54,7 @@ class RiskEngine:
         book = exposure(snap, ctx.rate)
         done = []
         for proposal in proposals:
-            wanted = candidate(proposal, snap, continues)
+            wanted = candidate(proposal, ctx, continues)
             if continues is not None and continues.side is Side.BUY:
                 wanted = _within_intent(wanted, continues, ctx)
             evaluated, book = judge(wanted, book, ctx)
@@ -97,14 +97,14 @@ def judge(want: Candidate, book: ExposureBook, ctx: RiskContext) -> tuple[Evalua
 
 
 def _approved_entry(want: Candidate, ctx: RiskContext) -> Approved:
-    size, worst, product = entry_size(want, ctx), ctx.worst_price(want), want.product
+    size, worst, product = want.entry_size, want.worst, want.product
     if size is None or worst is None or product is None:
         raise UnitError(f"gate min_notional let an entry of {want.proposal.product} pass without a legal size")
     return Approved(want.proposal, size, worst, cost_with_fee(product, worst, size, ctx.rate))
 
 
 def _approved_exit(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Approved:
-    worst, product = ctx.worst_price(want), want.product
+    worst, product = want.worst, want.product
     free = exit_size(want, book, ctx)
     size = None if product is None or worst is None else largest_sale(product, free, worst)
     if size is None or worst is None or product is None:
@@ -147,7 +147,7 @@ def _claimed(order: Order) -> Decimal:
 
 def _within_intent(want: Candidate, intent: Intent, ctx: RiskContext) -> Candidate:
     """Narrowed to the base and the money the intent has left."""
-    worst, left = ctx.worst_price(want), want.proposal.size_base
+    worst, left = want.worst, want.proposal.size_base
     if want.product is None or worst is None or left is None:
         return want
     spent = total(EXACT.add(o.filled_value, o.fees) for o in _orders_of(intent, ctx.snap.state))

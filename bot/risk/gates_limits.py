@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.decision import Allow, Clamp, Measure, Reason, Reject, Verdict
-from bot.domain.fees import get_min_gross_size, largest_buy, largest_sale, net_of
+from bot.domain.fees import get_min_gross_size, largest_sale, net_of
 from bot.domain.holdings import sellable
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Money, Price, Size, decimal_text
 from bot.domain.order import OrderKind, OrderState
@@ -140,7 +140,7 @@ def min_notional(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdi
 
 def exit_guarantee(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     """What this buys must still be sellable after a fall to its stop, or by `min_exit_margin_pct` if that is more."""
-    size, quote, product = entry_size(want, ctx), want.quote, want.product
+    size, quote, product = want.entry_size, want.quote, want.product
     if size is None or quote is None or product is None:
         return _unpriced(want)
     fall = max(ctx.policy.risk.min_exit_margin_pct.value, want.proposal.exits.stop_loss_pct or ZERO)
@@ -159,14 +159,6 @@ def exit_guarantee(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Ve
         f"{size} {product.base} would be worth {_text(worth.amount)} {product.quote} after a fall of {_text(fall)} %, "
         f"the venue takes no less than {least}; a larger size would pass",
     )
-
-
-def entry_size(want: Candidate, ctx: RiskContext) -> Size | None:
-    """The legal base size of an entry at its worst price; never more than its intent has left."""
-    worst, quote = ctx.worst_price(want), want.quote
-    if want.product is None or worst is None or quote is None:
-        return None
-    return largest_buy(want.product, want.size_quote, worst, min(quote.bid, worst))
 
 
 def exit_size(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Size:
@@ -256,12 +248,12 @@ def _narrowed(want: Candidate, room: Money, reason: Reason, text: str) -> Clamp 
 
 
 def _entry_legal(want: Candidate, ctx: RiskContext, product: Product) -> Verdict:
-    worst, quote = ctx.worst_price(want), want.quote
+    worst, quote = want.worst, want.quote
     if worst is None or quote is None:
         return _unpriced(want)
     if quote.bid > worst:
         return Reject(Reason.SLIPPAGE, f"bid {quote.bid} is above the worst price {worst} this entry was decided at")
-    if (size := entry_size(want, ctx)) is not None:
+    if (size := want.entry_size) is not None:
         return _legal(product, size, min(quote.bid, worst))
     least = get_min_gross_size(product, min(quote.bid, worst), ctx.rate)
     return Reject(
@@ -272,7 +264,7 @@ def _entry_legal(want: Candidate, ctx: RiskContext, product: Product) -> Verdict
 
 
 def _exit_legal(want: Candidate, book: ExposureBook, ctx: RiskContext, product: Product) -> Verdict:
-    free, worst, wanted = exit_size(want, book, ctx), ctx.worst_price(want), want.proposal.size_base
+    free, worst, wanted = exit_size(want, book, ctx), want.worst, want.proposal.size_base
     if free.is_zero or worst is None:
         return Reject(
             Reason.NOTHING_TO_SELL, f"no {want.base} is held and free of other offers, wanted to sell {wanted}"
