@@ -14,7 +14,7 @@ import numpy as np
 
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Scale
 from bot.domain.product import ProductId
-from bot.triggers.indicators import LiveWindows, exact_sum, greatest, least, unsteady
+from bot.triggers.indicators import LiveWindows, greatest, least, unsteady
 from bot.triggers.rolling import Prefix, packed_lows, rolled
 
 _WRAP: Final = 2**64 - 1
@@ -106,11 +106,12 @@ class SeriesColumns:
 class ColumnWindows:
     """`Windows` at bar `t` of a series whose statistics stand in columns; t counts from 0."""
 
-    __slots__ = ("_columns", "_t")
+    __slots__ = ("_alive", "_columns", "_t")
 
     def __init__(self, columns: SeriesColumns, t: int) -> None:
         self._columns = columns
         self._t = t
+        self._alive: LiveWindows | None = None
 
     @property
     def product(self) -> ProductId:
@@ -148,7 +149,7 @@ class ColumnWindows:
         if count == 1:
             return int(self._columns.series.volume[self._t])
         total = self._sum("volume", count, 1)
-        return total if total is not None else exact_sum(self._columns.series.volume[self._t + 1 - count : self._t + 1])
+        return total if total is not None else self._live().volume_sum(count)
 
     def highest_before(self, count: int) -> int | None:
         if count > self._t:
@@ -245,4 +246,7 @@ class ColumnWindows:
         return difference & _WRAP
 
     def _live(self) -> LiveWindows:
-        return LiveWindows(self._columns.series.slice(0, self._t + 1))
+        """What computes a statistic from the bars, and remembers it."""
+        if self._alive is None:
+            self._alive = LiveWindows(self._columns.series.slice(0, self._t + 1))
+        return self._alive
