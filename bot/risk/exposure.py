@@ -195,8 +195,8 @@ def _booked(state: State) -> Mapping[str, Decimal]:
     for position in state.positions.values():
         result = _plus(result, position.product.base, position.whole.value)
     for order in state.orders.values():
-        ahead = EXACT.subtract(order.filled.value, order.booked.value)
-        if order.side is Side.BUY and ahead > 0:
+        if order.side is Side.BUY and order.filled > order.booked:
+            ahead = EXACT.subtract(order.filled.value, order.booked.value)
             result = _plus(result, order.product.base, ahead)
     return result
 

@@ -55,6 +55,8 @@ class RulesEngine:
         """
         policy = self._config.policy
         leaving = exits.proposals(snap, policy, flatten)
+        if not signals.eligible:
+            return Wishes(leaving)
         conditions = Conditions(policy.triggers, signals.regime, signals.triggers, self._fires)
         rules = _speaking(self._config, signals.regime, self._in_force)
         sizing = Sizing(self._config, snap, signals.regime)

@@ -55,9 +55,13 @@ class Holding(Value):
 
 def proposals(snap: Snapshot, policy: Policy, flatten: bool = False) -> tuple[TradeProposal, ...]:
     """One exit for each position that is due, in the order of the products' ids. flatten: sell everything managed."""
-    held = (_holding(snap, policy, position) for _, position in sorted(snap.state.positions.items()))
-    wanted = (_due(holding, flatten) for holding in held if holding is not None)
-    return tuple(proposal for proposal in wanted if proposal is not None)
+    wanted = []
+    for _, position in sorted(snap.state.positions.items()):
+        holding = _holding(snap, policy, position)
+        proposal = None if holding is None else _due(holding, flatten)
+        if proposal is not None:
+            wanted.append(proposal)
+    return tuple(wanted)
 
 
 def _holding(snap: Snapshot, policy: Policy, position: Position) -> Holding | None:
@@ -71,12 +75,20 @@ def _holding(snap: Snapshot, policy: Policy, position: Position) -> Holding | No
 
 def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
     """The sale that is due; None when nothing is, or when nothing of it may be sold now."""
-    reason = ExitReason.FLATTEN if flatten else next((reason for reason, due in DUE.items() if due(holding)), None)
+    reason = ExitReason.FLATTEN if flatten else _reason(holding)
     if reason is None:
         excess = _above_cap(holding)
         return None if excess is None else _sell(holding, ExitReason.TRIM_TO_CAP, excess)
     free = holding.free
     return None if free is None else _sell(holding, reason, free)
+
+
+def _reason(holding: Holding) -> ExitReason | None:
+    """Why the whole position is to be sold."""
+    for reason, due in DUE.items():
+        if due(holding):
+            return reason
+    return None
 
 
 def _stop_loss(holding: Holding) -> bool:
