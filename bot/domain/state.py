@@ -332,7 +332,8 @@ class State(Evolving):
     commands: tuple[str, ...] = ()
 
     follows_from: ClassVar[Mapping[str, str]] = {
-        "working": "orders", "of_base": "orders", "open_intents": "intents", "exiting": "intents",
+        "working": "orders", "unsettled": "orders", "of_base": "orders", "open_intents": "intents",
+        "exiting": "intents", "open_breakers": "breakers", "pending": "ledgers", "unmoved": "ledgers",
     }  # fmt: skip
 
     def past_order(self, order_id: str) -> tuple[str, PastOrder] | None:
@@ -349,13 +350,34 @@ class State(Evolving):
 
     def unexplained(self, base: str) -> Size:
         """Coins the account showed beyond the books at the last look: come from outside, not yet classified."""
-        ledger = self.ledgers.get(base)
-        return Size.zero() if ledger is None else Size(max(ZERO, ledger.pending))
+        return Size(max(ZERO, self.pending.get(base, ZERO)))
 
     @cached_property
     def working(self) -> tuple[Order, ...]:
         """Our orders that the venue may still hold or match."""
         return tuple([order for order in self.orders.values() if order.state not in TERMINAL])
+
+    @cached_property
+    def unsettled(self) -> tuple[Order, ...]:
+        """Our orders that the venue knows by an id, and that work or have filled more than is booked."""
+        known = [order for order in self.orders.values() if order.order_id]
+        return tuple([order for order in known if order.state not in TERMINAL or order.booked < order.filled])
+
+    @cached_property
+    def open_breakers(self) -> tuple[BreakerState, ...]:
+        """Breakers that have tripped; the cool-off of some may be over by now."""
+        return tuple([breaker for breaker in self.breakers.values() if breaker.open])
+
+    @cached_property
+    def pending(self) -> Mapping[str, Decimal]:
+        """Differences that are neither gone nor classified, by currency: while there is one, nothing may be entered."""
+        return {currency: ledger.pending for currency, ledger in sorted(self.ledgers.items()) if ledger.pending}
+
+    @cached_property
+    def unmoved(self) -> frozenset[str]:
+        """Currencies that were held when their books were opened and have not moved since."""
+        ledgers = self.ledgers.items()
+        return frozenset([currency for currency, ledger in ledgers if ledger.anchor > 0 and ledger.flows == 0])
 
     @cached_property
     def exiting(self) -> frozenset[str]:

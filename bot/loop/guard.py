@@ -104,7 +104,7 @@ class Guard:
             start=flags.start,
             shutdown=flags.shutdown,
             exit_only=(*flags.exit_only, *self._observation.key_problems),
-            pending=ledger.pending(self._store.state),
+            pending=self._store.state.pending,
             valuation=snap.valuation if snap is not None else None,
             skew=snap.skew if snap is not None else None,
         )

@@ -237,9 +237,8 @@ class Observation:
             self._record(events, cycle_id)
             self.needs_opening = False
             return
-        unmoved = coldstart.unmoved(self._store.state)
-        still = (currency for currency in truth.balances if currency in unmoved) if unmoved else ()
-        late = coldstart.unopened(self._store.state, self._bases(still, metadata))
+        still = sorted(truth.balances.keys() & self._store.state.unmoved)
+        late = coldstart.unopened(self._store.state, self._bases(still, metadata)) if still else {}
         if any(market in marks for market in late.values()):
             self._record(coldstart.holdings(self._past(), truth.balances, late, marks, truth.began_at), cycle_id)
 
@@ -257,9 +256,7 @@ class Observation:
     def _reread_when_unbalanced(self, truth: Truth, engine: ExecutionEngine) -> tuple[Truth, ActReport]:
         """Books and balances are read one after the other: a second look explains what a fill in between did."""
         state = self._store.state
-        differs = self._observer.residuals(truth, state)
-        known = ledger.pending(state)
-        if not state.ledgers or dict(differs) == dict(known):
+        if not state.ledgers or self._observer.residuals(truth, state) == state.pending:
             return truth, NOTHING
         self._world.clock.wait_until(self._world.clock.now() + REREAD_AFTER)
         again = self._observer.account(self._store.state)

@@ -40,7 +40,7 @@ def standing(
     yield from (_halt(halt.cause.value, halt.cause, halt.detail) for halt in halts)
     in_force = (latch for latch in state.latches.values() if latch_active(latch, now))
     yield from (_halt(latch.name, latch.cause, latch.detail) for latch in in_force)
-    for breaker in state.breakers.values():
+    for breaker in state.open_breakers:
         if is_open(breaker, now):
             yield _halt(f"breaker.{breaker.name}", HaltCause.BREAKER, f"{breaker.name}: {breaker.detail}")
     for market, why in state.quarantined.items():

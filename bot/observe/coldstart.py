@@ -56,19 +56,12 @@ def holdings(
         yield PositionAdopted(Position(market, lots, lots[0].at, managed=False, high_mark=mark.price))
 
 
-def unmoved(state: State) -> frozenset[str]:
-    """Currencies that were held at the opening and have not moved since."""
-    ledgers = state.ledgers.items()
-    return frozenset(currency for currency, ledger in ledgers if ledger.anchor > 0 and ledger.flows == 0)
-
-
 def unopened(state: State, markets: Mapping[str, ProductId]) -> Mapping[str, ProductId]:
     """Base currency -> market of what was held at the opening, had no price then, and has not moved since."""
-    still = unmoved(state) if markets else frozenset()
     return {
         currency: market
         for currency, market in markets.items()
-        if currency in still
+        if currency in state.unmoved
         and market not in state.positions
         and market not in state.quarantined
         and market not in state.ignored

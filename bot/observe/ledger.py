@@ -61,9 +61,9 @@ def balanced(state: State, balances: Mapping[str, Balance], differing: Mapping[s
 
     differing: the `residuals` of both.
     """
-    if differing or not state.ledgers or any(ledger.pending for ledger in state.ledgers.values()):
+    if differing or state.pending or not state.ledgers:
         return False
-    return all(currency in state.ledgers or balance.total == 0 for currency, balance in balances.items())
+    return all(balances[currency].total == 0 for currency in balances.keys() - state.ledgers.keys())
 
 
 def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:
@@ -92,12 +92,6 @@ def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:
             yield from _classified(currency, difference, sweep)
         else:
             yield LedgerPending(currency, difference, ledger.sweeps + 1)
-
-
-def pending(state: State) -> Mapping[str, Decimal]:
-    """Differences that are neither gone nor classified: while there is one, nothing may be entered."""
-    found = {currency: ledger.pending for currency, ledger in state.ledgers.items() if ledger.pending}
-    return dict(sorted(found.items())) if len(found) > 1 else found
 
 
 def _by_currency(balances: Mapping[str, Balance]) -> list[Balance]:

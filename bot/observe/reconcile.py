@@ -9,7 +9,7 @@ from datetime import datetime
 from bot.domain.event import ForeignOrderGone, ForeignOrderSeen, Payload
 from bot.domain.order import Fill, OrderReport
 from bot.domain.snapshot import Balance
-from bot.domain.state import Order, State
+from bot.domain.state import State
 from bot.domain.value import Value
 from bot.errors import CriticalDataUnavailable, NotFound
 from bot.ports import AccountReader
@@ -92,8 +92,8 @@ def _unique(balances: Sequence[Balance]) -> Mapping[str, Balance]:
 
 def _vanished(reader: AccountReader, state: State, listed: set[str]) -> tuple[list[OrderReport], tuple[str, ...]]:
     reports, missing = [], []
-    for order in state.orders.values():
-        if _should_read(order, listed):
+    for order in state.unsettled:
+        if order.order_id not in listed:
             try:
                 reports.append(reader.order(order.order_id))
             except NotFound:
@@ -111,8 +111,3 @@ def _sizing(reader: AccountReader, state: State, fills: Sequence[Fill], known: s
         with suppress(NotFound):
             found.append(reader.order(order_id))
     return found
-
-
-def _should_read(order: Order, listed: set[str]) -> bool:
-    unsettled = order.state.is_working or order.booked < order.filled
-    return bool(order.order_id) and order.order_id not in listed and unsettled

@@ -94,16 +94,17 @@ def observed(snap: Snapshot, policy: Policy) -> tuple[BreakerState, ...]:
     exchange_status, product_status, volatility and stale_data are judged here; the others are hit where their events
     happen (API errors, refusals, exceptions, slippage, reconcile, fees).
     """
-    before = snap.state.breakers
-    after = {name: tick(state, snap.now, breaker_policy(policy.risk.breakers, name)) for name, state in before.items()}
+    before, limits_of = snap.state.breakers, partial(breaker_policy, policy.risk.breakers)
+    after = {open_.name: tick(open_, snap.now, limits_of(open_.name)) for open_ in snap.state.open_breakers}
     for name, value, told in _measurements(snap, policy):
-        state, limits = after.get(name), breaker_policy(policy.risk.breakers, name)
+        state, limits = after.get(name) or before.get(name), limits_of(name)
         if state is not None or (limits.enabled and value >= limits.threshold):
             after[name] = measured(state or closed(name), snap.now, limits, value, told())
     for name, detail in _conditions(snap, policy):
-        state = after.get(name) or closed(name)
-        after[name] = hit(state, snap.now, breaker_policy(policy.risk.breakers, name), detail)
-    return tuple(state for name, state in after.items() if state != before.get(name, closed(name)))
+        state = after.get(name) or before.get(name) or closed(name)
+        after[name] = hit(state, snap.now, limits_of(name), detail)
+    oldest_first = [after[name] for name in {**before, **after} if name in after]
+    return tuple(state for state in oldest_first if state != before.get(state.name, closed(state.name)))
 
 
 def moved_pct(windows: Windows, seconds: Decimal) -> Decimal | None:

@@ -170,6 +170,8 @@ def active_halts(snap: Snapshot) -> tuple[Halt, ...]:
 
 def halts_in_force(state: State, now: datetime, observed: tuple[Halt, ...]) -> tuple[Halt, ...]:
     """`active_halts` of a state at a time, under what was observed."""
+    if not (observed or state.latches or state.open_breakers):
+        return ()
     found = {(h.cause, h.name): h for h in (*latch_halts(state, now), *breaker_halts(state, now))}
     if not found:
         return tuple({(halt.cause, halt.name): halt for halt in observed}.values())
@@ -196,7 +198,7 @@ def breaker_halts(state: State, now: datetime) -> tuple[Halt, ...]:
     """One halt for each open breaker that is not about a single product."""
     return tuple(
         Halt(HaltCause.BREAKER, f"{breaker.name}: {breaker.detail}", breaker.since or now, breaker.name)
-        for breaker in state.breakers.values()
+        for breaker in state.open_breakers
         if _market_wide(breaker, now)
     )
 

@@ -67,11 +67,10 @@ def corrected_equity(state: State, valuation: Valuation) -> Decimal | None:
     """Equity without the ledger differences that are not yet explained: a transfer in the making is no gain or loss."""
     if valuation.nlv is None:
         return None
-    differing = [(currency, ledger.pending) for currency, ledger in state.ledgers.items() if ledger.pending]
-    if not differing:
+    if not state.pending:
         return valuation.nlv.amount
     marks, parts = marks_of(valuation), []
-    for currency, pending in differing:
+    for currency, pending in state.pending.items():
         mark = marks.get(currency)
         if mark is None:
             return None
@@ -114,7 +113,7 @@ def _opening(before: Period | None, fresh: str, equity: Decimal, open_profit: De
 
 def peak(state: State, valuation: Valuation) -> PeakMoved | None:
     """The new peak when equity is above the old one; never while a difference of the ledger is unexplained."""
-    if valuation.nlv is None or any(ledger.pending != 0 for ledger in state.ledgers.values()):
+    if valuation.nlv is None or state.pending:
         return None
     equity = valuation.nlv.amount
     return PeakMoved(equity) if equity > 0 and (state.peak_equity is None or equity > state.peak_equity) else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bot.domain.order import OrderState
-from bot.domain.state import State
+from bot.domain.state import BreakerState, Ledger, State
 from bot.domain.value import replace
-from tests.builders import intent, order
+from tests.builders import NOW, d, intent, order, size
 
 
 def test_an_order_that_ended_works_no_more_though_it_was_looked_for_before():
@@ -42,3 +42,33 @@ def test_a_closed_intent_gets_no_further_order_though_it_was_looked_for_before()
 def test_a_misspelt_field_is_refused():
     with pytest.raises(TypeError, match="`State` has no field 'postions'"):
         State().changed(postions={})
+
+
+def test_a_fill_that_is_not_booked_keeps_an_order_that_ended_in_question():
+    unsent, over = order(cid="a", order_id=""), order(cid="b", order_id="B", state=OrderState.FILLED)
+    before = State(orders={"a": unsent, "b": over, "c": order(cid="c", order_id="C")})
+    assert [each.order_id for each in before.unsettled] == ["C"]
+    after = before.changed(orders={**before.orders, "b": replace(over, filled=size(1))})
+    assert [each.order_id for each in after.unsettled] == ["B", "C"]
+
+
+def test_a_breaker_that_trips_is_open_though_it_was_looked_for_before():
+    calm, tripped = BreakerState("slippage", open=False), BreakerState("rejections", open=True)
+    before = State(breakers={"slippage": calm})
+    assert before.open_breakers == ()
+    assert before.changed(breakers={"slippage": calm, "rejections": tripped}).open_breakers == (tripped,)
+
+
+def test_only_differences_that_are_open_are_pending():
+    even, short = Ledger(d(1), NOW), Ledger(d(100), NOW, pending=d(-3))
+    before = State(ledgers={"USD": short, "BTC": even, "ADA": replace(even, pending=d(2))})
+    assert list(before.pending.items()) == [("ADA", d(2)), ("USD", d(-3))]
+    assert (before.unexplained("ADA"), before.unexplained("USD")) == (size(2), size(0))
+    assert before.changed(ledgers={"BTC": even}).pending == {}
+
+
+def test_a_wallet_has_moved_once_something_came_or_went():
+    held = Ledger(d(1), NOW)
+    before = State(ledgers={"BTC": held, "ADA": Ledger(d(0), NOW), "USD": held.after(d(-1))})
+    assert before.unmoved == {"BTC"}
+    assert before.changed(ledgers={"BTC": held.after(d(1))}).unmoved == frozenset()

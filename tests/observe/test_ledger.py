@@ -12,7 +12,7 @@ from bot.domain.product import ProductId
 from bot.domain.snapshot import Balance
 from bot.domain.state import Ledger, State
 from bot.domain.value import replace
-from bot.observe.ledger import Comparison, Sweep, balanced, check, pending, residuals
+from bot.observe.ledger import Comparison, Sweep, balanced, check, residuals
 from bot.settings.policy import StatePolicy
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,9 +147,3 @@ def test_a_wallet_that_appears_is_a_difference_not_an_opening_balance():
     found = list(check(books(USD=ledger("100")), sweep(USD="100", BTC="1"), POLICY))
     assert LedgerAnchored("BTC", Decimal(0)) in found
     assert LedgerPending("BTC", Decimal(1), 1) in found
-
-
-def test_pending_lists_only_what_is_open():
-    state = books(USD=ledger("100", "3", sweeps=1), BTC=ledger("1"))
-    assert pending(state) == {"USD": Decimal(3)}
-    assert pending(replace(state, ledgers={})) == {}

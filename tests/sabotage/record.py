@@ -185,7 +185,7 @@ MISTAKES: Final = (
         "the books do not fit the account, and the bot goes on buying with money it may not have",
         "ledger equation",
         "bot/loop/guard.py",
-        "pending=ledger.pending(self._store.state),",
+        "pending=self._store.state.pending,",
         "pending=None,",
         pytest("tests/loop/test_account.py"),
     ),
