@@ -142,9 +142,9 @@ class Tape:
 
     def _slice(self, track: Track, segment: Segment, k: int, span: tuple[datetime, datetime]) -> MarketSlice:
         series, t, tick = segment.columns.series, k - segment.first, track.scale.tick
-        prices = (series.open[t], series.high[t], series.low[t], series.close[t])
-        first, high, low, close = [EXACT.multiply(Decimal(int(price)), tick) for price in prices]
-        volume = EXACT.multiply(Decimal(int(series.volume[t])), track.scale.lot)
+        columns = (series.open, series.high, series.low, series.close)
+        first, high, low, close = [EXACT.multiply(column.item(t), tick) for column in columns]
+        volume = EXACT.multiply(series.volume.item(t), track.scale.lot)
         return MarketSlice(track.market, *span, first, high, low, close, volume)
 
 

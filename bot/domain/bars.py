@@ -87,7 +87,7 @@ class Scale(Value):
 
     def value(self, ticks: int) -> Decimal:
         """Quote currency for one unit of base, as a plain number."""
-        return EXACT.multiply(Decimal(ticks), self.tick)
+        return EXACT.multiply(ticks, self.tick)
 
     @classmethod
     def proven(cls, tick: Decimal, base_increment: Decimal, max_price: Decimal, window_volume: Decimal) -> Self:
