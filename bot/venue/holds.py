@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from bot.domain.money import BASIS_POINTS, ONE, ceil_to
 from bot.domain.product import Product, Side
+from bot.domain.value import Value
 from bot.venue.exact import SIZE_PLACES, add, div, mul, sub
 from bot.venue.market import Touch
 from bot.venue.matching import Want, bracket_stop_limit, protection_bound
@@ -19,7 +20,7 @@ EVERYTHING: Final = Decimal("Infinity")
 _SMALLEST: Final = ONE.scaleb(-SIZE_PLACES)
 
 
-class Rates(NamedTuple):
+class Rates(Value):
     """Fee fractions in force when an order is placed."""
 
     maker: Decimal
@@ -30,7 +31,7 @@ class Rates(NamedTuple):
         return self.maker if terms.post_only else max(self.maker, self.taker)
 
 
-class Need(NamedTuple):
+class Need(Value):
     """Money an order needs. minimum: with less it is refused; wanted: what it holds when there is that much."""
 
     currency: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
 
 from bot.domain.market import Book, Level
 from bot.domain.money import BASIS_POINTS, ONE, ZERO, Price, Size, floor_to
@@ -15,7 +14,7 @@ from bot.errors import UnitError
 from bot.venue.exact import add, div, mul, sub, worse_buy, worse_sell
 
 
-class Touch(NamedTuple):
+class Touch(Value):
     """Best bid and ask at one instant; equal only where the rules set no spread."""
 
     bid: Decimal
@@ -30,7 +29,7 @@ class Touch(NamedTuple):
         return self.ask if side is Side.BUY else self.bid
 
 
-class Offer(NamedTuple):
+class Offer(Value):
     """Liquidity a taker may consume at one price; size in base, None without end."""
 
     price: Decimal
@@ -66,7 +65,7 @@ class DepthModel(Value):
             value = mul(value, self.growth)
 
 
-class MarketSlice(NamedTuple):
+class MarketSlice(Value):
     """One market from `start` to `end`: a bar, a second, or a single tick (then start may equal end).
 
     product: id of the market, so `BTC-USD` also for orders on BTC-USDC. Prices quote, volume base.
@@ -86,7 +85,7 @@ class MarketSlice(NamedTuple):
     depth: Book | DepthModel | None = None
 
 
-class View(NamedTuple):
+class View(Value):
     """The part of a slice that one order lived through.
 
     reference: price at which its part begins. low, high: extremes that may have come during its part (a stop counts

@@ -48,10 +48,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import Enum
-from typing import NamedTuple
 
 from bot.domain.money import BASIS_POINTS, ONE, ZERO, floor_to
 from bot.domain.product import Product, Side, TradingMode
+from bot.domain.value import Value
 from bot.venue.exact import add, cut, div, mul, sub, worse_buy, worse_sell
 from bot.venue.market import MarketSlice, Offer, Touch, View, touch_around, touch_at_end
 from bot.venue.orders import DOWN, StopDirection
@@ -132,7 +132,7 @@ def protection_bound(side: Side, touch: Touch, product: Product, rules: FillRule
     return mul(touch.mid, add(ONE, distance) if side is Side.BUY else sub(ONE, distance))
 
 
-class Want(NamedTuple):
+class Want(Value):
     """What an order may still take. base: most base; spend: most quote, counting `factor` per unit of value (1 + fee
     rate where the fee comes out of it). step: sizes are multiples of it; None for quote-sized orders."""
 
@@ -154,7 +154,7 @@ class Want(NamedTuple):
         return Want(None if self.base is None else sub(self.base, take.size), spent, self.factor, self.step)
 
 
-class Take(NamedTuple):
+class Take(Value):
     price: Decimal
     size: Decimal
 
@@ -170,12 +170,12 @@ class End(Enum):
     OWN_ORDER = "own_order"
 
 
-class Swept(NamedTuple):
+class Swept(Value):
     takes: tuple[Take, ...]
     end: End
 
 
-class Bounds(NamedTuple):
+class Bounds(Value):
     """Prices a taker does not go beyond: its limit, the protection distance, and our own opposite order."""
 
     limit: Decimal | None
