@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
-from operator import add, attrgetter
+from collections.abc import Iterable
+from operator import add
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from bot.domain.decision import Reason, Reject
 from bot.domain.event import ExecutionMeasured, FillBooked, Mismatch
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.product import ProductId, Side
-from bot.domain.value import Value
+from bot.domain.value import Value, field
 
 
 class Refusal(Value):
@@ -66,9 +68,8 @@ class ActReport(Value):
         return bool(self.placed or self.unknown)
 
 
-@dataclass(slots=True)
-class Tally:
-    """Collects one ActReport while acting."""
+class Tally(Struct):
+    """Collects one ActReport while acting: the same fields in the same order, those that grow as lists."""
 
     placed: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
@@ -90,17 +91,14 @@ class Tally:
         self.refused.append(Refusal(product, side, kind, verdict.reason, verdict.detail))
 
     def report(self) -> ActReport:
-        lists = _READ(self)
-        if not (self.auth_refused or self.rate_limited or any(lists)):
+        if self == _BLANK:
             return NOTHING
-        found: dict[str, tuple[Any, ...]] = dict(zip(_LISTS, map(tuple, lists), strict=True))
-        return ActReport(**found, auth_refused=self.auth_refused, rate_limited=self.rate_limited)
+        *lists, auth_refused, rate_limited = astuple(self)
+        fields: tuple[Any, ...] = (*map(tuple, lists), auth_refused, rate_limited)
+        return ActReport(*fields)
 
 
-_LISTS: Final = tuple(f.name for f in fields(Tally) if f.name not in {"auth_refused", "rate_limited"})
-
-
-_READ: Final[Callable[[object], tuple[Any, ...]]] = attrgetter(*_LISTS)
+_BLANK: Final = Tally()
 
 NOTHING: Final = ActReport()
 """A round in which there was nothing to be done, as in most."""
@@ -116,9 +114,7 @@ def combined(reports: Iterable[ActReport]) -> ActReport:
 
 
 def _both(first: ActReport, then: ActReport) -> ActReport:
-    lists: dict[str, tuple[Any, ...]] = dict(zip(_LISTS, map(add, _READ(first), _READ(then)), strict=True))
-    return ActReport(
-        **lists,
-        auth_refused=first.auth_refused or then.auth_refused,
-        rate_limited=first.rate_limited + then.rate_limited,
-    )
+    *lists, auth_refused, rate_limited = astuple(first)
+    *more, refused_again, limited_again = astuple(then)
+    fields: tuple[Any, ...] = (*map(add, lists, more), auth_refused or refused_again, rate_limited + limited_again)
+    return ActReport(*fields)
