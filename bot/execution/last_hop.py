@@ -190,10 +190,11 @@ def _stop_below(order: PlannedOrder, quote: Quote | None) -> Reject | None:
 
 def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> Breach | Reject | None:
     sent, more = moment.state.sent, 0 if moment.counted else 1
-    minute = len([past for past in sent if moment.now - past.at < _MINUTE]) + more
+    a_minute_ago, a_day_ago = moment.now - _MINUTE, moment.now - _DAY
+    minute = len([past for past in sent if past.at > a_minute_ago]) + more
     if minute > limits.orders_per_minute:
         return _breach(Reason.ORDERS_PER_MINUTE, f"{minute} orders in a minute, allowed {limits.orders_per_minute}")
-    today = [past for past in sent if moment.now - past.at < _DAY]
+    today = [past for past in sent if past.at > a_day_ago]
     if len(today) + more > limits.orders_per_day:
         return _breach(Reason.ORDERS_PER_DAY, f"{len(today) + more} orders a day, allowed {limits.orders_per_day}")
     value = total([past.notional for past in today]) + (_notional(order, moment) if more else ZERO)
@@ -205,10 +206,8 @@ def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> B
 
 def _repeated(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy, more: int) -> Breach | Reject | None:
     window, allowed = seconds(limits.same_side_window_minutes * 60), limits.same_side_repeats
-    near = [
-        past.product.base for past in moment.state.sent if past.side is order.side and moment.now - past.at < window
-    ]
-    same = more + near.count(order.product.base)
+    side, base, since = order.side, order.product.base, moment.now - window
+    same = more + len([p for p in moment.state.sent if p.side is side and p.at > since and p.product.base == base])
     kept = _REPEATS_KEPT if order.kind is OrderKind.PROTECTIVE else 0
     if same <= max(1, allowed - kept):
         return None

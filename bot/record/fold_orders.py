@@ -115,11 +115,11 @@ def pruned(state: State, now: datetime) -> State:
     """
     reach = now - KEPT
     over = {cid for cid, order in state.orders.items() if order.changed_at <= reach and _is_over(order)}
-    in_use = {order.intent for cid, order in state.orders.items() if cid not in over}
-    idle = {n for n, i in state.intents.items() if n not in in_use and (i.closed or i.at <= reach)}
+    orders = {cid: order for cid, order in state.orders.items() if cid not in over} if over else state.orders
+    unused = state.intents.keys() - {order.intent for order in orders.values()}
+    idle = {n for n in unused if state.intents[n].closed or state.intents[n].at <= reach}
     if not (over or idle):
         return state
-    orders = {cid: order for cid, order in state.orders.items() if cid not in over}
     intents = {n: intent for n, intent in state.intents.items() if n not in idle}
     past = [order for cid, order in state.orders.items() if cid in over and order.order_id]
     if not past:

@@ -67,7 +67,7 @@ MISTAKES: Final = (
         "a runaway sends its daily ration twice within an hour around midnight",
         "last-hop collar and governors",
         "bot/execution/last_hop.py",
-        "today = [past for past in sent if moment.now - past.at < _DAY]",
+        "today = [past for past in sent if past.at > a_day_ago]",
         "today = [past for past in sent if moment.now.date() == past.at.date()]",
         pytest("tests/execution/test_last_hop.py"),
     ),
