@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from uuid import UUID
 
 
 def uuid_of(*parts: object) -> str:
     """A lower-case version-4-shaped UUID derived from `parts`."""
-    return str(UUID(bytes=sha256(_text(parts)).digest()[:16], version=4))
+    text = hex_of(*parts)
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) % 4]}{text[17:20]}-{text[20:32]}"
 
 
 def hex_of(*parts: object) -> str:
     """64 hex characters derived from `parts`."""
-    return sha256(_text(parts)).hexdigest()
-
-
-def _text(parts: tuple[object, ...]) -> bytes:
-    return "/".join(map(str, parts)).encode()
+    return sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
 @dataclass(slots=True)
