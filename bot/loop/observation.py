@@ -8,8 +8,8 @@ from typing import Final
 
 from bot.domain.event import Payload, QuarantineBegan
 from bot.domain.order import Fill, OrderReport
-from bot.domain.product import Product, ProductId, TradingMode
-from bot.domain.snapshot import Halt, Snapshot, Valuation
+from bot.domain.product import Product, ProductId
+from bot.domain.snapshot import Balance, Halt, Snapshot, Valuation
 from bot.domain.value import Value, replace
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import is_ours
@@ -64,8 +64,9 @@ class Observation:
         self.asked: frozenset[ProductId] | None = None
         self._doubted_at: datetime | None = None
         self._needed: tuple[int, int] | None = None
-        self._listed: tuple[Mapping[ProductId, Product], set[ProductId], dict[ProductId, Product]] | None = None
-        self._modes: Mapping[ProductId, TradingMode] = {}
+        self._listed: tuple[Mapping[ProductId, Product], set[ProductId], Mapping[ProductId, Product]] | None = None
+        self._owned: tuple[Mapping[str, Balance], Mapping[ProductId, Product], frozenset[ProductId]] | None = None
+        self._limited: frozenset[ProductId] = frozenset()
 
     @property
     def marks(self) -> Mapping[ProductId, Mark]:
@@ -87,8 +88,7 @@ class Observation:
     def configure(self, config: Config) -> None:
         self._config = config
         self._observer.configure(config)
-        self._needed = None
-        self._listed = None
+        self._needed = self._listed = self._owned = None
 
     def observe(self, cycle_id: str, engine: ExecutionEngine) -> Observed:
         """Read everything and record what it means for the books.
@@ -98,8 +98,7 @@ class Observation:
         metadata = self._observer.metadata(doubtful=self._doubted_at is not None or self._restricted())
         if self._doubted_at is not None and metadata.at > self._doubted_at:
             self._doubted_at = None
-        self.markets = {product.id: product.market for product in metadata.products.values()}
-        self._modes = {product.id: product.mode for product in metadata.products.values()}
+        self.markets, self._limited = metadata.markets, metadata.limited
         watched = self._watched(metadata)
         self._follow(watched)
         self._observer.skew()
@@ -170,37 +169,50 @@ class Observation:
             report.client_order_id
             for report in self.truth.reports
             if not report.status.is_terminal
-            and is_ours(report.client_order_id, self._tag)
             and report.client_order_id not in self._store.state.orders
+            and is_ours(report.client_order_id, self._tag)
             and not self.is_ours(report)
         )
 
     def _restricted(self) -> bool:
         """Whether something we manage may not be traded freely: then its release must be noticed soon."""
-        held = (market for market, position in self._store.state.positions.items() if position.managed)
-        return any(self._modes.get(market, TradingMode.NORMAL) is not TradingMode.NORMAL for market in held)
+        positions = self._store.state.positions
+        return any(market in positions and positions[market].managed for market in self._limited)
 
     def _watched(self, metadata: Metadata) -> Mapping[ProductId, Product]:
         """Market -> the listing traded on it: the universe's candidates, and whatever is held, on order or to be."""
-        portfolio = self._config.policy.portfolio
-        held = {position.product for position in self._store.state.positions.values()}
-        held |= {order.product for order in self._store.state.working}
-        held |= {intent.product for intent in self._store.state.open_intents}
+        state = self._store.state
+        held = {position.product for position in state.positions.values()}
+        held |= {order.product for order in state.working}
+        held |= {intent.product for intent in state.open_intents}
         if self.truth is not None:
-            owned = (currency for currency, balance in self.truth.balances.items() if balance.available or balance.hold)
-            pricing = (market_of(currency, metadata.products, portfolio) for currency in owned)
-            held |= {market for market in pricing if market is not None}
+            held |= self._pricing(self.truth.balances, metadata.products)
         # What the universe lists is watched wherever it is, held or not.
         beside = held - self._config.universe.places.keys()
         known = self._listed
         if known is None or known[0] is not metadata.products or known[1] != beside:
-            listed = candidates(tuple(metadata.products.values()), self._config.universe, beside)
-            known = self._listed = metadata.products, beside, {product.market: product for product in listed}
-        found = dict(known[2])
-        leader = self._config.policy.regime.product
-        if self._config.policy.regime.enabled and leader in metadata.products:
-            found.setdefault(metadata.products[leader].market, metadata.products[leader])
-        return found if self.asked is None else self._narrowed(found, self.asked | held)
+            known = self._listed = metadata.products, beside, self._candidates(metadata.products, beside)
+        return known[2] if self.asked is None else self._narrowed(known[2], self.asked | held)
+
+    def _candidates(
+        self, products: Mapping[ProductId, Product], beside: Collection[ProductId]
+    ) -> Mapping[ProductId, Product]:
+        """What the universe lists and these beside it, and the market that leads."""
+        listed = candidates(tuple(products.values()), self._config.universe, beside)
+        found = {product.market: product for product in listed}
+        regime = self._config.policy.regime
+        if regime.enabled and regime.product in products:
+            found.setdefault(products[regime.product].market, products[regime.product])
+        return found
+
+    def _pricing(self, balances: Mapping[str, Balance], products: Mapping[ProductId, Product]) -> frozenset[ProductId]:
+        """The markets that price what the wallets hold; worked out once for wallets and products that stay the same."""
+        known = self._owned
+        if known is None or known[0] is not balances or known[1] is not products:
+            owned = [currency for currency, balance in balances.items() if balance.available or balance.hold]
+            found = [market_of(currency, products, self._config.policy.portfolio) for currency in owned]
+            known = self._owned = balances, products, frozenset([market for market in found if market is not None])
+        return known[2]
 
     def ask(self, about: Collection[ProductId] | None) -> None:
         """Judge these markets in the next cycle, and the one that leads; only price what is held beside them. None:
@@ -211,7 +223,7 @@ class Observation:
         self, watched: Mapping[ProductId, Product], wanted: frozenset[ProductId]
     ) -> Mapping[ProductId, Product]:
         """Those of the watched that are wanted by the name of the market or of its listing."""
-        return {market: product for market, product in watched.items() if not wanted.isdisjoint((market, product.id))}
+        return {market: product for market, product in watched.items() if market in wanted or product.id in wanted}
 
     def _follow(self, watched: Mapping[ProductId, Product]) -> None:
         policy = self._config.policy
@@ -266,9 +278,11 @@ class Observation:
         """Bans that flags in universe.yaml or the watched file begin, and bans that are over."""
         exclusions = self._config.universe.exclusions
         content = self._world.storage.read(exclusions.watch_file) if exclusions.watch_file else None
-        watched = flagfile.read(content or b"")
-        standing = {flag.product for flag in (*exclusions.flagged, *watched)}
+        watched = flagfile.read(content) if content else ()
         known = self._store.state.bans
+        if not (known or watched or exclusions.flagged):
+            return ()
+        standing = {flag.product for flag in (*exclusions.flagged, *watched)}
         begun = (
             *bans.begun(known, exclusions.flagged, bans.CONFIG, now, exclusions),
             *bans.begun(known, watched, exclusions.watch_file or "", now, exclusions),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -58,11 +58,10 @@ def view(
     )
 
 
-def stale_fraction(views: Sequence[MarketView]) -> Decimal:
+def stale_fraction(views: Collection[MarketView]) -> Decimal:
     """Share of the watched markets without a usable quote, 0 to 1."""
-    if not views:
-        return Decimal(0)
-    return Decimal(sum(1 for item in views if item.quote is None)) / Decimal(len(views))
+    stale = sum([item.quote is None for item in views])
+    return Decimal(stale) / Decimal(len(views)) if stale else Decimal(0)
 
 
 class RecentBids:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Final
 
 from bot.domain.money import ONE
 from bot.domain.order import RESTING, OrderReport
-from bot.domain.product import Product, ProductId, Side
+from bot.domain.product import Product, ProductId, Side, TradingMode
 from bot.domain.snapshot import (
+    Balance,
     ClockSkew,
     Environment,
     ExchangeStatus,
@@ -42,11 +44,21 @@ _DOUBT_EVERY: Final = timedelta(seconds=15)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Metadata(Value):
+class Metadata(Value, dict=True):
     """The product list and when it was read."""
 
     products: Mapping[ProductId, Product]
     at: datetime
+
+    @cached_property
+    def markets(self) -> Mapping[ProductId, ProductId]:
+        """The market of every product."""
+        return {product.id: product.market for product in self.products.values()}
+
+    @cached_property
+    def limited(self) -> frozenset[ProductId]:
+        """Products on which the venue does not take every kind of order."""
+        return frozenset([item.id for item in self.products.values() if item.mode is not TradingMode.NORMAL])
 
 
 class Reading(Value):
@@ -77,6 +89,7 @@ class Observer:
         self._guard = TickGuard(config.policy.data)
         self._bids = RecentBids(config.policy.exits.stop_confirmations)
         self._comparison = Comparison()
+        self._wallets: Mapping[str, Balance] = {}
         self._key = KeyWatch(config.policy.governance, clock.now())
 
     def configure(self, config: Config) -> None:
@@ -114,7 +127,9 @@ class Observer:
 
     def account(self, state: State) -> Truth:
         """One complete read of the account. Raises CriticalDataUnavailable or ExchangeError."""
-        return read_account(self._exchange, state, self._clock.now)
+        truth = read_account(self._exchange, state, self._clock.now, self._wallets)
+        self._wallets = truth.balances
+        return truth
 
     def fee_tier(self) -> FeeTier:
         """The account's rates; the policy's worst case until known, the higher of both when a re-read fails."""
@@ -247,7 +262,7 @@ class Observer:
             skew=self._skew.figure(),
             reconciled_at=truth.at,
             unpriced=tuple(part.currency for part in valuation.parts if part.source == "unpriced"),
-            stale_fraction=stale_fraction(tuple(views.values())),
+            stale_fraction=stale_fraction(views.values()),
             residuals=self.residuals(truth, state),
             service=service,
             asked=asked,

@@ -32,7 +32,9 @@ class Truth(Value):
     at: datetime
 
 
-def read_account(reader: AccountReader, state: State, now: Callable[[], datetime]) -> Truth:
+def read_account(
+    reader: AccountReader, state: State, now: Callable[[], datetime], known: Mapping[str, Balance] | None = None
+) -> Truth:
     """Read balances, working orders, the orders of ours that are not listed any more, and fills since the cursor.
 
     A fill given in quote currency says nothing of its size: the order behind it is read too, whoever placed it.
@@ -40,10 +42,14 @@ def read_account(reader: AccountReader, state: State, now: Callable[[], datetime
     Fills are read last: a fill between the reads then shows in the fills and not yet in the balances, which is a
     difference that the next cycle explains, never a fill that is lost.
 
+    known: the wallets as read before; as long as they read the same they are answered as the same object.
+
     Raises: CriticalDataUnavailable for implausible content; ExchangeError of the reader.
     """
     began = now()
     balances = _unique(reader.balances())
+    if balances == known:
+        balances = known
     refuse_implausible(balances, state)
     working = reader.working_orders()
     listed = {report.order_id for report in working}
@@ -59,8 +65,9 @@ def refuse_implausible(balances: Mapping[str, Balance], state: State) -> None:
 
     Raises: CriticalDataUnavailable.
     """
-    known = any(ledger.expected > 0 for ledger in state.ledgers.values())
-    if known and not any(balance.total > 0 for balance in balances.values()):
+    if any(balance.available or balance.hold for balance in balances.values()):
+        return
+    if any(ledger.expected > 0 for ledger in state.ledgers.values()):
         raise CriticalDataUnavailable("balances", "every wallet reads zero although the books hold money")
 
 

@@ -102,6 +102,16 @@ def test_an_account_that_suddenly_reads_all_zero_is_refused():
         read(Account(wallets=(Balance("USD", Decimal(0), Decimal(0)),)), state)
 
 
+def test_wallets_that_read_the_same_are_the_same_object_until_one_moves():
+    account = Account()
+    first = read_account(account, State(), lambda: T0).balances  # type: ignore[arg-type]
+    account.wallets = (Balance("USD", Decimal(100), Decimal(0)),)
+    assert read_account(account, State(), lambda: T0, first).balances is first  # type: ignore[arg-type]
+    account.wallets = (Balance("USD", Decimal(99), Decimal(1)),)
+    moved = read_account(account, State(), lambda: T0, first).balances  # type: ignore[arg-type]
+    assert moved["USD"].hold == Decimal(1)
+
+
 def test_two_wallets_of_one_currency_or_a_negative_one_are_refused():
     usd = Balance("USD", Decimal(1), Decimal(0))
     with pytest.raises(CriticalDataUnavailable, match="two wallets"):
