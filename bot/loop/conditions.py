@@ -37,7 +37,7 @@ def halts(facts: Conditions, policy: ClockPolicy, now: datetime, since: Mapping[
     since: cause -> when a halt of that cause began.
     """
     found = _found(facts, policy)
-    return tuple(Halt(cause, detail, since.get(cause.value, now)) for cause, detail in found)
+    return tuple([Halt(cause, detail, since.get(cause.value, now)) for cause, detail in found])
 
 
 def _found(facts: Conditions, policy: ClockPolicy) -> Iterator[tuple[HaltCause, str]]:
@@ -50,13 +50,15 @@ def _found(facts: Conditions, policy: ClockPolicy) -> Iterator[tuple[HaltCause, 
         (HaltCause.EXIT_ONLY, "; ".join(facts.exit_only)),
         (HaltCause.SHUTDOWN, facts.shutdown),
     )
-    yield from ((cause, detail) for cause, detail in simple if detail)
+    for cause, detail in simple:
+        if detail:
+            yield cause, detail
     if facts.pending:
         amounts = ", ".join(f"{decimal_text(amount)} {currency}" for currency, amount in facts.pending.items())
         yield HaltCause.RECONCILE_PENDING, f"books and exchange differ by {amounts}, not yet explained"
     if facts.valuation is not None and facts.valuation.nlv is None:
         yield HaltCause.NLV_UNKNOWN, facts.valuation.problem or "no valuation"
-    if facts.skew is not None and facts.skew.samples >= policy.min_samples:
+    if facts.skew is not None and facts.skew.ms and facts.skew.samples >= policy.min_samples:
         yield from _skewed(facts.skew, policy)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from bot.domain.codec import canonical
 from bot.domain.decision import Outcome, Reason
 from bot.errors import StorageFailed
+from bot.loop.naming import compact
 from bot.loop.report import HEARTBEAT
 from bot.ops.alerts import AlertService, Severity
 from bot.ops.status import CycleRecord
@@ -39,7 +40,7 @@ class Doorstep:
     def refused(self, began: datetime, now: datetime, why: str) -> None:
         """One attempt failed: it counts as a cycle without a trade."""
         self._count += 1
-        number = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03d}-start{self._count}"
+        number = f"{compact(began)}-start{self._count}"
         reason = Reason.DATA_UNAVAILABLE.value
         record = CycleRecord(number, began, now, Outcome.NO_TRADE.value, reason, self._config_hash, why)
         self._board.publish({"running": True, "cycle": record.as_json()}, ready=False, why=why)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 
+def compact(at: datetime) -> str:
+    """A moment to the millisecond, without what is not needed to read it: `20261102T120000.123`."""
+    return at.replace(tzinfo=None).isoformat(timespec="milliseconds").replace("-", "").replace(":", "")
+
+
 class CycleNames:
     """Gives every cycle of an account a name of its own, also over restarts within one moment of trading time."""
 
@@ -13,8 +18,11 @@ class CycleNames:
 
     def next(self, started: datetime, recorded: str) -> str:
         """The name of a cycle. recorded: the last one in the journal, which may be another process's."""
-        stem = f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}"
-        used = (name.rpartition("-") for name in (self._last, recorded))
-        number = max((int(count) for known, _, count in used if known == stem), default=0) + 1
+        stem = compact(started)
+        number = 1
+        for name in (self._last, recorded):
+            known, _, count = name.rpartition("-")
+            if known == stem:
+                number = max(number, int(count) + 1)
         self._last = f"{stem}-{number}"
         return self._last

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from bot.loop.world import Heart
 from bot.ports import Clock
 
 
 class Stages:
-    """Seconds of real time by stage of the cycle that is running. `with stages.of("decide"):` measures one."""
+    """Seconds of real time by stage of the cycle that is running. `with stages.of("decide"):` measures one.
+
+    A stage ends, however it ends, before another one begins.
+    """
 
     def __init__(self, clock: Clock, heart: Heart) -> None:
         self._clock = clock
         self._heart = heart
         self.took: dict[str, float] = {}
+        self._name, self._began = "", 0.0
 
     def begin(self) -> None:
         """A new cycle: nothing has been measured yet."""
         self.took = {}
 
-    def of(self, name: str) -> Stage:
-        return Stage(self, name, self._clock.stopwatch())
-
-    def done(self, name: str, began: float) -> None:
-        self.took[name] = self._clock.stopwatch() - began
-        self._heart.alive()
-
-
-class Stage:
-    """One stage, from when it was asked for to its end, however it ends."""
-
-    __slots__ = ("_began", "_name", "_stages")
-
-    def __init__(self, stages: Stages, name: str, began: float) -> None:
-        self._stages, self._name, self._began = stages, name, began
+    def of(self, name: str) -> Self:
+        self._name, self._began = name, self._clock.stopwatch()
+        return self
 
     def __enter__(self) -> None:
         """It has begun already."""
@@ -42,4 +35,5 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stages.done(self._name, self._began)
+        self.took[self._name] = self._clock.stopwatch() - self._began
+        self._heart.alive()

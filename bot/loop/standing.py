@@ -48,9 +48,10 @@ def standing(
         yield f"quarantine.{market}", Severity.WARNING, f"{market} is quarantined", detail
     yield from _paused(state, now)
     yield from _ghosts(state, now)
-    yield from _naked(snapshot, state, config, now)
-    yield from _drift(snapshot, config)
-    yield from _universe(snapshot, decision, config)
+    if snapshot is not None:
+        yield from _naked(snapshot, state, config, now)
+        yield from _drift(snapshot, config)
+        yield from _universe(snapshot, decision, config)
 
 
 def missed(state: State, in_force: Container[str]) -> Iterator[Standing]:
@@ -92,9 +93,9 @@ def _ghosts(state: State, now: datetime) -> Iterator[Standing]:
             yield f"ghost.{order.client_order_id}", Severity.CRITICAL, "a cancelled order is still listed", detail
 
 
-def _naked(snapshot: Snapshot | None, state: State, config: Config, now: datetime) -> Iterator[Standing]:
+def _naked(snapshot: Snapshot, state: State, config: Config, now: datetime) -> Iterator[Standing]:
     """Positions whose stop does not rest at the exchange, though the policy wants it to and no halt takes it away."""
-    if snapshot is None or not config.policy.exits.resting_on_exchange:
+    if not config.policy.exits.resting_on_exchange:
         return
     if permission(halts_in_force(state, now, snapshot.halts), config.policy).protective is not Protective.STAY:
         return
@@ -112,18 +113,16 @@ def _halt(name: str, cause: HaltCause, detail: str, tense: str = "is") -> Standi
     return f"{HALT_ALERT}{name}", severity, f"trading {tense} restricted: {name}", detail
 
 
-def _drift(snapshot: Snapshot | None, config: Config) -> Iterator[Standing]:
-    if snapshot is None:
-        return
+def _drift(snapshot: Snapshot, config: Config) -> Iterator[Standing]:
     skew, limit = snapshot.skew, config.policy.clock.warn_ms
     if skew.samples >= config.policy.clock.min_samples and abs(skew.ms) > float(limit):
         detail = f"our clock is {skew.ms:+.0f} ms from the exchange's, warned from {limit} ms"
         yield "clock.drift", Severity.WARNING, "the clock of this machine drifts", detail
 
 
-def _universe(snapshot: Snapshot | None, decision: Decision | None, config: Config) -> Iterator[Standing]:
+def _universe(snapshot: Snapshot, decision: Decision | None, config: Config) -> Iterator[Standing]:
     """Too few products fit. Those that only wait for more good cycles in a row, as after a start, are not missing."""
-    if snapshot is None or decision is None:
+    if decision is None:
         return
     waiting = sum(item.reason is Reason.HYSTERESIS for item in decision.excluded)
     if len(decision.eligible) + waiting >= config.universe.min_eligible_assets:

@@ -415,7 +415,7 @@ class TradingLoop:
         )  # fmt: skip
         return Finished(
             record, decision, snapshot or self.guard.snapshot, self.guard.halts, report, snapshot is not None, detail,
-            dict(self._stages.took), dict(self._observation.bad_ticks),
+            self._stages.took, self._observation.bad_ticks,
         )  # fmt: skip
 
     def _hit_breakers(self, report: ActReport, cycle_id: str) -> None:

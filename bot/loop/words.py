@@ -63,6 +63,8 @@ def told(decision: Decision, acted: ActReport, state: State) -> tuple[Outcome, R
 
 def sent(report: ActReport, state: State) -> str:
     """Kind, side, size, product and price of every order a round sent to the venue; empty when it sent nothing."""
+    if not report.traded:
+        return ""
     found = [state.orders[cid] for cid in dict.fromkeys((*report.placed, *report.unknown)) if cid in state.orders]
     return "; ".join(_order(order) for order in found)
 

@@ -37,6 +37,7 @@ class SkewMeter:
     def __init__(self, policy: ClockPolicy) -> None:
         self._policy = policy
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
+        self._figure: ClockSkew | None = None
         self._measured_at: datetime | None = None
         self._origin_s: float | None = None
 
@@ -52,6 +53,7 @@ class SkewMeter:
         now = clock.now()
         if self._was_set(clock):
             self._samples.clear()
+            self._figure = None
         if self._measured_at is not None and len(self._samples) >= self._policy.min_samples:
             if now - self._measured_at < timedelta(seconds=float(self._policy.check_seconds)):
                 return
@@ -67,7 +69,10 @@ class SkewMeter:
         return now - timedelta(milliseconds=skew.ms) if off else now
 
     def figure(self) -> ClockSkew:
-        return ClockSkew(median(self._samples) if self._samples else 0.0, len(self._samples))
+        """What the samples say by now."""
+        if self._figure is None:
+            self._figure = ClockSkew(median(self._samples) if self._samples else 0.0, len(self._samples))
+        return self._figure
 
     def measured_now_ms(self, reader: AccountReader, clock: Clock) -> float:
         """One measurement by itself: after a jump of a clock it is right at once, while the median still trails."""
@@ -87,4 +92,5 @@ class SkewMeter:
             return
         after = clock.now()
         self._samples.append(offset_ms(before, theirs, after))
+        self._figure = None
         self._measured_at = after

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -58,10 +57,10 @@ class TickGuard:
 
     def counts(self) -> Mapping[str, int]:
         """Fault -> ticks held back or rejected for it, over all markets."""
-        found: Counter[str] = Counter()
-        for state in self._states.values():
-            if state.counts:
-                found.update({fault.value: count for fault, count in state.counts.items()})
+        found: dict[str, int] = {}
+        for counts in [state.counts for state in self._states.values() if state.counts]:
+            for fault, count in counts.items():
+                found[fault.value] = found.get(fault.value, 0) + count
         return found
 
     def _bar(self, market: ProductId, facts: MarketFacts) -> BarTick | None:

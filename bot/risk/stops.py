@@ -17,20 +17,12 @@ from bot.domain.event import LatchCleared, Payload, PeakMoved, PeriodBegan
 from bot.domain.holdings import marks_of
 from bot.domain.money import EXACT, HUNDRED, ZERO, Percent, decimal_text, quantised, total
 from bot.domain.snapshot import Performance, Valuation
-from bot.domain.state import HaltCause, Latch, Period, State
+from bot.domain.state import HaltCause, Latch, Period, State, day_id, week_id
 from bot.risk.halts import latch_active
 from bot.settings.policy import RiskPolicy
 
 DAILY, WEEKLY, DRAWDOWN = "daily_stop", "weekly_stop", "drawdown_stop"
 _PLACES: Final = 6
-
-
-def day_id(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%d")
-
-
-def week_id(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%G-W%V")
 
 
 def day_end(now: datetime) -> datetime:

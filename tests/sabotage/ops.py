@@ -345,7 +345,7 @@ MISTAKES: Final = (
         "cycles take longer every week, and no figure says which part of them does",
         "latency accounting",
         "bot/loop/stages.py",
-        "        self.took[name] = self._clock.stopwatch() - began\n",
+        "        self.took[self._name] = self._clock.stopwatch() - self._began\n",
         "",
         pytest("tests/loop/test_running.py"),
     ),
