@@ -32,7 +32,7 @@ _NUMBER: Final = re.compile(rb"[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)
 _EXPONENT: Final = re.compile(rb"[a-zA-Z]", re.ASCII)
 """A letter below the header: an exponent, a NaN or an infinity, none of which a recorded candle holds."""
 _CSV_NAME: Final = re.compile(r"(?P<product>[A-Z0-9]+-[A-Z0-9]+)_(?P<length>[0-9]+[mhd])\.csv(?:\.gz)?")
-_BLOCK: Final = 2**16
+_BLOCK: Final = 2**14
 _FIRST_YEAR, _LAST_YEAR = 1_230_768_000, 4_102_444_800  # 2009 and 2100: what cannot be a candle's opening in seconds
 
 
