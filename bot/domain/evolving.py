@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from bot.domain.value import Value, replace
+
+T = TypeVar("T")
+
+
+class remembered(cached_property[T]):  # noqa: N801 - named like the one it stands for
+    """A cached property without the lock that Python 3.11 takes: two threads that are the first to ask both work it
+    out, to the same, since values do not change."""
+
+    if not TYPE_CHECKING:  # the types are those of every cached property
+
+        def __get__(self, value, owner=None):
+            if value is None:
+                return self
+            worked_out = value.__dict__[self.attrname] = self.func(value)
+            return worked_out
 
 
 class Evolving(Value, dict=True):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property
 from typing import Final
 
-from bot.domain.evolving import Evolving
+from bot.domain.evolving import Evolving, remembered
 from bot.domain.money import EXACT, ZERO, Money, Price, Size, quantised, total
 from bot.domain.product import ProductId
 from bot.domain.value import Value, replace
@@ -74,12 +73,12 @@ class Position(Evolving):
     def __hash__(self) -> int:
         return self._hash
 
-    @cached_property
+    @remembered
     def _hash(self) -> int:
         """Worked out once: every lot takes part, and what follows from a position is looked up by it in every cycle."""
         return hash((self.product, self.lots, self.realised, self.exits, self.high_mark))
 
-    @cached_property
+    @remembered
     def size(self) -> Size:
         """Base of `lots`, without the coins of others."""
         if len(self.lots) == 1:
@@ -95,7 +94,7 @@ class Position(Evolving):
     def whole_cost(self) -> Decimal:
         return EXACT.add(self.cost, total(lot.cost for lot in self.others)) if self.others else self.cost
 
-    @cached_property
+    @remembered
     def cost(self) -> Decimal:
         return self.lots[0].cost if len(self.lots) == 1 else total(lot.cost for lot in self.lots)
 
