@@ -17,6 +17,7 @@ from decimal import (
 )
 from typing import Final, Self
 
+from bot.domain.evolving import remembered
 from bot.domain.value import Value
 from bot.errors import UnitError
 
@@ -49,7 +50,9 @@ def decimal_text(value: Decimal) -> str:
     """Fixed-point text without exponent and without trailing zeros: what goes on the wire and into files."""
     if not value.is_finite():
         raise UnitError(f"only finite numbers can be written, was {value!r}")
-    text = format(value, "f")
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in {"-0", ""} else text
@@ -222,7 +225,7 @@ class Money(Value):
         return other.amount
 
 
-class Percent(_Ordered, Value):
+class Percent(_Ordered, Value, dict=True):
     """A percentage on the 0-100 scale of the policy files; `of` is the way to use one."""
 
     value: Decimal
@@ -234,7 +237,7 @@ class Percent(_Ordered, Value):
     def __str__(self) -> str:
         return f"{decimal_text(self.value)} %"
 
-    @property
+    @remembered
     def fraction(self) -> Decimal:
         return EXACT.divide(self.value, HUNDRED)
 
