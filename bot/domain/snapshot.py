@@ -9,6 +9,7 @@ from enum import Enum
 
 from bot.domain.bars import Windows
 from bot.domain.decision import Reason
+from bot.domain.evolving import remembered
 from bot.domain.market import Book, Quote
 from bot.domain.money import EXACT, Money, Price, Size
 from bot.domain.order import OrderReport
@@ -28,14 +29,14 @@ class Mode(Enum):
     LIVE = "live"
 
 
-class Balance(Value):
+class Balance(Value, dict=True):
     """One currency on the account; total = available + hold."""
 
     currency: str
     available: Decimal
     hold: Decimal
 
-    @property
+    @remembered
     def total(self) -> Decimal:
         return EXACT.add(self.available, self.hold)
 
