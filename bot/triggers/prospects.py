@@ -103,16 +103,19 @@ def _spiked(columns: SeriesColumns, params: VolumeSpike, bars: Ints) -> Ints:
 
 
 def _broken_out(columns: SeriesColumns, params: Breakout, bars: Ints) -> Ints:
-    """Those of `bars` that closed at the highest high before them: whole blocks are compared first, then the rest."""
+    """Those of `bars` that closed at the highest high before them: whole blocks are compared first, then what of the
+    lookback lies before and behind those."""
     closes, highs = columns.series.close, columns.series.high
     back = columns.series.granularity.bars_in(params.lookback_minutes)
     bars = bars[bars >= back]
-    blocks = (back - _BLOCK + 1) // _BLOCK
-    if blocks > 0 and len(bars):
+    blocks = max(0, (back - _BLOCK + 1) // _BLOCK)
+    if blocks and len(bars):
         tops = rolled(np.maximum.reduceat(highs, np.arange(0, len(highs), _BLOCK)), blocks, np.maximum)
         bars = bars[closes[bars] >= tops[-(-(bars - back) // _BLOCK)]]
-    exact = [bar for bar in bars.tolist() if closes[bar] >= np.maximum.reduce(highs[bar - back : bar])]
-    return np.array(exact, np.int64)
+    begun, rest = (bars - back)[:, np.newaxis], np.arange(back - blocks * _BLOCK)
+    behind = rest >= -begun % _BLOCK
+    out: Ints = bars[closes[bars] >= highs[begun + rest + behind * (blocks * _BLOCK)].max(axis=1, initial=0)]
+    return out
 
 
 def _breakout(columns: SeriesColumns, params: Breakout) -> Mask:
