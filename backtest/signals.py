@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -29,16 +29,19 @@ def signals(data: Dataset, config: Config) -> Mapping[ProductId, Ints]:
     Whatever regime or tier a market might be in counts, and what a rule asks not to have fired is not looked at: both
     can only add bars.
     """
+    asked = [(rule, tuple(_of_rule(rule, config))) for rule in config.policy.rules if rule.enabled]
+
+    def of_market(market: ProductId) -> Ints:
+        nodes = [node for rule, found in asked if _may_enter(rule, market, data, config) for node in found]
+        return _bars(data.tracks[market], data.count, nodes)
+
     with ThreadPoolExecutor(WORKERS) as pool:
-        found = pool.map(lambda item: _of_market(data, config, *item), data.tracks.items())
-        return dict(zip(data.tracks, found, strict=True))
+        return dict(zip(data.tracks, pool.map(of_market, data.tracks), strict=True))
 
 
-def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -> Ints:
-    rules = [rule for rule in config.policy.rules if rule.enabled and _may_enter(rule, market, data, config)]
-    if not rules:
-        return np.empty(0, np.int64)
-    found = [_in_run(segment, data.count, _mask(segment.columns, config, rules)) for segment in track.segments]
+def _bars(track: Track, count: int, nodes: Sequence[_Node]) -> Ints:
+    """Bars of the run at which one of these may hold."""
+    found = [_in_run(segment, count, _mask(segment.columns, nodes)) for segment in track.segments if nodes]
     return np.concatenate([*found, np.empty(0, np.int64)])
 
 
@@ -56,18 +59,18 @@ def _may_enter(rule: Rule, market: ProductId, data: Dataset, config: Config) -> 
     return bool(tiers & set(rule.tiers)) or None in tiers
 
 
-def _mask(columns: SeriesColumns, config: Config, rules: Iterable[Rule]) -> Mask:
+def _mask(columns: SeriesColumns, nodes: Iterable[_Node]) -> Mask:
     found, everywhere = np.zeros(len(columns.series), np.bool_), np.ones(len(columns.series), np.bool_)
-    for rule in rules:
-        # Most rules ask the same in every regime: that is looked at once.
-        asked = {
-            repr(conditions): conditions
-            for conditions in (_asked(rule.when, config, r) for r in _regimes(rule, config))
-        }
-        for conditions in asked.values():
-            found |= conditions.of(columns, everywhere)
+    for node in nodes:
+        found |= node.of(columns, everywhere)
     columns.forget()
     return found
+
+
+def _of_rule(rule: Rule, config: Config) -> Iterable[_Node]:
+    """What a rule asks in one regime or another. Most ask the same in all: that is looked at once."""
+    asked = (_asked(rule.when, config, regime) for regime in _regimes(rule, config))
+    return {repr(node): node for node in asked}.values()
 
 
 def _regimes(rule: Rule, config: Config) -> Iterator[Regime]:
@@ -103,11 +106,15 @@ class _Node(Value):
         return either
 
 
-def _asked(node: Condition | TriggerHolds, config: Config, regime: Regime) -> _Leaf | _Node:
-    if isinstance(node, TriggerHolds):
-        params = in_force(config.policy.triggers, node.trigger, regime, node.overrides)
-        if node.direction != "any" and isinstance(params, PriceMove) and params.direction == "any":
-            params = params.model_copy(update={"direction": node.direction})
-        return _Leaf(params.model_copy(update={"by_regime": {}}))
-    every, some = (tuple(_asked(child, config, regime) for child in part) for part in (node.all, node.any))
-    return _Node(every, some)
+def _asked(node: Condition, config: Config, regime: Regime) -> _Node:
+    def made(child: Condition | TriggerHolds) -> _Leaf | _Node:
+        return _asked(child, config, regime) if isinstance(child, Condition) else _leaf(child, config, regime)
+
+    return _Node(tuple(map(made, node.all)), tuple(map(made, node.any)))
+
+
+def _leaf(node: TriggerHolds, config: Config, regime: Regime) -> _Leaf:
+    params = in_force(config.policy.triggers, node.trigger, regime, node.overrides)
+    if node.direction != "any" and isinstance(params, PriceMove) and params.direction == "any":
+        params = params.model_copy(update={"direction": node.direction})
+    return _Leaf(params.model_copy(update={"by_regime": {}}))

@@ -113,6 +113,16 @@ def test_all_of_three_conditions_is_the_meeting_of_their_masks() -> None:
     assert len(signals) > 5
 
 
+@pytest.mark.parametrize("lookback", [15, 63, 64, 127, 128, 200, 240])
+def test_one_high_anywhere_in_the_lookback_is_enough_to_keep_a_close_from_breaking_out(lookback: int) -> None:
+    at = np.arange(900) == 700
+    for ago in (*range(lookback + 2), 500):
+        highs = [100] * 900
+        highs[700 - ago] = 101
+        found = narrowed(SeriesColumns(series([100] * 900, highs=highs)), Breakout(lookback_minutes=lookback), at)
+        assert found[700] == (not 1 <= ago <= lookback)
+
+
 @settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32), size=st.integers(1, 900), swing=st.sampled_from([3, 25, 60]),
