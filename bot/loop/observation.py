@@ -85,6 +85,10 @@ class Observation:
         """The venue refused an order: what we know of its products may be old."""
         self._doubted_at = self._world.clock.now()
 
+    def doubt_fees(self) -> None:
+        """An order cost more than the tier said."""
+        self._observer.doubt_fees()
+
     def configure(self, config: Config) -> None:
         self._config = config
         self._observer.configure(config)

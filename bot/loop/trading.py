@@ -432,6 +432,7 @@ class TradingLoop:
                 hits.append(("slippage", f"{item.client_order_id} {item.slippage_bps:.1f} bps"))
             if item.actual_fee > item.expected_fee + FEE_UNIT:
                 hits.append(("fee_above_assumed", f"{item.client_order_id} {item.actual_fee}"))
+                self._observation.doubt_fees()
         for kind, detail in hits:
             changed = upkeep.breaker_hit(kind, self.store.state, policy, self._world.clock.now(), detail[:120])
             if changed is not None:

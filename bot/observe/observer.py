@@ -83,6 +83,7 @@ class Observer:
         self._env, self._mode = env, mode
         self._metadata: Metadata | None = None
         self._fees: FeeTier | None = None
+        self._fees_doubted = False
         self._status: ExchangeStatus | None = None
         self._skew = SkewMeter(config.policy.clock)
         self._last_good = LastGood({})
@@ -133,14 +134,24 @@ class Observer:
 
     def fee_tier(self) -> FeeTier:
         """The account's rates; the policy's worst case until known, the higher of both when a re-read fails."""
-        now = self._clock.now()
-        if self._fees is None or _slot(now, _FEE_TIER_EVERY) != _slot(self._fees.as_of, _FEE_TIER_EVERY):
-            try:
-                self._fees = self._exchange.fee_tier()
-            except (ExchangeError, CriticalDataUnavailable):
-                worst = self._worst_fees(now)
-                return worst if self._fees is None else _higher(self._fees, worst)
-        return self._fees
+        now, known = self._clock.now(), self._fees
+        if (
+            known is not None
+            and not self._fees_doubted
+            and _slot(now, _FEE_TIER_EVERY) == _slot(known.as_of, _FEE_TIER_EVERY)
+        ):
+            return known
+        try:
+            found = self._exchange.fee_tier()
+        except (ExchangeError, CriticalDataUnavailable):
+            worst = self._worst_fees(now)
+            return worst if known is None else _higher(known, worst)
+        self._fees, self._fees_doubted = found, False
+        return found
+
+    def doubt_fees(self) -> None:
+        """The venue took more than it said: its rates are read again at the next look."""
+        self._fees_doubted = True
 
     def exchange_status(self) -> ExchangeStatus:
         """The status page, read at most every `poll_seconds`."""

@@ -243,12 +243,14 @@ EXECUTION: Final = (
     Control(
         "expected against actual price and fee",
         "Of every order that ended with fills: the price and fee the decision assumed and those that came, in the "
-        "journal and told by `bot explain`. Worse than the budget counts towards a breaker.",
+        "journal and told by `bot explain`. Worse than the budget counts towards a breaker, and a fee above the one "
+        "assumed has the fee tier read again at once.",
         tests=(
             "execution/test_exits.py::test_expected_and_actual_price_and_fee_are_kept",
             "execution/test_lifecycle.py::test_slippage_is_positive_when_it_was_worse_on_either_side",
             "execution/test_lifecycle.py::test_an_order_without_fills_measures_nothing",
             "loop/test_controls_counted.py::test_what_each_order_was_expected_to_cost_and_did_is_counted_and_explained",
+            "observe/test_observer.py::test_a_tier_that_an_order_belied_is_read_again_at_once_and_then_hourly",
         ),
         keys=("execution.max_slippage_bps", "risk.breakers.slippage", "risk.breakers.fee_above_assumed"),
         faults=("F045",),

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 from bot.domain.codec import time_text
 from bot.domain.product import Side, TradingMode
+from bot.domain.value import field, replace
 from bot.errors import GateRefused
+from bot.venue.fees import FeeSchedule, Tier
 from bot.venue.orders import LimitGtc, OrderRequest
 from simulator.faults import Answer, Drop, Rewrite, Rule, When
+from simulator.markets.script import ScriptMarket, Step
+from simulator.server import tick_rules
 from tests.faults.absurd import absurd_numbers
 from tests.faults.trial import Fault, Trial
 from tests.faults.venues import ACCOUNTS, BUY, CANCELS, HELD, NO_BREAKERS, ORDERS, QUOTING, one_buy, states
 from tests.faults.wired import Wired
 from tests.loop.markets import BOUGHT, RISE, calm, slide, then
-from tests.loop.stage import BTC, config_of, steady
+from tests.loop.stage import BTC, config_of, default_listings, down, steady
 
 BY_BOT = config_of({}, exits={"resting_on_exchange": False})
 """Exits are made by the bot itself."""
@@ -244,7 +248,63 @@ def alias_books(trial: Trial) -> None:
         trial.require("the key of another portfolio refuses the start", "portfolio" in refused and not bot.posts())
 
 
+EVE, NOON = (datetime(2026, 11, 2, hour, minute, tzinfo=UTC) for hour, minute in ((11, 58), (12, 0)))
+"""The bid is made at 11:59:02, on the rates of the hour before noon."""
+
+
+class _Repriced(FeeSchedule):
+    """A fixed fee that is `dear` from a moment of the venue's clock on. clock: put in once there is one."""
+
+    dear: Tier = Tier("Dear", Decimal(0), Decimal("0.005"), Decimal("0.009"))
+    since: datetime = NOON
+    clock: list[Callable[[], datetime]] = field(default_factory=list)
+
+    def tier(self, volume: Decimal) -> Tier:
+        return self.dear if self.clock and self.clock[0]() >= self.since else super().tier(volume)
+
+
+OVER_NOON: Sequence[Step] = (
+    *RISE, *steady(62, 138, "65500", 20), down(140, "65300"), *calm(150, 250), *slide(260, ["64000", "62800", "62500"]),
+)  # fmt: skip
+"""It is filled at 12:00:20, and its stop at 12:03:20."""
+
+
+def _dearer_at_noon(
+    trial: Trial, worst_pct: str, assumed: tuple[str, str], *, late_s: float = 0, told: bool = True,
+    warned: bool = False,
+) -> None:  # fmt: skip
+    """The venue's rates rise at noon, with a bid at work. assumed: rates of the bid, and of the stop after noon.
+
+    late_s: after noon, when the bot has read its tier already. told: the tier reads what the venue takes.
+    warned: the breaker opens once the stop has paid more than was assumed.
+    """
+    cheap = Tier("Cheap", Decimal(0), Decimal("0.001"), Decimal("0.001"))
+    schedule = _Repriced((cheap,), since=NOON + timedelta(seconds=late_s))
+    policy = {**SLOW_QUOTE, "fees": {"worst_maker_pct": worst_pct, "worst_taker_pct": worst_pct}}
+    market = ScriptMarket(default_listings(2), EVE, OVER_NOON)
+    with trial.wired(rules=replace(tick_rules(), fees=schedule), policy=policy, start=EVE, market=market) as bot:
+        bot.sim.do(lambda c: schedule.clock.append(lambda: c.world.now))
+        bot.run_until(bot.working, 120)
+        if not told:
+            bot.fault(Rule(Answer(500, "json"), "GET", "/transaction_summary", times=None))
+        bot.run_until(lambda: bot.working("SELL"), 120)
+        (sell,) = bot.working("SELL")
+        trial.stimulus(f"from noon on the venue takes {sell.taker_rate}", sell.taker_rate == schedule.dear.taker)
+        rates = [row["expected_fee_rate"] for row in bot.events("intent.recorded")]
+        trial.require(f"I39 {' and then '.join(rates)} is assumed", (rates[0], rates[-1]) == assumed)
+        bot.run_until(lambda: not bot.state.positions, 400)
+        opened = any(b["breaker"]["open"] for b in bot.events("breaker.changed") if "fee" in b["breaker"]["name"])
+        trial.require("I39 more paid than assumed opens the breaker, less does not", opened == warned)
+        bot.cycle()
+        tier = bot.app.loop.guard.snapshot.fees
+        trial.require("I39 and has the tier read again", not told or tier.taker == schedule.dear.taker)
+
+
 def fees_change(trial: Trial) -> None:
+    _dearer_at_noon(trial, "0.2", ("0.002", "0.009"))
+    _dearer_at_noon(trial, "0.2", ("0.002", "0.002"), late_s=10, warned=True)
+    _dearer_at_noon(trial, "0.2", ("0.002", "0.002"), told=False, warned=True)
+    _dearer_at_noon(trial, "1.2", ("0.012", "0.012"))
     cheap = '{"maker_fee_rate": "0.001", "taker_fee_rate": "0.001"}'
     fees = {"fees": {"worst_maker_pct": "0.1", "worst_taker_pct": "0.1"}}
     with trial.wired(HELD, policy=fees) as bot:
@@ -337,8 +397,8 @@ ROWS: Sequence[Fault] = (
           delisted),
     Fault("F043", "alias book paid from another wallet; a key of another portfolio", "one coin, two wallets; refused",
           "I1 I4 I37", alias_books, quick=True),
-    Fault("F045", "fees higher than the tier says; the tier cannot be read, or reads a maker above the taker",
-          "breaker; worst case", "I39", fees_change),
+    Fault("F045", "the tier changes at noon; fees above it; it cannot be read, or reads a maker above the taker",
+          "breaker where more is paid than assumed; worst case", "I39", fees_change),
     Fault("F048", "the venue cancels every resting order by itself", "noticed, stop rebuilt once, no re-entry",
           "I13 I28", venue_cancels, quick=True),
     Fault("F049", "status page red while the API works, green while it is down, broken",

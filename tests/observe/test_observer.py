@@ -130,6 +130,20 @@ def test_a_tier_that_cannot_be_read_again_is_no_longer_counted_on():
     assert world.observer.fee_tier().taker == CHEAP.taker
 
 
+def test_a_tier_that_an_order_belied_is_read_again_at_once_and_then_hourly():
+    world = World()
+    assert world.observer.fee_tier().as_of == NOW
+    world.later(timedelta(minutes=1))
+    assert world.observer.fee_tier().as_of == NOW
+    world.observer.doubt_fees()
+    world.account.broken = True
+    assert world.observer.fee_tier().taker == Decimal("0.012"), "unread, the worst is assumed"
+    world.account.broken = False
+    assert world.observer.fee_tier().as_of == NOW + timedelta(minutes=1)
+    world.later(timedelta(minutes=1))
+    assert world.observer.fee_tier().as_of == NOW + timedelta(minutes=1)
+
+
 # -------------------------------------------------------------------------------------------------------- ledger
 
 
