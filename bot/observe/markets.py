@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,20 +68,21 @@ class RecentBids:
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
-        self._seen: dict[ProductId, deque[tuple[datetime, Price]]] = {}
+        self._seen: dict[ProductId, tuple[datetime, tuple[Price, ...]]] = {}
 
     def keep(self, count: int) -> None:
         """Remember so many from now on, the newest of those that are known among them."""
         if count != self._kept:
             self._kept = count
-            self._seen = {market: deque(seen, maxlen=count) for market, seen in self._seen.items()}
+            self._seen = {market: (at, bids[-count:]) for market, (at, bids) in self._seen.items()}
 
     def add(self, market: ProductId, quote: Quote) -> tuple[Price, ...]:
         """Take notice of a quote; answers the bids known now, oldest first."""
-        seen = self._seen.setdefault(market, deque(maxlen=self._kept))
-        if not seen or quote.at > seen[-1][0]:
-            seen.append((quote.at, quote.bid))
-        return tuple(bid for _, bid in seen)
+        newest, bids = self._seen.get(market, (None, ()))
+        if newest is None or quote.at > newest:
+            bids = (*bids, quote.bid)[-self._kept :]
+            self._seen[market] = quote.at, bids
+        return bids
 
 
 @dataclass(slots=True)
