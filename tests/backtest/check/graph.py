@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 PLAIN = (str, bytes, int, float, bool, type(None), Decimal, datetime, timedelta, Enum, type)
@@ -69,9 +70,16 @@ def _parts(item: Any) -> Iterator[tuple[str, Any]]:
         yield ".code", f"{item.__module__}.{item.__qualname__}"
         yield from ((f".closure[{number}]", cell.cell_contents) for number, cell in enumerate(item.__closure__ or ()))
     else:
-        yield from ((f".{name}", value) for name, value in getattr(item, "__dict__", {}).items())
+        yield from (
+            (f".{name}", value) for name, value in getattr(item, "__dict__", {}).items() if not _kept(item, name)
+        )
         for kind in type(item).__mro__:
             slots = getattr(kind, "__slots__", ())
             for name in (slots,) if isinstance(slots, str) else slots:
-                if hasattr(item, name):
+                if name != "__dict__" and hasattr(item, name):
                     yield f".{name}", getattr(item, name)
+
+
+def _kept(item: Any, name: str) -> bool:
+    """Whether it follows from the rest, and is there as soon as somebody has asked for it."""
+    return isinstance(getattr(type(item), name, None), cached_property)
