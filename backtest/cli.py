@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,9 @@ FINE, ERROR, USAGE = 0, 1, 2
 
 def entrypoint() -> NoReturn:
     """The console script."""
+    # Nothing here multiplies matrices: the threads that do it would begin by looking for work, on the cores that files
+    # are read on.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code = main(sys.argv[1:], sys.stdout, sys.stderr)
     gc.freeze()  # the process ends: what it leaves behind need not be looked through for garbage first
     sys.exit(code)
@@ -151,13 +155,15 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """A run, the loading of its modules included, makes no garbage in cycles worth looking for: what it drops is freed
-    at once, by its count."""
+    at once, by its count. Nor is what is left looked through as soon as that is over: it counts as old."""
     looking = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if looking:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
