@@ -125,7 +125,9 @@ def pruned(state: State, now: datetime) -> State:
     if not past:
         return state.changed(orders=orders, intents=intents)
     known = {**state.past_orders, **{order.client_order_id: _past(order, state) for order in past}}
-    return state.changed(orders=orders, intents=intents, past_orders=dict(list(known.items())[-PAST_KEPT:]))
+    for cid in list(known)[:-PAST_KEPT]:
+        del known[cid]
+    return state.changed(orders=orders, intents=intents, past_orders=known)
 
 
 def _past(order: Order, state: State) -> PastOrder:

@@ -15,6 +15,7 @@ from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Approval, Ban, Cooldown, Period, State
 from bot.record.fold import TABLE
+from bot.record.statefile import dump
 from bot.record.topics import TOPICS
 from tests.record.world import BTC, NOON, SAMPLES, SOL, changed, fill, fold, holding, intent, nothing_done
 
@@ -34,6 +35,15 @@ def test_no_event_fails_on_empty_books(payload: Payload) -> None:
     after = fold([payload])
     assert after.seq == 1
     assert after.head != ""
+
+
+@pytest.mark.parametrize("payload", SAMPLES, ids=lambda payload: type(payload).__name__)
+def test_an_event_that_fails_to_be_written_has_left_the_state_before_it_alone(payload: Payload) -> None:
+    """The store goes on with the state it had: not one field of it may have moved, whatever the event."""
+    before = fold(SAMPLES)
+    seen = dump(before)
+    assert fold([payload], before).seq == before.seq + 1
+    assert dump(before) == seen
 
 
 def test_an_intent_on_disk_counts_as_an_order_that_left() -> None:
