@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -47,17 +48,15 @@ def read_account(
     Raises: CriticalDataUnavailable for implausible content; ExchangeError of the reader.
     """
     began = now()
-    balances = _unique(reader.balances())
-    if balances == known:
-        balances = known
+    balances = _wallets(reader.balances(), known)
     refuse_implausible(balances, state)
     working = reader.working_orders()
-    listed = {report.order_id for report in working}
+    listed = frozenset([report.order_id for report in working])
     gone, missing = _vanished(reader, state, listed)
     cursor = state.fill_cursor
     fills = tuple(reader.fills_since(cursor.at - cursor.overlap)) if cursor is not None else ()
-    sized_by = _sizing(reader, state, fills, {report.order_id for report in (*working, *gone)})
-    return Truth(balances, (*working, *gone, *sized_by), frozenset(listed), fills, missing, began, now())
+    read = (*working, *gone)
+    return Truth(balances, (*read, *_sizing(reader, state, fills, read)), listed, fills, missing, began, now())
 
 
 def refuse_implausible(balances: Mapping[str, Balance], state: State) -> None:
@@ -86,18 +85,23 @@ def foreign_orders(
             yield ForeignOrderGone(order_id)
 
 
-def _unique(balances: Sequence[Balance]) -> Mapping[str, Balance]:
-    found: dict[str, Balance] = {}
+def _wallets(balances: Sequence[Balance], known: Mapping[str, Balance] | None) -> Mapping[str, Balance]:
+    """The wallets by currency; those that are `known` were looked through when they were read first."""
+    found = {balance.currency: balance for balance in balances}
+    if len(found) < len(balances):
+        twice, _ = Counter([balance.currency for balance in balances]).most_common(1)[0]
+        raise CriticalDataUnavailable("balances", f"two wallets of {twice} on one portfolio")
+    if found == known:
+        return known
     for balance in balances:
-        if balance.currency in found:
-            raise CriticalDataUnavailable("balances", f"two wallets of {balance.currency} on one portfolio")
         if balance.available < 0 or balance.hold < 0:
             raise CriticalDataUnavailable("balances", f"{balance.currency} reads negative: {balance}")
-        found[balance.currency] = balance
     return found
 
 
-def _vanished(reader: AccountReader, state: State, listed: set[str]) -> tuple[list[OrderReport], tuple[str, ...]]:
+def _vanished(
+    reader: AccountReader, state: State, listed: Collection[str]
+) -> tuple[list[OrderReport], tuple[str, ...]]:
     reports, missing = [], []
     for order in state.unsettled:
         if order.order_id not in listed:
@@ -108,13 +112,19 @@ def _vanished(reader: AccountReader, state: State, listed: set[str]) -> tuple[li
     return reports, tuple(missing)
 
 
-def _sizing(reader: AccountReader, state: State, fills: Sequence[Fill], known: set[str]) -> list[OrderReport]:
+def _sizing(
+    reader: AccountReader, state: State, fills: Sequence[Fill], read: Sequence[OrderReport]
+) -> list[OrderReport]:
     """The orders whose filled size tells the base of fills that are not booked yet; those not shown are left out."""
-    unsized = (
-        f for f in fills if f.size is None and not state.has_fill(f.entry_id, f.order_id, f.trade_id, f.adjustment)
-    )
+    unsized = [fill for fill in fills if fill.size is None and not _booked(fill, state)]
+    if not unsized:
+        return []
     found = []
-    for order_id in sorted({fill.order_id for fill in unsized} - known):
+    for order_id in sorted({fill.order_id for fill in unsized} - {report.order_id for report in read}):
         with suppress(NotFound):
             found.append(reader.order(order_id))
     return found
+
+
+def _booked(fill: Fill, state: State) -> bool:
+    return state.has_fill(fill.entry_id, fill.order_id, fill.trade_id, fill.adjustment)
