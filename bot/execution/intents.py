@@ -119,10 +119,13 @@ class Intents:
 
     def _timers(self, tally: Tally) -> None:
         """Orders whose state should have passed: read them; an expiry that is over proves nothing by itself."""
-        now, execution = self._venue.clock.now(), self._policy().execution
+        now, execution, working = self._venue.clock.now(), self._policy().execution, self._books.state.working
+        fired_of = {order.client_order_id: fired for order in working if (fired := due(order, now, execution))}
+        if not fired_of:
+            return
         patience = self._venue.clock.monotonic() + PATIENCE_S
-        for order in self._in_turn(self._books.state.working):
-            fired = due(order, now, execution)
+        for order in self._in_turn(working):
+            fired = fired_of.get(order.client_order_id)
             if fired is None:
                 continue
             if self._venue.clock.monotonic() > patience:

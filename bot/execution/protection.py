@@ -48,14 +48,15 @@ class Protection:
 
     def keep(self, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """One step for every position, and for protective orders whose position is gone. Raises: StorageFailed."""
-        for market in sorted(self._books.state.positions):
-            state, view = self._books.state, view_of(snapshot, market)
-            position = state.positions.get(market)
+        state = self._books.state
+        for market in sorted(state.positions):
+            position, view = state.positions.get(market), view_of(snapshot, market)
             if position is None or view is None:
                 continue
             if self._in_step.get(market) != self._signs(state, position, view, snapshot):
                 plan = self._step(position, view, snapshot, terms, tally)
-                self._remember(market, plan, self._signs(self._books.state, position, view, snapshot))
+                state = self._books.state
+                self._remember(market, plan, self._signs(state, position, view, snapshot))
         self._lift_orphaned(tally)
 
     def _remember(self, market: ProductId, plan: protective.Plan, signs: _Signs) -> None:

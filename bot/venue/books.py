@@ -22,7 +22,7 @@ from bot.venue.ids import Ids
 from bot.venue.kept import Kept, KeptOrder, KeptRelease, KeptVolume
 from bot.venue.market import MarketSlice
 from bot.venue.matching import Take
-from bot.venue.orders import BracketConfig, OrderRecord, OrderRequest, TriggerStatus, VenueFill, terms_of
+from bot.venue.orders import BracketConfig, OrderRecord, OrderRequest, Terms, TriggerStatus, VenueFill, terms_of
 from bot.venue.rules import FillRules
 from bot.venue.tape import Tape
 
@@ -74,10 +74,9 @@ class Books:
         self.ranks += 1
         return self.ranks
 
-    def open(self, request: OrderRequest, hold: Decimal, parent: str = "") -> Working:
-        """Record a new order with its hold; it is PENDING until it arrives."""
+    def open(self, request: OrderRequest, terms: Terms, hold: Decimal, parent: str = "") -> Working:
+        """Record a new order of these terms with its hold; it is PENDING until it arrives."""
         product, tier = self.products[request.product], self.fee_tier()
-        terms = terms_of(request.config, request.side)
         record = OrderRecord(
             self.ids.order(), request, product.market, request.config, terms, terms.limit_price,
             tier.maker, tier.taker, self.now, self.now, hold=hold, originating_order_id=parent,
@@ -262,7 +261,7 @@ class Books:
         record = parent.record
         config = BracketConfig(size, legs.limit_price.value, legs.stop_trigger_price.value)
         request = OrderRequest("", record.product, Side.SELL, config, owner=record.owner)
-        child = self.open(request, size, parent=record.order_id)
+        child = self.open(request, terms_of(config, request.side), size, parent=record.order_id)
         child.live, child.since = True, fill.trade_time
         parent.children.append(child)
         self.desks[record.market].newborn.append((child, fill.price))

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from bot.domain.evolving import remembered
 from bot.domain.money import ONE, is_multiple
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.value import Value
@@ -24,7 +25,7 @@ UNTWINNED: Final = frozenset(
 """Names of the create enum that the preview enum does not repeat behind PREVIEW_."""
 
 
-class Situation(Value):
+class Situation(Value, dict=True):
     """An order request and everything its checks look at.
 
     last: newest trade price; available: free in the wallet that pays; has_wallet: whether that wallet exists;
@@ -47,7 +48,7 @@ class Situation(Value):
     def side(self) -> Side:
         return self.request.side
 
-    @property
+    @remembered
     def need(self) -> Need:
         return need_of(self.terms, self.side, self.product, self.touch, self.rates, self.rules)
 

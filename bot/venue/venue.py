@@ -150,9 +150,10 @@ class Venue:
         refused = next(refusals(situation), None)
         if refused is not None:
             return refused
-        order = self._books.open(request, min(situation.need.wanted, situation.available))
-        if situation.terms.end_time is not None:
-            self._ends.add(situation.terms.end_time, Duty.EXPIRE, order.record.order_id)
+        terms = situation.terms
+        order = self._books.open(request, terms, min(situation.need.wanted, situation.available))
+        if terms.end_time is not None:
+            self._ends.add(terms.end_time, Duty.EXPIRE, order.record.order_id)
         self._set_out(order)
         return Accepted(order.record.order_id)
 
