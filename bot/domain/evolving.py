@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from msgspec.structs import force_setattr
-
 from bot.domain.value import Value, replace
 
 T = TypeVar("T")
@@ -57,10 +55,3 @@ class Evolving(Value, dict=True):
                 for name in hanging.get(field, ()):
                     kept.pop(name, None)
         return copy
-
-    def completed(self, **last: Any) -> Self:
-        """This very value with its last fields: only for a copy that was made a moment ago and shown to nobody yet, and
-        only fields of which nothing is worked out."""
-        for name, value in last.items():
-            force_setattr(self, name, value)
-        return self

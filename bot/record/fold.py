@@ -23,8 +23,7 @@ def apply(state: State, envelope: Envelope) -> State:
     Events must come in their order, each once; `bot.record.journal` sees to that.
     """
     folded = TABLE[type(envelope.payload)](state, envelope.payload, envelope)
-    stamped = folded.changed if folded is state else folded.completed
-    return stamped(seq=envelope.seq, head=envelope.hash)
+    return folded.changed(seq=envelope.seq, head=envelope.hash)
 
 
 def _journal_opened(state: State, event: ev.JournalOpened, _: Envelope) -> State:

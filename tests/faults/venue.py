@@ -15,6 +15,7 @@ from bot.errors import GateRefused
 from bot.venue.fees import FeeSchedule, Tier
 from bot.venue.orders import LimitGtc, OrderRequest
 from simulator.faults import Answer, Drop, Rewrite, Rule, When
+from simulator.markets.listing import default_listings
 from simulator.markets.script import ScriptMarket, Step
 from simulator.server import tick_rules
 from tests.faults.absurd import absurd_numbers
@@ -22,7 +23,7 @@ from tests.faults.trial import Fault, Trial
 from tests.faults.venues import ACCOUNTS, BUY, CANCELS, HELD, NO_BREAKERS, ORDERS, QUOTING, one_buy, states
 from tests.faults.wired import Wired
 from tests.loop.markets import BOUGHT, RISE, calm, slide, then
-from tests.loop.stage import BTC, config_of, default_listings, down, steady
+from tests.loop.stage import BTC, config_of, down, steady
 
 BY_BOT = config_of({}, exits={"resting_on_exchange": False})
 """Exits are made by the bot itself."""
@@ -296,8 +297,9 @@ def _dearer_at_noon(
         opened = any(b["breaker"]["open"] for b in bot.events("breaker.changed") if "fee" in b["breaker"]["name"])
         trial.require("I39 more paid than assumed opens the breaker, less does not", opened == warned)
         bot.cycle()
-        tier = bot.app.loop.guard.snapshot.fees
-        trial.require("I39 and has the tier read again", not told or tier.taker == schedule.dear.taker)
+        snapshot = bot.app.loop.guard.snapshot
+        read = snapshot is not None and snapshot.fees.taker == schedule.dear.taker
+        trial.require("I39 and has the tier read again", read == told)
 
 
 def fees_change(trial: Trial) -> None:

@@ -10,21 +10,19 @@ from hypothesis import strategies as st
 
 from bot.domain.event import LatchCleared, PeakMoved, PeriodBegan
 from bot.domain.snapshot import Performance, Valuation
-from bot.domain.state import HaltCause, Ledger, Period, State
+from bot.domain.state import HaltCause, Ledger, Period, State, day_id, week_id
 from bot.domain.value import replace
 from bot.risk.stops import (
     DAILY,
     DRAWDOWN,
     breaches,
     day_end,
-    day_id,
     ended,
     peak,
     performance,
     rearmed,
     rolled,
     week_end,
-    week_id,
 )
 from tests.builders import NOW, balance, d, market, policy, position, snapshot, state
 
