@@ -64,6 +64,8 @@ def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -
         _mark(found, segment.first - 1, segment.first + FIRST_BARS)
         _mark(found, segment.stop - 1, segment.stop + FIRST_BARS)
         _add(found, segment, _jumps(segment, config) | _ranges(segment, market, config))
+        # The loop asks for these of every market sooner or later; here both cores are at work.
+        segment.columns.unsteady(config.policy.data.max_price_deviation_pct.value)
     for flips in _flips(data, config, market, track):
         found[flips] = True
     return np.flatnonzero(found)
