@@ -108,13 +108,15 @@ def candidate(proposal: TradeProposal, ctx: RiskContext, continues: Intent | Non
 def _worst_price(
     proposal: TradeProposal, view: MarketView | None, continues: Intent | None, policy: Policy
 ) -> Price | None:
-    """Entries: the ask and the slippage budget, and never above what their intent was decided at. Exits: the bid less
-    the exits' own budget."""
+    """Entries: the ask and the slippage budget, and never above what their intent was decided at; none where the step
+    of prices is above the bid. Exits: the bid less the exits' own budget."""
     if view is None:
         return None
     if proposal.side is Side.SELL:
         return view.product.passive(proposal.reference.shifted(-policy.exits.max_slippage_bps), Side.SELL)
     if view.quote is None:
+        return None
+    if view.quote.bid.value < view.product.price_step:
         return None
     worst = view.product.passive(view.quote.ask.shifted(policy.execution.max_slippage_bps), Side.BUY)
     return worst if continues is None else min(worst, continues.worst_price)

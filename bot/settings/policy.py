@@ -17,7 +17,20 @@ from bot.domain.product import ProductId
 from bot.settings import spellings
 from bot.settings.rules import Rule
 from bot.settings.triggers import TriggersPolicy
-from bot.settings.types import AtLeastOne, Count, Flag, Fraction, NotNegative, Number, Pct, Positive, Section, Symbol
+from bot.settings.types import (
+    AtLeastOne,
+    Bps,
+    Count,
+    Flag,
+    Fraction,
+    NotNegative,
+    Number,
+    Part,
+    Pct,
+    Positive,
+    Section,
+    Symbol,
+)
 
 
 def _granularity(value: object) -> Granularity:
@@ -118,12 +131,12 @@ class ExitsPolicy(Section):
 
     resting_on_exchange: Flag = True
     style: ProtectiveStyle = ProtectiveStyle.BRACKET
-    stop_limit_offset_pct: Pct = Percent(Decimal(3))
+    stop_limit_offset_pct: Part = Percent(Decimal(3))
     bracket_without_target_pct: Pct = Percent(Decimal(50))
     stop_confirmations: AtLeastOne = 2
     trim_to_cap: Flag = True
     trim_tolerance_pct: Pct = Percent(Decimal(10))
-    max_slippage_bps: Positive = Decimal(150)
+    max_slippage_bps: Bps = Decimal(150)
 
 
 class BreakerPolicy(Section):
@@ -217,7 +230,7 @@ class ExecutionPolicy(Section):
     post_only_ttl_seconds: Positive = Decimal(45)
     maker_max_reprices: Count = 2
     taker_fallback: Annotated[Flag, BeforeValidator(spellings.taker_fallback)] = False
-    max_slippage_bps: Positive = Decimal(25)
+    max_slippage_bps: Bps = Decimal(25)
     depth_within_bps: Positive = Decimal(20)
     max_depth_share_pct: Pct = Percent(Decimal(25))
     use_preview: Flag = True

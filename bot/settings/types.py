@@ -41,6 +41,13 @@ def _percent(value: object) -> Percent:
     return percent
 
 
+def _part(value: object) -> Percent:
+    percent = _percent(value)
+    if percent.value >= 100:
+        raise ValueError(f"must be a percentage below 100, was {decimal_text(percent.value)}")
+    return percent
+
+
 def _product(value: object) -> ProductId:
     if not isinstance(value, str):
         raise ValueError(f"must be a product id such as BTC-USD, was {_found(value)}")
@@ -55,6 +62,14 @@ Pct = Annotated[
 ]
 """A percentage, 0-100, in every file and everywhere."""
 
+Part = Annotated[
+    Percent,
+    PlainValidator(_part),
+    PlainSerializer(lambda value: decimal_text(value.value), return_type=str),
+    WithJsonSchema({"type": "number", "minimum": 0, "exclusiveMaximum": 100}),
+]
+"""A percentage to go below a price by: all of it would leave none."""
+
 Number = Annotated[
     Decimal,
     BeforeValidator(_number),
@@ -64,6 +79,12 @@ Number = Annotated[
 """An exact decimal, built from the scalar's text."""
 
 Positive = Annotated[Number, Field(gt=0), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
+Bps = Annotated[
+    Number,
+    Field(gt=0, lt=10_000),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10_000}),
+]
+"""Basis points to go beyond a price by: below it by 10,000 there is none."""
 Negative = Annotated[Number, Field(lt=0), WithJsonSchema({"type": "number", "exclusiveMaximum": 0})]
 NotNegative = Annotated[Number, Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})]
 Fraction = Annotated[Number, Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]

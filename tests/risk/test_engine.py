@@ -16,8 +16,8 @@ from bot.domain.holdings import sellable
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.position import Exits
 from bot.domain.product import Side
-from bot.domain.snapshot import Snapshot
-from bot.domain.state import Cooldown, Order
+from bot.domain.snapshot import Halt, Snapshot
+from bot.domain.state import Cooldown, HaltCause, Order
 from bot.domain.value import replace
 from bot.risk.engine import RiskEngine
 from bot.risk.exposure import ExposureBook, exposure
@@ -202,6 +202,23 @@ def test_an_exit_is_priced_below_the_bid_and_after_fees():
     assert result.approved is not None
     assert result.approved.worst_price == price("98.5")
     assert result.approved.worst_quote == usd(197).times(1 - FEE)
+
+
+@pytest.mark.parametrize("halted", [True, False])
+def test_a_market_whose_price_step_is_above_its_price_is_refused_and_takes_no_exit_down_with_it(halted):
+    """No legal price lies at or below such an ask: the venue's list was wrong or old."""
+    doge = market("DOGE-USD", "0.07", "0.08")
+    coarse = replace(doge, product=replace(doge.product, price_step=d("0.1")))
+    views = [market("BTC-USD", "100", "100.01"), coarse]
+    snap = snapshot(views, cash=5000, account=state([position("BTC-USD", 1, "100", rule="dip")], [], []))
+    snap = replace(snap, halts=(Halt(HaltCause.EXIT_ONLY, "key", NOW),) if halted else ())
+    leave = TradeProposal(
+        pid("BTC-USD"), Side.SELL, OrderKind.EXIT, usd(1), size("1"), price("100"), "dip", d(1)
+    )  # fmt: skip
+    sold, bought = RiskEngine(RULES).evaluate((leave, proposal("DOGE-USD", 50, "dip")), snap)
+    assert sold.approved is not None
+    assert bought.refusal is not None
+    assert bought.refusal.reason is (Reason.EXIT_ONLY if halted else Reason.DATA_FRESHNESS)
 
 
 def test_a_usdc_listing_is_paid_from_the_usdc_wallet_and_capped_in_dollars():

@@ -32,6 +32,8 @@ def test_numbers_keep_every_digit_of_their_text() -> None:
     ("text", "said"),
     [
         ("risk: {max_total_pct: 250}", "risk.max_total_pct: must be a percentage from 0 to 100, was 250"),
+        ("exits: {max_slippage_bps: 10000}", "exits.max_slippage_bps: must be less than 10000, was 10000"),
+        ("exits: {stop_limit_offset_pct: 100}", "exits.stop_limit_offset_pct: must be a percentage below 100, was 100"),
         ("risk: {max_total_pct: -0.5}", "risk.max_total_pct: must be a percentage from 0 to 100, was -0.5"),
         ("risk: {max_total_pct: all}", "risk.max_total_pct: must be a plain decimal number, was 'all'"),
         ("risk: {max_total_pct: null}", "risk.max_total_pct: must be a plain number, was null"),
