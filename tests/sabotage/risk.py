@@ -385,4 +385,22 @@ MISTAKES: Final = (
         "        return None",
         pytest("tests/universe/test_manager.py"),
     ),
+    Mistake(
+        "a-price-step-is-believed",
+        "the list says a step above the price, the one wish cannot be priced, and no exit of that cycle is made either",
+        "product constraints",
+        "bot/risk/context.py",
+        "    if view.quote.bid.value < view.product.price_step:\n        return None\n",
+        "",
+        pytest("tests/risk/test_engine.py"),
+    ),
+    Mistake(
+        "fees-of-the-hour",
+        "rates that rose after the hourly look are believed for the rest of it, and orders pay more than was set aside",
+        "expected against actual price and fee",
+        "bot/observe/observer.py",
+        "            and not self._fees_doubted\n",
+        "",
+        pytest("tests/observe/test_observer.py"),
+    ),
 )
