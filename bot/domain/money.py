@@ -15,9 +15,9 @@ from decimal import (
     InvalidOperation,
     Overflow,
 )
+from functools import cached_property
 from typing import Final, Self
 
-from bot.domain.evolving import remembered
 from bot.domain.value import Value
 from bot.errors import UnitError
 
@@ -237,7 +237,7 @@ class Percent(_Ordered, Value, dict=True):
     def __str__(self) -> str:
         return f"{decimal_text(self.value)} %"
 
-    @remembered
+    @cached_property
     def fraction(self) -> Decimal:
         return EXACT.divide(self.value, HUNDRED)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
-from bot.domain.evolving import Evolving, remembered
+from bot.domain.evolving import Evolving
 from bot.domain.money import EXACT, ZERO, Money, Price, Size, quantised, total
 from bot.domain.product import ProductId
 from bot.domain.value import Value, replace
@@ -73,12 +74,12 @@ class Position(Evolving):
     def __hash__(self) -> int:
         return self._hash
 
-    @remembered
+    @cached_property
     def _hash(self) -> int:
         """Worked out once: every lot takes part, and what follows from a position is looked up by it in every cycle."""
         return hash((self.product, self.lots, self.realised, self.exits, self.high_mark))
 
-    @remembered
+    @cached_property
     def size(self) -> Size:
         """Base of `lots`, without the coins of others."""
         if len(self.lots) == 1:
@@ -94,7 +95,7 @@ class Position(Evolving):
     def whole_cost(self) -> Decimal:
         return EXACT.add(self.cost, total(lot.cost for lot in self.others)) if self.others else self.cost
 
-    @remembered
+    @cached_property
     def cost(self) -> Decimal:
         return self.lots[0].cost if len(self.lots) == 1 else total(lot.cost for lot in self.lots)
 

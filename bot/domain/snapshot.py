@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 
 from bot.domain.bars import Windows
 from bot.domain.decision import Reason
-from bot.domain.evolving import remembered
 from bot.domain.market import Book, Quote
 from bot.domain.money import EXACT, Money, Price, Size
 from bot.domain.order import OrderReport
@@ -36,7 +36,7 @@ class Balance(Value, dict=True):
     available: Decimal
     hold: Decimal
 
-    @remembered
+    @cached_property
     def total(self) -> Decimal:
         return EXACT.add(self.available, self.hold)
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from typing import ClassVar, Final
 
 from bot.domain.decision import HysteresisCount
-from bot.domain.evolving import Evolving, remembered
+from bot.domain.evolving import Evolving
 from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import TERMINAL, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import CostMethod, Exits, Position
@@ -83,7 +84,7 @@ class Order(Evolving):
     absent_since: datetime | None = None
     why: str = ""
 
-    @remembered
+    @cached_property
     def remaining(self) -> Size:
         """Base that may still fill; zero once terminal."""
         if self.state in TERMINAL:
@@ -216,7 +217,7 @@ class Ledger(Value, dict=True):
     pending_since: datetime | None = None
     sweeps: int = 0
 
-    @remembered
+    @cached_property
     def expected(self) -> Decimal:
         return EXACT.add(self.anchor, self.flows)
 
@@ -351,44 +352,44 @@ class State(Evolving):
         """Coins the account showed beyond the books at the last look: come from outside, not yet classified."""
         return Size(max(ZERO, self.pending.get(base, ZERO)))
 
-    @remembered
+    @cached_property
     def working(self) -> tuple[Order, ...]:
         """Our orders that the venue may still hold or match."""
         return tuple([order for order in self.orders.values() if order.state not in TERMINAL])
 
-    @remembered
+    @cached_property
     def unsettled(self) -> tuple[Order, ...]:
         """Our orders that the venue knows by an id, and that work or have filled more than is booked."""
         known = [order for order in self.orders.values() if order.order_id]
         return tuple([order for order in known if order.state not in TERMINAL or order.booked < order.filled])
 
-    @remembered
+    @cached_property
     def open_breakers(self) -> tuple[BreakerState, ...]:
         """Breakers that have tripped; the cool-off of some may be over by now."""
         return tuple([breaker for breaker in self.breakers.values() if breaker.open])
 
-    @remembered
+    @cached_property
     def pending(self) -> Mapping[str, Decimal]:
         """Differences that are neither gone nor classified, by currency: while there is one, nothing may be entered."""
         return {currency: ledger.pending for currency, ledger in sorted(self.ledgers.items()) if ledger.pending}
 
-    @remembered
+    @cached_property
     def unmoved(self) -> frozenset[str]:
         """Currencies that were held when their books were opened and have not moved since."""
         ledgers = self.ledgers.items()
         return frozenset([currency for currency, ledger in ledgers if ledger.anchor > 0 and ledger.flows == 0])
 
-    @remembered
+    @cached_property
     def exiting(self) -> frozenset[str]:
         """Base currencies of which an exit of ours owns the sell side."""
         return frozenset([i.product.base for i in self.open_intents if i.kind is OrderKind.EXIT])
 
-    @remembered
+    @cached_property
     def open_intents(self) -> tuple[Intent, ...]:
         """Intents that may still get an order, oldest first."""
         return tuple([intent for _, intent in sorted(self.intents.items()) if not intent.closed])
 
-    @remembered
+    @cached_property
     def of_base(self) -> Mapping[str, tuple[Order, ...]]:
         """Our orders by the base currency they trade, oldest first."""
         found: defaultdict[str, list[Order]] = defaultdict(list)

@@ -40,9 +40,8 @@ PROBE: Final = "probe"
 class StateStore:
     """Durable state as a fold over journalled events.
 
-    state: after the last recorded event, for everybody to read. `record` appends an event and folds it; nothing else
-    changes `state`. When storage fails the event has not happened: `record` raises StorageFailed, `state` stays as it
-    was and `broken` is True until `probe` writes successfully.
+    `record` appends an event and folds it; nothing else changes `state`. When storage fails the event has not happened:
+    `record` raises StorageFailed, `state` stays as it was and `broken` is True until `probe` writes successfully.
     """
 
     def __init__(
@@ -59,12 +58,17 @@ class StateStore:
         self._code_version = code_version
         self._account = account
         self._journalled = journalled
-        self.state = State()
+        self._state = State()
         self._saved_seq = -1
         self._day = ""
         self._streak = Streak()
         self._broken = False
         self._recovered: Recovered | None = None
+
+    @property
+    def state(self) -> State:
+        """The state after the last recorded event."""
+        return self._state
 
     @property
     def recovered(self) -> Recovered | None:
@@ -87,7 +91,7 @@ class StateStore:
         found = examine(self._storage, self._account)
         self._keep_damaged(found)
         self._cut(found.cut)
-        self.state = found.state
+        self._state = found.state
         self._saved_seq = found.state.seq if found.generation == 0 and not found.replayed else -1
         self._day = max(self._storage.journal_days(), default="")
         if found.fresh:
@@ -136,19 +140,19 @@ class StateStore:
 
     def use_config(self, config_hash: str, cost_method: CostMethod) -> Envelope | None:
         """Put every later event under this configuration, and record it when it is not the one in force."""
-        previous = self.state.config_hash
+        previous = self._state.config_hash
         self._config_hash = config_hash
-        if (previous, self.state.cost_method) == (config_hash, cost_method):
+        if (previous, self._state.cost_method) == (config_hash, cost_method):
             return None
         return self.record(ConfigLoaded(config_hash, previous, cost_method))
 
     def save(self) -> bool:
         """Write state.json if anything was recorded since; whether it was. Raises StorageFailed."""
-        if self.state.seq == self._saved_seq:
+        if self._state.seq == self._saved_seq:
             return False
         with self._writing():
-            self._storage.save_state(dump(self.state))
-        self._saved_seq = self.state.seq
+            self._storage.save_state(dump(self._state))
+        self._saved_seq = self._state.seq
         return True
 
     def probe(self) -> bool:
@@ -166,15 +170,15 @@ class StateStore:
         origin = Origin(cycle_id, causation, self._config_hash, self._code_version)
         now = self._clock.now()
         if not self._journalled:
-            envelope = unsealed(payload, self.state.seq + 1, now, self.state.head, origin)
-            self.state = apply(self.state, envelope)
+            envelope = unsealed(payload, self._state.seq + 1, now, self._state.head, origin)
+            self._state = apply(self._state, envelope)
             return envelope
-        envelope = sealed(payload, self.state.seq + 1, now, self.state.head, origin)
-        folded = apply(self.state, envelope)
+        envelope = sealed(payload, self._state.seq + 1, now, self._state.head, origin)
+        folded = apply(self._state, envelope)
         day = self._day_of(now)
         with self._writing():
             self._storage.append(day, line(envelope), payload.durable)
-        self.state, self._day = folded, day
+        self._state, self._day = folded, day
         return envelope
 
     def _day_of(self, now: datetime) -> str:
@@ -205,7 +209,7 @@ class StateStore:
         except ValueError:
             self._storage.write(f"corrupt/{REPEATED}", content)
         else:
-            if repeated.last_cycle != self.state.last_cycle:
+            if repeated.last_cycle != self._state.last_cycle:
                 self._append(repeated, repeated.last_cycle)
         self._storage.remove(REPEATED)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Final
 
-from bot.domain.evolving import remembered
 from bot.domain.money import ONE, is_multiple
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.value import Value
@@ -48,7 +48,7 @@ class Situation(Value, dict=True):
     def side(self) -> Side:
         return self.request.side
 
-    @remembered
+    @cached_property
     def need(self) -> Need:
         return need_of(self.terms, self.side, self.product, self.touch, self.rates, self.rules)
 
