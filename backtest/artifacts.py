@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from backtest import prices
 from backtest.summary import Lines, Run, lines, summary
-from backtest.trades import Trade, exit_reasons
+from backtest.trades import Trade
 from bot.domain.bars import Ints
 from bot.domain.codec import time_text
 from bot.domain.money import decimal_text, quantised
@@ -32,7 +33,16 @@ LATER: Final = (PAGE, ROBUSTNESS)
 
 Hours = tuple[Ints, Ints]
 
-_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+def _plain(value: object) -> str:
+    """The text of a product's name, which is more than a text to the bot."""
+    if not isinstance(value, str):
+        raise TypeError(f"a row of an artifact holds texts and whole numbers, not {value!r}")
+    return str(value)
+
+
+_ROW: Final = msgspec.json.Encoder(enc_hook=_plain)
+"""Writes a row without spaces."""
 
 
 def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]:
@@ -51,7 +61,7 @@ def write(run: Run, out: Path, data_hashes: Mapping[str, str]) -> dict[str, Any]
         "equity.csv": _equity(run, beside, hours),
         "exposure.csv": _exposure(run, beside, hours),
         "prices.csv": prices.csv(run.data, (order.market for order in run.venue.orders())),
-        "decisions.jsonl": "".join(f"{_dumped(row)}\n" for row in run.ledger.recorder.rows).encode(),
+        "decisions.jsonl": b"".join(_ROW.encode(row) + b"\n" for row in run.ledger.recorder.rows),
     }
     manifest = {
         **run.identity,
@@ -134,11 +144,10 @@ def _order(run: Run, order: OrderRecord) -> dict[str, Any]:
 
 
 def _fills(run: Run) -> bytes:
-    reasons = exit_reasons(run.ledger)
-    return _lines(_fill(run, fill, reasons) for fill in run.ledger.fills)
+    return _lines(_fill(run, fill) for fill in run.ledger.fills)
 
 
-def _fill(run: Run, fill: VenueFill, reasons: Mapping[str, str]) -> dict[str, Any]:
+def _fill(run: Run, fill: VenueFill) -> dict[str, Any]:
     origin = run.ledger.origin(fill)
     sold = fill.side is Side.SELL
     return {
@@ -148,7 +157,7 @@ def _fill(run: Run, fill: VenueFill, reasons: Mapping[str, str]) -> dict[str, An
         "product": fill.product,
         "side": fill.side.value,
         "kind": origin.kind.value if origin is not None else "protective",
-        "reason": reasons[fill.order_id] if sold else (origin.rule if origin is not None else ""),
+        "reason": run.ledger.reasons[fill.order_id] if sold else (origin.rule if origin is not None else ""),
         "price": decimal_text(fill.price),
         "size": decimal_text(fill.size),
         "value": _cut(fill.value),
@@ -216,14 +225,10 @@ def _cut(value: Any) -> str:
     return decimal_text(quantised(value, 12))
 
 
-def _dumped(row: Mapping[str, Any]) -> str:
-    return _COMPACT.encode(row)
-
-
 def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """A JSON list with one row a line."""
-    body = ",\n".join(_dumped(row) for row in rows)
-    return f"[\n{body}\n]\n".encode() if body else b"[]\n"
+    body = b",\n".join(map(_ROW.encode, rows))
+    return b"[\n" + body + b"\n]\n" if body else b"[]\n"
 
 
 def _json(value: Any) -> bytes:

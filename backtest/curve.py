@@ -78,9 +78,8 @@ def themes(data: Dataset, fills: Sequence[VenueFill], universe: Universe, equity
 def stretches(data: Dataset, fills: Sequence[VenueFill]) -> Iterator[Stretch]:
     """What was held when, market by market in the order of first fills; USD and USDC listings are one market."""
     held: dict[ProductId, tuple[Decimal, int]] = {}
-    markets = {product.id: product.market for listed in data.listings.products for product in listed.values()}
     for fill in fills:
-        market, k = markets.get(fill.product, fill.product), data.newest(fill.booked_at)
+        market, k = data.listings.market(fill.product), data.newest(fill.booked_at)
         size, since = held.get(market, (ZERO, k))
         if size > 0 and k > since:
             yield Stretch(market, size, since, k)

@@ -133,8 +133,7 @@ def _wild(series: BarSeries, size: int, limit: float) -> Iterator[tuple[int, int
 
 def _flips(data: Dataset, config: Config, market: ProductId, track: Track) -> Iterator[Ints]:
     """Bars at which a market begins or ceases to meet what its tier asks of spread and volume, and those around."""
-    names = {p.id for listed in data.listings.products for p in listed.values() if p.market == market} | {market}
-    numbers = {config.universe.tier_of(name) for name in names}
+    numbers = {config.universe.tier_of(name) for name in data.listings.names(market)}
     if config.universe.discovery.enabled:
         numbers.add(config.universe.discovery.tier)
     for number in numbers:

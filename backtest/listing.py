@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,11 +28,24 @@ _CENT: Final = Decimal("0.01")
 _DOLLAR: Final = Decimal(1)
 
 
-class Listings(Value):
+class Listings(Value, dict=True):
     """Products by the time from which they were as they are; times ascend."""
 
     times: tuple[datetime, ...]
     products: tuple[Mapping[ProductId, Product], ...]
+
+    @cached_property
+    def markets(self) -> Mapping[ProductId, ProductId]:
+        """The market behind every product that was ever listed."""
+        return {product.id: product.market for listed in self.products for product in listed.values()}
+
+    def market(self, product: ProductId) -> ProductId:
+        """The market behind a product; of one that no listing names, itself."""
+        return self.markets.get(product, product)
+
+    def names(self, market: ProductId) -> frozenset[ProductId]:
+        """What a market was ever listed as, and the market itself."""
+        return frozenset((market, *(product for product, behind in self.markets.items() if behind == market)))
 
     def at(self, now: datetime) -> Mapping[ProductId, Product]:
         """The products as they were at `now`; before the first answer, the first one."""

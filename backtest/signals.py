@@ -54,8 +54,7 @@ def _may_enter(rule: Rule, market: ProductId, data: Dataset, config: Config) -> 
     """Whether the market, under any of its listings, is in a tier of the rule."""
     if config.universe.discovery.enabled or not rule.tiers:
         return True
-    names = {p.id for listed in data.listings.products for p in listed.values() if p.market == market} | {market}
-    tiers = {config.universe.tier_of(name) for name in names}
+    tiers = {config.universe.tier_of(name) for name in data.listings.names(market)}
     return bool(tiers & set(rule.tiers)) or None in tiers
 
 

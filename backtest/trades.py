@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Final
 
 from backtest.dataset import Dataset
@@ -21,7 +22,7 @@ _ROUNDED: Final = Decimal("1.0005")
 """How far above its level a stop may lie by rounding to the tick and by fills that came after it was placed."""
 
 
-class Trade(Value):
+class Trade(Value, dict=True):
     """One round trip; open ones have no exit. Amounts in quote currency.
 
     entry, exit: average fill prices without fees. cost, proceeds: with fees. pnl: proceeds less cost.
@@ -52,7 +53,7 @@ class Trade(Value):
     def closed(self) -> bool:
         return self.closed_at is not None
 
-    @property
+    @cached_property
     def pnl(self) -> Decimal:
         return EXACT.subtract(self.proceeds, self.cost)
 
@@ -89,7 +90,7 @@ class _Open:
         return EXACT.subtract(_total(self.buys, "size"), _total(self.sells, "size"))
 
 
-class Ledger(Value):
+class Ledger(Value, dict=True):
     """What trades are made of. orders: by the venue's order id."""
 
     data: Dataset
@@ -108,35 +109,41 @@ class Ledger(Value):
                 return Origin(OrderKind.PROTECTIVE, parent.rule, "protective", parent.cycle_id, parent.intent, 1)
         return known
 
+    @cached_property
+    def reasons(self) -> Mapping[str, str]:
+        """Why each sale was made, by the venue's order id."""
+        bought: dict[ProductId, _Open] = {}
+        found: dict[str, str] = {}
+        for fill in self.fills:
+            trip = _with(bought, self, fill)
+            if fill.side is Side.SELL:
+                found[fill.order_id] = _exit_reason(self, fill, trip)
+            if trip.held <= 0:
+                del bought[self.market(fill)]
+        return found
+
+    def market(self, fill: VenueFill) -> ProductId:
+        """Where a fill was traded, whatever name it was traded under."""
+        return self.data.listings.market(fill.product)
+
 
 def trades(ledger: Ledger) -> tuple[Trade, ...]:
     """Every round trip in the order in which it ended, open ones last."""
-    markets = _markets(ledger)
     going: dict[ProductId, _Open] = {}
-    reasons, closed = exit_reasons(ledger), []
+    closed = []
     for fill in ledger.fills:
-        market = markets.get(fill.product, fill.product)
-        trip = going.setdefault(market, _Open())
-        (trip.buys if fill.side is Side.BUY else trip.sells).append(fill)
-        if trip.held <= 0:
-            closed.append(_trade(ledger, market, going.pop(market), reasons))
-    still = [_trade(ledger, market, trip, reasons) for market, trip in going.items()]
+        if _with(going, ledger, fill).held <= 0:
+            market = ledger.market(fill)
+            closed.append(_trade(ledger, market, going.pop(market)))
+    still = [_trade(ledger, market, trip) for market, trip in going.items()]
     return (*closed, *still)
 
 
-def exit_reasons(ledger: Ledger) -> Mapping[str, str]:
-    """Why each sale was made, by the venue's order id."""
-    bought: dict[ProductId, _Open] = {}
-    markets, reasons = _markets(ledger), {}
-    for fill in ledger.fills:
-        market = markets.get(fill.product, fill.product)
-        trip = bought.setdefault(market, _Open())
-        (trip.buys if fill.side is Side.BUY else trip.sells).append(fill)
-        if fill.side is Side.SELL:
-            reasons[fill.order_id] = _exit_reason(ledger, fill, trip)
-        if trip.held <= 0:
-            del bought[market]
-    return reasons
+def _with(going: dict[ProductId, _Open], ledger: Ledger, fill: VenueFill) -> _Open:
+    """The position a fill belongs to, the fill put into it."""
+    trip = going.setdefault(ledger.market(fill), _Open())
+    (trip.buys if fill.side is Side.BUY else trip.sells).append(fill)
+    return trip
 
 
 def _exit_reason(ledger: Ledger, sale: VenueFill, trip: _Open) -> str:
@@ -156,17 +163,18 @@ def _exit_reason(ledger: Ledger, sale: VenueFill, trip: _Open) -> str:
     return "trailing_stop" if order.terms.stop_price > EXACT.multiply(level, _ROUNDED) else "stop_loss"
 
 
-def _trade(ledger: Ledger, market: ProductId, trip: _Open, reasons: Mapping[str, str]) -> Trade:
+def _trade(ledger: Ledger, market: ProductId, trip: _Open) -> Trade:
     first, last = trip.buys[0], trip.sells[-1] if trip.sells else None
     origin = ledger.origin(first)
     signal = ledger.recorder.signals.get((origin.cycle_id, first.product)) if origin is not None else None
     rule = origin.rule if origin is not None else ""
     size, value = _total(trip.buys, "size"), _total(trip.buys, "value")
     sold, closed = _total(trip.sells, "value"), trip.held <= 0
+    fees, exit_fees = _total(trip.buys, "fee"), _total(trip.sells, "fee")
     begin = ledger.data.newest(first.booked_at)
     end = ledger.data.newest(last.booked_at) if closed and last is not None else ledger.data.count - 1
     lowest, highest = _extremes(ledger.data, market, begin, end)
-    reason = reasons[last.order_id] if closed and last is not None else "open"
+    reason = ledger.reasons[last.order_id] if closed and last is not None else "open"
     return Trade(
         product=first.product, rule=rule, triggers=signal.triggers if signal is not None else (),
         regime=signal.regime if signal is not None else "", tier=ledger.config.universe.tier_of(first.product),
@@ -174,14 +182,10 @@ def _trade(ledger: Ledger, market: ProductId, trip: _Open, reasons: Mapping[str,
         closed_at=last.booked_at if closed and last is not None else None, bars=end - begin + 1, size=size,
         entry=EXACT.divide(value, size),
         exit=EXACT.divide(sold, _total(trip.sells, "size")) if trip.sells else None,
-        cost=EXACT.add(value, _total(trip.buys, "fee")), proceeds=EXACT.subtract(sold, _total(trip.sells, "fee")),
-        fees=EXACT.add(_total(trip.buys, "fee"), _total(trip.sells, "fee")), exit_reason=reason,
+        cost=EXACT.add(value, fees), proceeds=EXACT.subtract(sold, exit_fees),
+        fees=EXACT.add(fees, exit_fees), exit_reason=reason,
         risk=_risk(ledger.config, rule, value), lowest=lowest, highest=highest,
     )  # fmt: skip
-
-
-def _markets(ledger: Ledger) -> Mapping[ProductId, ProductId]:
-    return {p.id: p.market for listed in ledger.data.listings.products for p in listed.values()}
 
 
 def _risk(config: Config, name: str, value: Decimal) -> Decimal | None:
