@@ -116,12 +116,11 @@ class Horizon:
         everywhere = landmarks(data, config)
         self._landmark = frozenset(everywhere.tolist())
         self._landmarks = np.union1d(everywhere, days(data)).tolist()
-        signalled = {market: found.tolist() for market, found in signals(data, config).items()}
-        self._asking = [(market.base, bars) for market, bars in signalled.items() if bars]
         self._signals: defaultdict[int, list[ProductId]] = defaultdict(list)
-        for market, bars in signalled.items():
-            for bar in bars:
+        for market, bars in signals(data, config).items():
+            for bar in bars.tolist():
                 self._signals[bar].append(market)
+        self._signalled = sorted(self._signals)
         self._watches: dict[str, _Watch] = {}
         self._parts: dict[ProductId, _Part] = {}
         self._silent = _silent(data)
@@ -136,13 +135,7 @@ class Horizon:
         if self._restless(look):
             return Next(k + 1, self._about(k + 1))
         stop = min(_after(self._landmarks, k, end), self._moments(look), end)
-        covered = {order.product.base for order in look.state.working if order.kind is OrderKind.PROTECTIVE}
-        soonest = self._data.closed(k + 1)
-        paused = {base: self._paused(look, base, to, soonest) for base, to in look.pauses.items() if to > soonest}
-        for base, bars in self._asking:
-            # A rule that holds where an order protects a position asks for nothing new.
-            if base not in covered:
-                stop = _after(bars, paused.get(base, k), stop)
+        stop = self._asking(look, stop)
         for watch in self._watched(look):
             stop = self._reached(watch, k, stop)
         stop, peak = self._equity(look, stop)
@@ -154,6 +147,20 @@ class Horizon:
         if not self._partial or k in self._landmark or k >= self._data.count or self._silent[k]:
             return None
         return frozenset(self._signals.get(k, ()))
+
+    def _asking(self, look: Look, stop: int) -> int:
+        """The first bar before `stop` at which a rule may hold in a market where that asks for something new."""
+        covered = {order.product.base for order in look.state.working if order.kind is OrderKind.PROTECTIVE}
+        soonest = self._data.closed(look.k + 1)
+        paused = {base: self._paused(look, base, to, soonest) for base, to in look.pauses.items() if to > soonest}
+        at = bisect_right(self._signalled, look.k)
+        while at < len(self._signalled) and (bar := self._signalled[at]) < stop:
+            for market in self._signals[bar]:
+                # Where an order protects a position, nothing new is asked for.
+                if market.base not in covered and bar > paused.get(market.base, look.k):
+                    return bar
+            at += 1
+        return stop
 
     def _paused(self, look: Look, base: str, told: datetime, soonest: datetime) -> int:
         """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`.
