@@ -24,7 +24,7 @@ from bot.domain.position import Exits, Lot, Origin, Position, Sale, bought, give
 from bot.domain.product import ProductId, Side
 from bot.domain.state import FillCursor, Ledger, Oversold, Period, State, day_id, week_id
 from bot.domain.value import replace
-from bot.record.fold_orders import fill_counted, pruned
+from bot.record.fold_orders import counted, pruned
 
 V = TypeVar("V")
 
@@ -42,9 +42,9 @@ def fill_booked(state: State, fill: FillBooked, envelope: Envelope) -> State:
         fill_ids={**state.fill_ids, fill.entry_id: (fill.order_id, trade_id, fill.at)},
         ledgers=_after_fill(state.ledgers, fill, envelope.ts),
         fees_total=EXACT.add(state.fees_total, fill.fee),
+        orders=counted(state.orders, fill),
     )
-    traded = _purchase(state, fill) if fill.side is Side.BUY else _sale(state, fill)
-    return fill_counted(traded, fill)
+    return _purchase(state, fill) if fill.side is Side.BUY else _sale(state, fill)
 
 
 def profit_of(state: State, fill: FillBooked) -> Decimal:
@@ -88,7 +88,7 @@ def transfer_recognised(state: State, event: TransferRecognised, envelope: Envel
     """Money that came or went moves equity and every yardstick with it, and no profit or loss."""
     state = _coins_moved(state, event, envelope.ts)
     return state.changed(
-        ledgers=_moved(state.ledgers, event.currency, event.amount, envelope.ts, settled=True),
+        ledgers=_after_transfer(state.ledgers, event, envelope.ts),
         day=_transferred(state.day, event.value),
         week=_transferred(state.week, event.value),
         peak_equity=_peak_after(state.peak_equity, event),
@@ -178,9 +178,9 @@ def _made_up(
 ) -> tuple[State, Size]:
     """What came goes first to sales that were booked before it; the state after that, and what is left of it."""
     owed = _owed(state, market, foreign=foreign)
-    covered = min(owed.size, size)
-    if covered.is_zero:
+    if owed is None or size.is_zero:
         return state, size
+    covered = min(owed.size, size)
     proceeds = share(owed.proceeds, covered, owed.size)
     paid = EXACT.subtract(cost, share(cost, size - covered, size))
     left = Oversold(owed.size - covered, EXACT.subtract(owed.proceeds, proceeds))
@@ -209,7 +209,7 @@ def _sale(state: State, fill: FillBooked) -> State:
         state = _brought_in(state, market.base, done)
     if done.short.is_zero:
         return state
-    owed = _owed(state, market, foreign=fill.foreign)
+    owed = _owed(state, market, foreign=fill.foreign) or Oversold(Size.zero(), ZERO)
     more = Oversold(owed.size + done.short, EXACT.add(owed.proceeds, done.short_value))
     return _owing(state, market, more, foreign=fill.foreign)
 
@@ -231,9 +231,8 @@ def _brought_in(state: State, base: str, done: Sale) -> State:
     )
 
 
-def _owed(state: State, market: ProductId, *, foreign: bool) -> Oversold:
-    kept = state.oversold_by_others if foreign else state.oversold
-    return kept.get(market, Oversold(Size.zero(), ZERO))
+def _owed(state: State, market: ProductId, *, foreign: bool) -> Oversold | None:
+    return (state.oversold_by_others if foreign else state.oversold).get(market)
 
 
 def _market(fill: FillBooked) -> ProductId:
@@ -326,24 +325,29 @@ def _peak_after(peak: Decimal | None, event: TransferRecognised) -> Decimal | No
 
 
 def _after_fill(ledgers: Mapping[str, Ledger], fill: FillBooked, at: datetime) -> Mapping[str, Ledger]:
-    """Base and the paying wallet move; the product id says which wallet paid, USD or USDC."""
-    base, value = fill.size.value, fill.value
-    signs = (base, -value) if fill.side is Side.BUY else (-base, value)
-    after = _moved(ledgers, fill.product.base, signs[0], at)
-    return _moved(after, fill.product.quote, EXACT.subtract(signs[1], fill.fee), at)
-
-
-def _moved(
-    ledgers: Mapping[str, Ledger], currency: str, amount: Decimal, at: datetime, *, settled: bool = False
-) -> Mapping[str, Ledger]:
-    """A currency first met through a fill was not held before, so its account opens at zero; none before the first
+    """Base and the paying wallet move; the product id says which wallet paid, USD or USDC. None before the first
     anchor, which will count the fill in."""
     if not ledgers:
         return ledgers
-    ledger = (ledgers.get(currency) or Ledger(ZERO, at)).after(amount)
-    if settled:
-        ledger = replace(ledger, pending=ZERO, pending_since=None, sweeps=0)
-    return {**ledgers, currency: ledger}
+    base, quote, value = fill.product.base, fill.product.quote, fill.value
+    came, paid = (
+        (fill.size.value, EXACT.minus(value)) if fill.side is Side.BUY else (EXACT.minus(fill.size.value), value)
+    )
+    moved = _ledger(ledgers, base, at).after(came)
+    return {**ledgers, base: moved, quote: _ledger(ledgers, quote, at).after(EXACT.subtract(paid, fill.fee))}
+
+
+def _after_transfer(ledgers: Mapping[str, Ledger], event: TransferRecognised, at: datetime) -> Mapping[str, Ledger]:
+    """The difference is explained; none before the first anchor, which will count the transfer in."""
+    if not ledgers:
+        return ledgers
+    moved = _ledger(ledgers, event.currency, at).after(event.amount)
+    return {**ledgers, event.currency: replace(moved, pending=ZERO, pending_since=None, sweeps=0)}
+
+
+def _ledger(ledgers: Mapping[str, Ledger], currency: str, at: datetime) -> Ledger:
+    """A currency first met through a fill was not held before, so its account opens at zero."""
+    return ledgers.get(currency) or Ledger(ZERO, at)
 
 
 def _without(mapping: Mapping[ProductId, V], key: ProductId) -> Mapping[ProductId, V]:

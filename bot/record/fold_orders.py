@@ -31,7 +31,6 @@ PAST_KEPT: Final = 200
 
 def intent_recorded(state: State, event: IntentRecorded, envelope: Envelope) -> State:
     """The order counts as SUBMITTED at once: its request leaves right after the fsync, so a crash assumes it did."""
-    state = pruned(state, envelope.ts)
     return state.changed(
         next_intent=max(state.next_intent, event.intent_id + 1),
         intents={**state.intents, event.intent_id: _intent(state, event, envelope)},
@@ -102,32 +101,35 @@ def foreign_order_gone(state: State, event: ForeignOrderGone, _: Envelope) -> St
     return state.changed(foreign_orders=_without(state.foreign_orders, event.order_id))
 
 
-def fill_counted(state: State, fill: FillBooked) -> State:
-    """The order's own count of booked base."""
-    order = state.orders.get(fill.client_order_id)
-    return state if order is None else with_order(state, order.changed(booked=order.booked + fill.size))
+def counted(orders: Mapping[str, Order], fill: FillBooked) -> Mapping[str, Order]:
+    """The orders with the fill in its order's own count of booked base."""
+    order = orders.get(fill.client_order_id)
+    if order is None:
+        return orders
+    return {**orders, order.client_order_id: order.changed(booked=order.booked + fill.size)}
 
 
 def pruned(state: State, now: datetime) -> State:
-    """Without the orders that are over: terminal, every fill booked, and a day old; and without their intents.
+    """Without the orders that are over: terminal, every fill booked, and a day old; and without intents left alone.
 
     Of those the venue had accepted it stays known whose they were: a fill of one may still come.
     """
     reach = now - KEPT
     over = {cid for cid, order in state.orders.items() if order.changed_at <= reach and _is_over(order)}
-    orders = {cid: order for cid, order in state.orders.items() if cid not in over} if over else state.orders
-    unused = state.intents.keys() - {order.intent for order in orders.values()}
-    idle = {n for n in unused if state.intents[n].closed or state.intents[n].at <= reach}
-    if not (over or idle):
+    if not over:
         return state
-    intents = {n: intent for n, intent in state.intents.items() if n not in idle}
+    orders = {cid: order for cid, order in state.orders.items() if cid not in over}
+    used = {order.intent for order in orders.values()}
+    awaited = {
+        n: intent for n, intent in state.intents.items() if n in used or not (intent.closed or intent.at <= reach)
+    }
     past = [order for cid, order in state.orders.items() if cid in over and order.order_id]
     if not past:
-        return state.changed(orders=orders, intents=intents)
+        return state.changed(orders=orders, intents=awaited)
     known = {**state.past_orders, **{order.client_order_id: _past(order, state) for order in past}}
     for cid in list(known)[:-PAST_KEPT]:
         del known[cid]
-    return state.changed(orders=orders, intents=intents, past_orders=known)
+    return state.changed(orders=orders, intents=awaited, past_orders=known)
 
 
 def _past(order: Order, state: State) -> PastOrder:

@@ -149,8 +149,8 @@ MISTAKES: Final = (
         "every trade leaves a difference as large as its fee, and entries stop for ever",
         "ledger equation",
         "bot/record/fold_books.py",
-        "return _moved(after, fill.product.quote, EXACT.subtract(signs[1], fill.fee), at)",
-        "return _moved(after, fill.product.quote, signs[1], at)",
+        "quote: _ledger(ledgers, quote, at).after(EXACT.subtract(paid, fill.fee))}",
+        "quote: _ledger(ledgers, quote, at).after(paid)}",
         pytest("tests/record/test_fold_fills.py"),
     ),
     Mistake(
@@ -158,8 +158,8 @@ MISTAKES: Final = (
         "a BTC-USDC purchase is taken from the dollar wallet, and both wallets differ",
         "canonical symbols and the USD/USDC alias",
         "bot/record/fold_books.py",
-        "return _moved(after, fill.product.quote, EXACT.subtract(signs[1], fill.fee), at)",
-        "return _moved(after, _market(fill).quote, EXACT.subtract(signs[1], fill.fee), at)",
+        "    base, quote, value = fill.product.base, fill.product.quote, fill.value\n",
+        "    base, quote, value = fill.product.base, _market(fill).quote, fill.value\n",
         pytest("tests/record/test_fold.py"),
     ),
     Mistake(
