@@ -63,9 +63,7 @@ def _signals(snap: Snapshot, config: Config, selection: Selection, reading: regi
     """
     if reading.regime is None or selection.problem is not None or snap.service:
         return Signals(regime=reading.regime or Regime.CRASH)
-    found = TriggerEngine().scan(
-        selection.eligible, snap.markets, config.policy.triggers, reading.regime, selection.tiers
-    )
+    found = TriggerEngine(config).scan(selection.eligible, snap.markets, reading.regime, selection.tiers)
     return Signals(selection.eligible, selection.tiers, found, reading.regime)
 
 

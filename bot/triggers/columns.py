@@ -208,10 +208,9 @@ class ColumnWindows:
         return total if total is not None else self._live().gains(count, step)
 
     def losses(self, count: int, step: int = 1) -> int | None:
-        if count * step > self._t:
-            return None
-        total = self._sum("losses", count, step)
-        return total if total is not None else self._live().losses(count, step)
+        """Rises less falls are what the close moved in all."""
+        rises, closes = self.gains(count, step), self._columns.close
+        return None if rises is None else rises - closes[self._t] + closes[self._t - count * step]
 
     def rises(self, count: int, step: int = 1) -> int | None:
         if count * step > self._t:

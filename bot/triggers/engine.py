@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from bot.domain.bars import Windows
@@ -10,6 +11,7 @@ from bot.domain.decision import Regime, Trigger, TriggerKind
 from bot.domain.money import EXACT
 from bot.domain.product import ProductId
 from bot.domain.snapshot import MarketView
+from bot.settings.config import Config
 from bot.settings.triggers import (
     Breakout,
     MeanReversion,
@@ -65,11 +67,13 @@ def fires(
 class TriggerEngine:
     """The triggers stage of a decision."""
 
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
     def scan(
         self,
         eligible: Sequence[ProductId],
         markets: Mapping[ProductId, MarketView],
-        policy: TriggersPolicy,
         regime: Regime,
         tiers: Mapping[ProductId, int],
     ) -> tuple[Trigger, ...]:
@@ -78,7 +82,7 @@ class TriggerEngine:
         rank_by score: by score x confidence, ties by product id, then kind. rank_by product: in the order of
         `eligible`, then kind. A market without bars has no triggers.
         """
-        sections = [section for kind in TriggerKind if (section := in_force(policy, kind, regime)).enabled]
+        policy, sections = self._config.policy.triggers, _switched_on(self._config, regime)
         found = [
             trigger
             for product in eligible
@@ -88,6 +92,13 @@ class TriggerEngine:
         ]
         ranked = sorted(found, key=_by_score if policy.rank_by == "score" else _by_product(eligible))
         return tuple(ranked[: policy.max_triggers_per_cycle])
+
+
+@lru_cache(maxsize=16)
+def _switched_on(config: Config, regime: Regime) -> tuple[TriggerSection, ...]:
+    """The parameters of every trigger that a regime has enabled, in the order of the kinds: the same in every cycle."""
+    given = (in_force(config.policy.triggers, kind, regime) for kind in TriggerKind)
+    return tuple(section for section in given if section.enabled)
 
 
 def _by_score(trigger: Trigger) -> tuple[Any, ...]:

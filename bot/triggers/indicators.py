@@ -94,7 +94,9 @@ class LiveWindows:
         return self._window("gains", count, step, count * step + 1, self._gains)
 
     def losses(self, count: int, step: int = 1) -> int | None:
-        return self._window("losses", count, step, count * step + 1, self._losses)
+        """Rises less falls are what the close moved in all."""
+        rises, closes, last = self.gains(count, step), self._series.close, self._n - 1
+        return None if rises is None else rises - closes.item(last) + closes.item(last - count * step)
 
     def rises(self, count: int, step: int = 1) -> int | None:
         return self._window("rises", count, step, count * step + 1, self._rises)
@@ -162,10 +164,6 @@ class LiveWindows:
     def _gains(self, count: int, step: int) -> int:
         moves = self._moves(count, step)
         return exact_sum(np.maximum(moves, 0))
-
-    def _losses(self, count: int, step: int) -> int:
-        moves = self._moves(count, step)
-        return exact_sum(np.maximum(-moves, 0))
 
     def _rises(self, count: int, step: int) -> int:
         closes = self._closes(count, step)

@@ -40,18 +40,16 @@ def fire(windows: Windows, params: PriceMove) -> Trigger | None:
     score: min(1, larger |r| / threshold / 2). confidence: `volume_confirmation`.
     """
     moves = moves_of(windows, params)
-    if not any(move.beyond for move in moves):
-        return None
     counted = [move for move in moves if params.direction in ("any", _direction(move).value)]
     if not any(move.beyond for move in counted):
         return None
-    largest = max(counted, key=lambda move: (move.ratio, move.minutes))
+    ratio, _, largest = max([(move.ratio, move.minutes, move) for move in counted])
     features = {f"r_{move.minutes}m": _said(move) for move in moves}
     return Trigger(
         windows.product,
         TriggerKind.PRICE_MOVE,
         _direction(largest),
-        graded(largest.ratio / 2),
+        graded(ratio / 2),
         volume_confirmation(windows),
         features,
     )

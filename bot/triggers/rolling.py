@@ -77,7 +77,6 @@ _QUANTITIES: Final[Mapping[str, Callable[[BarSeries, int], Ints]]] = {
     "value": lambda series, _: series.close * series.volume,
     "ranked": lambda series, step: np.arange(len(series), dtype=np.int64) // step * series.close,
     "gains": lambda series, step: np.maximum(_moves(series, step), 0),
-    "losses": lambda series, step: np.maximum(-_moves(series, step), 0),
     "rises": lambda series, step: (_moves(series, step) > 0).astype(np.int64),
     "returns": _squared_returns,
 }

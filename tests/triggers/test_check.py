@@ -8,7 +8,9 @@ import pytest
 
 from bot.domain.bars import Granularity
 from bot.domain.decision import Regime
+from bot.settings.config import Config
 from bot.settings.policy import Policy
+from bot.settings.universe import Universe
 from bot.triggers import check
 from bot.triggers.engine import TriggerEngine
 from bot.triggers.indicators import LiveWindows
@@ -81,11 +83,12 @@ def test_without_problems_a_scan_has_all_its_history_in_the_needed_bars(granular
     given: Policy = policy(triggers=HOURLY)
     assert check.problems(given, granularity) == ()
     needed = check.needed_bars(given, granularity)
+    engine = TriggerEngine(Config(given, Universe()))
     for seed in range(5):
         bars = walk(needed + 40, seed, swing=90, granularity=granularity)
         seen = []
         for series in (bars, bars.last(needed)):
             views = {bars.product: market(windows=LiveWindows(series))}
             tiers = {bars.product: 1}
-            seen.append(TriggerEngine().scan((bars.product,), views, given.triggers, Regime.CHOP, tiers))
+            seen.append(engine.scan((bars.product,), views, Regime.CHOP, tiers))
         assert seen[0] == seen[1]

@@ -11,7 +11,10 @@ from bot.domain.bars import BarSeries, Granularity
 from bot.domain.decision import Direction, Regime, TriggerKind
 from bot.domain.product import ProductId
 from bot.domain.snapshot import MarketView
+from bot.settings.config import Config
+from bot.settings.policy import Policy
 from bot.settings.triggers import PriceMove, TriggersPolicy
+from bot.settings.universe import Universe
 from bot.triggers.engine import TriggerEngine, fires, in_force
 from bot.triggers.indicators import LiveWindows
 from tests.builders import market, pid
@@ -23,6 +26,10 @@ OFF = {kind.value: {"enabled": False} for kind in TriggerKind}
 def only(**changes: Any) -> TriggersPolicy:
     """All triggers off but those named."""
     return TriggersPolicy.model_validate({**OFF, **changes})
+
+
+def engine(triggers: TriggersPolicy) -> TriggerEngine:
+    return TriggerEngine(Config(Policy(triggers=triggers), Universe()))
 
 
 def moved(name: str, bps: int, heavy: bool = True) -> BarSeries:
@@ -38,7 +45,7 @@ def markets(*bars: BarSeries) -> dict[ProductId, MarketView]:
 def scanned(policy: TriggersPolicy, *bars: BarSeries, order: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     views = markets(*bars)
     eligible = tuple(map(pid, order)) or tuple(views)
-    found = TriggerEngine().scan(eligible, views, policy, Regime.CHOP, dict.fromkeys(eligible, 1))
+    found = engine(policy).scan(eligible, views, Regime.CHOP, dict.fromkeys(eligible, 1))
     return [(trigger.product, trigger.kind.value) for trigger in found]
 
 
@@ -76,7 +83,7 @@ def test_only_the_best_so_many_are_kept(limit: int, kept: list[str]) -> None:
 def test_a_market_that_is_not_eligible_or_has_no_bars_is_not_scanned() -> None:
     views = {**markets(moved("A-USD", 400), moved("B-USD", 400)), pid("C-USD"): market("C-USD")}
     eligible = (pid("A-USD"), pid("C-USD"))
-    found = TriggerEngine().scan(eligible, views, only(**MOVES), Regime.CHOP, {})
+    found = engine(only(**MOVES)).scan(eligible, views, Regime.CHOP, {})
     assert [trigger.product for trigger in found] == ["A-USD"]
 
 
@@ -90,7 +97,7 @@ def test_a_regime_has_its_own_thresholds() -> None:
     views = markets(moved("A-USD", 400))
     eligible = (pid("A-USD"),)
     for regime, expected in ((Regime.CHOP, 1), (Regime.BULL, 1), (Regime.BEAR, 0)):
-        assert len(TriggerEngine().scan(eligible, views, policy, regime, {})) == expected
+        assert len(engine(policy).scan(eligible, views, regime, {})) == expected
 
 
 def test_a_rules_own_value_stands_over_that_of_the_regime() -> None:
@@ -126,16 +133,15 @@ def test_tiers_reach_the_trigger_that_asks_for_them() -> None:
     bars = series([10_000] * 100 + [9_000])
     views = markets(bars)
     for tier, expected in ((1, 1), (2, 0)):
-        found = TriggerEngine().scan((bars.product,), views, policy, Regime.CHOP, {bars.product: tier})
+        found = engine(policy).scan((bars.product,), views, Regime.CHOP, {bars.product: tier})
         assert len(found) == expected
 
 
 def test_the_same_market_gives_the_same_triggers_whatever_the_bar_length_says() -> None:
     """Hour bars of the same closes: volume, breakout and momentum see the same hours."""
     hours = series([10_000 + 40 * k for k in range(26)], [10] * 25 + [100], granularity=Granularity.ONE_HOUR)
-    found = TriggerEngine().scan(
-        (hours.product,), markets(hours), only(breakout={}, momentum={}, volume_spike={}), Regime.CHOP, {}
-    )
+    given = only(breakout={}, momentum={}, volume_spike={})
+    found = engine(given).scan((hours.product,), markets(hours), Regime.CHOP, {})
     assert {trigger.kind for trigger in found} == {
         TriggerKind.BREAKOUT, TriggerKind.MOMENTUM, TriggerKind.VOLUME_SPIKE
     }  # fmt: skip

@@ -89,7 +89,7 @@ def test_everyday_numbers_are_read_from_columns() -> None:
     """Falling back to live is right at any size of number, but a backtest would crawl."""
     columns = SeriesColumns(walk(300, seed=2))
     assert all(columns.sums(name, 60, 1) is not None for name in ("volume", "close", "square", "value"))
-    assert all(columns.sums(name, 4, 15) is not None for name in ("gains", "losses", "rises", "returns"))
+    assert all(columns.sums(name, 4, 15) is not None for name in ("gains", "rises", "returns"))
     assert columns.lowest(60) is not None
     assert columns.slopes(4, 15) is not None
 
