@@ -86,14 +86,14 @@ def largest_buy(product: Product, budget: Money, worst: Price, touch: Price) -> 
         return None
     room = Money(min(budget.amount, product.quote_max), budget.currency)
     size = min(size_after_fees(product, worst, ZERO, room), Size(floor_to(product.base_max, product.size_step)))
-    prices = (product.passive(worst, Side.BUY), product.passive(touch, Side.BUY))
-    return None if any(product.illegal(price, size) for price in prices) else size
+    dearest, cheapest = product.passive(worst, Side.BUY), product.passive(touch, Side.BUY)
+    return size if product.fits(dearest, size) and product.fits(cheapest, size) else None
 
 
 def largest_sale(product: Product, size: Size, worst: Price) -> Size | None:
     """Largest legal part of `size` that can be sold at `worst`; None for dust."""
     part = Size(floor_to(min(size.value, product.base_max), product.size_step))
-    return None if product.illegal(product.passive(worst, Side.SELL), part) else part
+    return part if product.fits(product.passive(worst, Side.SELL), part) else None
 
 
 def _checked(rate: Decimal) -> Decimal:

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from bot.domain.exit_levels import exit_levels
 from bot.domain.fees import largest_sale
-from bot.domain.money import EXACT, ONE, ZERO, Size, total
+from bot.domain.money import EXACT, ZERO, Size, total
 from bot.domain.order import TERMINAL, OrderKind, OrderReport
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
-from bot.domain.snapshot import Balance, MarketView, Snapshot, Valuation
+from bot.domain.snapshot import Balance, MarketView, Snapshot
 from bot.domain.state import Order, State
 
 
@@ -20,14 +20,6 @@ def view_of(snap: Snapshot, product: ProductId) -> MarketView | None:
     """The market on which `product` trades, whether it is named by its book or by its listing."""
     found = snap.markets.get(product)
     return found if found is not None else next((v for v in snap.markets.values() if v.product.id == product), None)
-
-
-def marks_of(valuation: Valuation) -> dict[str, Decimal]:
-    """Value of one unit of each currency in the equity currency, where it is known."""
-    known = {part.currency: part.mark.value for part in valuation.parts if part.mark is not None}
-    if valuation.nlv is not None:
-        known[valuation.nlv.currency] = ONE
-    return known
 
 
 def sellable(snap: Snapshot, position: Position) -> Size:

@@ -125,6 +125,12 @@ class Product(Value):
         """Largest legal multiple of the size step within `size`."""
         return Size(floor_to(size.value, self.size_step))
 
+    def fits(self, price: Price, size: Size) -> bool:
+        """Whether whole steps of price and size lie within the venue's bounds."""
+        value = EXACT.multiply(price.value, size.value)
+        within = self.base_min <= size.value <= self.base_max and not size.is_zero
+        return within and self.quote_min <= value <= self.quote_max
+
     def illegal(self, price: Price, size: Size) -> str | None:
         """Why this price and size would be refused, or None when they are legal."""
         if not is_multiple(price.value, self.price_step):

@@ -11,7 +11,7 @@ from functools import cached_property
 from bot.domain.bars import Windows
 from bot.domain.decision import Reason
 from bot.domain.market import Book, Quote
-from bot.domain.money import EXACT, Money, Price, Size
+from bot.domain.money import EXACT, ONE, Money, Price, Size
 from bot.domain.order import OrderReport
 from bot.domain.product import Product, ProductId
 from bot.domain.state import FeeTier, HaltCause, State
@@ -106,12 +106,20 @@ class ValuePart(Value):
     at: datetime
 
 
-class Valuation(Value):
+class Valuation(Value, dict=True):
     """Net liquidation value, or why it is unknown (then nothing is sized). Never defaulted."""
 
     nlv: Money | None
     parts: tuple[ValuePart, ...]
     problem: str = ""
+
+    @cached_property
+    def marks(self) -> Mapping[str, Decimal]:
+        """Value of one unit of each currency in the equity currency, where it is known."""
+        known = {part.currency: part.mark.value for part in self.parts if part.mark is not None}
+        if self.nlv is not None:
+            known[self.nlv.currency] = ONE
+        return known
 
 
 class Halt(Value):

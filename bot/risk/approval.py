@@ -59,6 +59,8 @@ def requests(decision: Decision, state: State, policy: RiskPolicy) -> tuple[Appr
 
 def used(evaluated: Iterable[Evaluated], state: State, now: datetime) -> tuple[Approval, ...]:
     """The granted approvals that permissions rest on; recorded as used, each is good for one trade."""
+    if not state.approvals:
+        return ()
     passed = (item for item in evaluated if item.approved is not None and item.proposal.side is Side.BUY)
     found = (matching(item.proposal, final_size(item), state, now) for item in passed)
     return tuple(approval for approval in found if approval is not None and approval.granted)

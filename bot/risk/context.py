@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 
 from bot.domain.decision import TradeProposal
 from bot.domain.fees import assumed_rate, largest_buy
-from bot.domain.holdings import marks_of, view_of
+from bot.domain.holdings import view_of
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Percent, Price, Size
 from bot.domain.product import Product, Side
@@ -60,10 +59,7 @@ class Candidate(Value, dict=True):
 
 
 class RiskContext(Value):
-    """One cycle as the gates see it.
-
-    rate: fee assumed for every buy, a fraction. marks: value of one unit of each currency in the equity currency.
-    """
+    """One cycle as the gates see it. rate: fee assumed for every buy, a fraction."""
 
     snap: Snapshot
     policy: Policy
@@ -71,7 +67,6 @@ class RiskContext(Value):
     halts: tuple[Halt, ...]
     permission: Permission
     rate: Decimal
-    marks: Mapping[str, Decimal]
 
     @property
     def equity(self) -> Money | None:
@@ -88,14 +83,14 @@ class RiskContext(Value):
 
     def value_of(self, currency: str) -> Decimal | None:
         """Equity currency for one unit of `currency`."""
-        return self.marks.get(currency)
+        return self.snap.valuation.marks.get(currency)
 
 
 def context(snap: Snapshot, policy: Policy, universe: Universe) -> RiskContext:
     """The context of one cycle."""
     halts = active_halts(snap)
     rate = assumed_rate(snap.fees, policy.fees.worst_maker_pct, policy.fees.worst_taker_pct)
-    return RiskContext(snap, policy, universe, halts, permission(halts, policy), rate, marks_of(snap.valuation))
+    return RiskContext(snap, policy, universe, halts, permission(halts, policy), rate)
 
 
 def candidate(proposal: TradeProposal, ctx: RiskContext, continues: Intent | None = None) -> Candidate:

@@ -9,7 +9,6 @@ from decimal import Decimal
 from bot.domain.decision import (
     Allow,
     Approved,
-    Clamp,
     Evaluated,
     GateResult,
     Reason,
@@ -28,7 +27,7 @@ from bot.errors import UnitError
 from bot.risk.context import Candidate, RiskContext, candidate, context
 from bot.risk.cooldowns import blocking
 from bot.risk.exposure import ExposureBook, exposure
-from bot.risk.gates import GATES
+from bot.risk.gates import EXIT_GATES, GATES
 from bot.risk.gates_limits import exit_size
 from bot.risk.halts import Permission
 from bot.settings.config import Config
@@ -83,15 +82,14 @@ class RiskEngine:
 def judge(want: Candidate, book: ExposureBook, ctx: RiskContext) -> tuple[Evaluated, ExposureBook]:
     """One proposal through the gates: clamps narrow it, the first rejection ends it; and the book after it."""
     results = []
-    for row in GATES:
-        if not (want.is_entry or row.exits):
-            continue
+    for row in GATES if want.is_entry else EXIT_GATES:
         verdict = row.gate(want, book, ctx)
         results.append(GateResult(row.name, verdict))
+        if isinstance(verdict, Allow):
+            continue
         if isinstance(verdict, Reject):
             return Evaluated(want.proposal, tuple(results), None), book
-        if isinstance(verdict, Clamp):
-            want = replace(want, size_quote=verdict.size_quote)
+        want = replace(want, size_quote=verdict.size_quote)
     approved = _approved_entry(want, ctx) if want.is_entry else _approved_exit(want, book, ctx)
     return Evaluated(want.proposal, tuple(results), approved), _booked(approved, book, ctx)
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from functools import cached_property
 
-from bot.domain.holdings import is_dust, marks_of
+from bot.domain.holdings import is_dust
 from bot.domain.money import EXACT, ONE, ZERO, total
 from bot.domain.order import OrderReport, OrderState
 from bot.domain.product import Side
@@ -79,10 +78,9 @@ def exposure(snap: Snapshot, rate: Decimal) -> ExposureBook:
     """The exposure a snapshot shows. rate: worst fee, as a fraction, on top of every buy that is still open."""
     valued = _Valued(snap, rate)
     claims = tuple(valued.claims())
-    held = {base: value for base, value in valued.held() if value != 0}
-    assets = dict(held)
+    assets = valued.held()
     for claim in claims:
-        assets = _plus(assets, claim.base, claim.value)
+        _count(assets, claim.base, claim.value)
     return ExposureBook(
         assets=assets,
         rules=_by_rule(valued, claims),
@@ -102,34 +100,31 @@ class _Claim(Value):
     ours: bool
 
 
-class _Valued(Value, dict=True):
+class _Valued(Value):
     """Reads a snapshot in the equity currency and notes what it cannot value."""
 
     snap: Snapshot
     rate: Decimal
     unknown: list[str] = field(default_factory=list)
 
-    @cached_property
-    def marks(self) -> Mapping[str, Decimal]:
-        return marks_of(self.snap.valuation)
-
-    def held(self) -> Iterator[tuple[str, Decimal]]:
+    def held(self) -> dict[str, Decimal]:
         """Worst case of what is held per base currency, at its mark."""
         cash = {part.currency for part in self.snap.valuation.parts if part.source in {"cash", "stable"}}
         books = _booked(self.snap.state)
-        for base in sorted({*self.snap.balances, *books} - cash):
-            balance = self.snap.balances.get(base)
-            amount = max(books.get(base, ZERO), ZERO if balance is None else balance.total)
-            if amount == 0:
-                continue
+        amounts = {currency: balance.total for currency, balance in self.snap.balances.items()}
+        for base, booked in books.items():
+            amounts[base] = max(booked, amounts.get(base, ZERO))
+        found: dict[str, Decimal] = {}
+        for base in sorted([base for base, amount in amounts.items() if amount > 0 and base not in cash]):
             mark = self.mark(base)
             if mark is None:
-                self._note_unmarked(base, amount, base in books)
+                self._note_unmarked(base, amounts[base], base in books)
             else:
-                yield base, EXACT.multiply(amount, mark)
+                found[base] = EXACT.multiply(amounts[base], mark)
+        return found
 
     def mark(self, base: str) -> Decimal | None:
-        if (mark := self.marks.get(base)) is not None:
+        if (mark := self.snap.valuation.marks.get(base)) is not None:
             return mark
         quotes = (v.quote for v in self.snap.markets.values() if v.product.base == base and v.quote is not None)
         return next((quote.bid.value for quote in quotes), None)
@@ -159,7 +154,7 @@ class _Valued(Value, dict=True):
         return self._in_equity(report.product.quote, cost)
 
     def _in_equity(self, currency: str, amount: Decimal) -> Decimal:
-        rate = self.marks.get(currency)
+        rate = self.snap.valuation.marks.get(currency)
         if rate is None:
             self.unknown.append(f"no value of {currency} is known")
             return ZERO
@@ -185,19 +180,18 @@ def external_cost(report: OrderReport, rate: Decimal) -> Decimal | None:
     return report.hold
 
 
-def _our_buys(state: State) -> Iterator[Order]:
-    return (order for order in state.orders.values() if order.side is Side.BUY and order.state.is_working)
+def _our_buys(state: State) -> list[Order]:
+    return [order for order in state.working if order.side is Side.BUY]
 
 
 def _booked(state: State) -> Mapping[str, Decimal]:
     """Base by the books: positions, and bought base that the venue reported but no fill has booked yet."""
     result: dict[str, Decimal] = {}
     for position in state.positions.values():
-        result = _plus(result, position.product.base, position.whole.value)
+        _count(result, position.product.base, position.whole.value)
     for order in state.orders.values():
         if order.side is Side.BUY and order.filled > order.booked:
-            ahead = EXACT.subtract(order.filled.value, order.booked.value)
-            result = _plus(result, order.product.base, ahead)
+            _count(result, order.product.base, EXACT.subtract(order.filled.value, order.booked.value))
     return result
 
 
@@ -206,9 +200,9 @@ def _by_rule(valued: _Valued, claims: Iterable[_Claim]) -> Mapping[str, Decimal]
     for position in valued.snap.state.positions.values():
         mark = valued.mark(position.product.base)
         if mark is not None:
-            result = _plus(result, position.rule, EXACT.multiply(mark, position.size.value))
+            _count(result, position.rule, EXACT.multiply(mark, position.size.value))
     for claim in claims:
-        result = _plus(result, claim.rule, claim.value)
+        _count(result, claim.rule, claim.value)
     return result
 
 
@@ -223,12 +217,16 @@ def _promised(snap: Snapshot, rate: Decimal) -> Mapping[str, Decimal]:
     result: dict[str, Decimal] = {}
     for order in _our_buys(snap.state):
         if order.state in _NOT_HELD_YET or order.created_at > snap.reconciled_at:
-            result = _plus(result, order.product.quote, order_cost(order, snap.state, rate))
+            _count(result, order.product.quote, order_cost(order, snap.state, rate))
     return result
 
 
 def _with_fee(amount: Decimal, rate: Decimal) -> Decimal:
     return EXACT.multiply(amount, EXACT.add(ONE, rate))
+
+
+def _count(values: dict[str, Decimal], key: str, more: Decimal) -> None:
+    values[key] = EXACT.add(values.get(key, ZERO), more)
 
 
 def _plus(values: Mapping[str, Decimal], key: str, more: Decimal) -> dict[str, Decimal]:

@@ -55,3 +55,6 @@ GATES: Final[tuple[Row, ...]] = (
     Row("exit_guarantee", limits.exit_guarantee),
     Row("human_approval", human_approval),
 )
+
+EXIT_GATES: Final = tuple(row for row in GATES if row.exits)
+"""What an exit is asked."""

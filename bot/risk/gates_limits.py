@@ -190,9 +190,11 @@ def _too_many(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
         ("hour", HOUR, ctx.policy.risk.max_entries_per_hour, "risk.max_entries_per_hour"),
         ("day", DAY, ctx.policy.risk.max_entries_per_day, "risk.max_entries_per_day"),
     )
+    entered = [i.at for i in ctx.snap.state.intents.values() if i.kind is OrderKind.ENTRY]
     measured = []
     for name, span, limit, key in limits:
-        count = book.entries_approved + _entries_since(ctx, span)
+        since = ctx.snap.now - span
+        count = book.entries_approved + len([at for at in entered if at > since])
         if limit is not None and count >= limit:
             return Reject(Reason.TRADE_PACING, f"{count} entries within the last {name}, limit {limit}")
         most = None if limit is None else Decimal(limit)
@@ -208,11 +210,6 @@ def _of_rule(want: Candidate, book: ExposureBook, ctx: RiskContext) -> tuple[Mea
     return (
         Measure("of its rule in this cycle", made, Decimal(rule.max_new_per_cycle), key="rules.*.max_new_per_cycle"),
     )
-
-
-def _entries_since(ctx: RiskContext, span: timedelta) -> int:
-    since = ctx.snap.now - span
-    return sum(1 for i in ctx.snap.state.intents.values() if i.kind is OrderKind.ENTRY and i.at > since)
 
 
 def _within(

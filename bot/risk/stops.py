@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.event import LatchCleared, Payload, PeakMoved, PeriodBegan
-from bot.domain.holdings import marks_of
 from bot.domain.money import EXACT, HUNDRED, ZERO, Percent, decimal_text, quantised, total
 from bot.domain.snapshot import Performance, Valuation
 from bot.domain.state import HaltCause, Latch, Period, State, day_id, week_id
@@ -45,7 +44,7 @@ def performance(state: State, valuation: Valuation) -> Performance:
 
 def unrealised(state: State, valuation: Valuation) -> Decimal | None:
     """Value less cost of every position, in the equity currency; None while anything in it has no mark."""
-    marks, parts = marks_of(valuation), []
+    marks, parts = valuation.marks, []
     for position in state.positions.values():
         mark, rate = marks.get(position.product.base), marks.get(position.product.quote)
         if mark is None or rate is None:
@@ -61,7 +60,7 @@ def corrected_equity(state: State, valuation: Valuation) -> Decimal | None:
         return None
     if not state.pending:
         return valuation.nlv.amount
-    marks, parts = marks_of(valuation), []
+    marks, parts = valuation.marks, []
     for currency, pending in state.pending.items():
         mark = marks.get(currency)
         if mark is None:

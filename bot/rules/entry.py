@@ -164,13 +164,12 @@ class _Desk(Value):
 
         Coins that nobody manages keep the bot out as well, until an operator ignored or adopted them.
         """
-        base = proposal.product.base
-        if (order := working_entry(self.snap.state.orders.values(), base)) is not None:
+        state, base = self.snap.state, proposal.product.base
+        if (order := working_entry(state.of_base.get(base, ()), base)) is not None:
             unresolved = order.state is OrderState.UNKNOWN
             reason = Reason.ORDER_UNRESOLVED if unresolved else Reason.ALREADY_WORKING
             detail = f"entry {order.client_order_id} of {order.product} is {order.state.value}"
             return _given_up(proposal, "one_position", Reject(reason, detail))
-        state = self.snap.state
         held = (
             p
             for market, p in state.positions.items()

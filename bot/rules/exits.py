@@ -16,8 +16,7 @@ from typing import Final
 from bot.domain.decision import ExitReason, TradeProposal
 from bot.domain.exit_levels import ExitLevels, exit_levels
 from bot.domain.fees import largest_sale
-from bot.domain.holdings import marks_of, sellable, view_of
-from bot.domain.market import Quote
+from bot.domain.holdings import sellable, view_of
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Price, Size
 from bot.domain.order import OrderKind, OrderType
 from bot.domain.position import Position
@@ -28,29 +27,27 @@ from bot.settings.policy import Policy
 
 
 class Holding(Value):
-    """One position with what is needed to judge it."""
+    """One position with what is needed to judge it.
+
+    bid: the best one now; confirmed: the highest of as many in a row as a stop needs, None when there are fewer.
+    """
 
     position: Position
     product: Product
-    quote: Quote
+    bid: Price
+    confirmed: Price | None
     levels: ExitLevels
-    bids: tuple[Price, ...]
     snap: Snapshot
     policy: Policy
 
     @property
-    def bid(self) -> Price:
-        return self.quote.bid
-
-    @property
     def free(self) -> Size | None:
         """Base that may be sold now; None when that is too little for the venue."""
-        return largest_sale(self.product, sellable(self.snap, self.position), self.quote.bid)
+        return largest_sale(self.product, sellable(self.snap, self.position), self.bid)
 
-    def fell_to(self, level: Price) -> bool:
+    def fell_to(self, level: Price | None) -> bool:
         """Whether enough quotes in a row were at or below `level`."""
-        needed = self.policy.exits.stop_confirmations
-        return len(self.bids) >= needed and max(self.bids[-needed:]) <= level
+        return level is not None and self.confirmed is not None and self.confirmed <= level
 
 
 def proposals(snap: Snapshot, policy: Policy, flatten: bool = False) -> tuple[TradeProposal, ...]:
@@ -69,8 +66,9 @@ def _holding(snap: Snapshot, policy: Policy, position: Position) -> Holding | No
     view = view_of(snap, position.product)
     if not position.managed or view is None or view.quote is None:
         return None
-    bids = view.bids or (view.quote.bid,)
-    return Holding(position, view.product, view.quote, exit_levels(position), bids, snap, policy)
+    bids, needed = view.bids or (view.quote.bid,), policy.exits.stop_confirmations
+    confirmed = max(bids[-needed:]) if len(bids) >= needed else None
+    return Holding(position, view.product, view.quote.bid, confirmed, exit_levels(position), snap, policy)
 
 
 def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
@@ -92,11 +90,11 @@ def _reason(holding: Holding) -> ExitReason | None:
 
 
 def _stop_loss(holding: Holding) -> bool:
-    return holding.levels.stop is not None and holding.fell_to(holding.levels.stop)
+    return holding.fell_to(holding.levels.stop)
 
 
 def _trailing_stop(holding: Holding) -> bool:
-    return holding.levels.trail is not None and holding.fell_to(holding.levels.trail)
+    return holding.fell_to(holding.levels.trail)
 
 
 def _take_profit(holding: Holding) -> bool:
@@ -146,7 +144,7 @@ def _above_cap(holding: Holding) -> Size | None:
     nlv, policy = holding.snap.valuation.nlv, holding.policy
     if not policy.exits.trim_to_cap or nlv is None or not nlv.is_positive:
         return None
-    rate = marks_of(holding.snap.valuation).get(holding.product.quote)
+    rate = holding.snap.valuation.marks.get(holding.product.quote)
     if rate is None:
         return None
     cap = policy.risk.max_per_asset_pct.of(nlv).amount

@@ -7,14 +7,11 @@ product's quote increment. While equity is unknown nothing is sized.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
-from functools import cached_property
 from typing import Final
 
 from bot.domain.bars import Windows
 from bot.domain.decision import Reason, Regime, Reject
-from bot.domain.holdings import marks_of
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Money, Percent, floor_to, quantised
 from bot.domain.snapshot import Snapshot
 from bot.domain.value import Value
@@ -28,16 +25,12 @@ _RETURN_UNIT: Final = Decimal(10) ** 7
 _MINUTES_A_YEAR: Final = Decimal(365 * 24 * 60)
 
 
-class Sizing(Value, dict=True):
-    """Sizes entries of one cycle. regime: in force now. marks: value of each currency in the equity currency."""
+class Sizing(Value):
+    """Sizes entries of one cycle. regime: in force now."""
 
     config: Config
     snap: Snapshot
     regime: Regime
-
-    @cached_property
-    def marks(self) -> Mapping[str, Decimal]:
-        return marks_of(self.snap.valuation)
 
     def wanted(self, rule: Rule, seen: Seen) -> Money | Reject:
         """Notional a rule would buy in the product's quote currency, fees not included; or why nothing is sized."""
@@ -49,7 +42,7 @@ class Sizing(Value, dict=True):
         if multiplier <= 0:
             return Reject(Reason.REGIME_CRASH, f"regime {self.regime.value} opens nothing (multiplier {multiplier})")
         product = seen.product
-        base, value = self._base(rule, seen.tier, nlv), self.marks.get(product.quote)
+        base, value = self._base(rule, seen.tier, nlv), self.snap.valuation.marks.get(product.quote)
         if base is None or value is None:
             what = f"tier {seen.tier} has no size" if base is None else f"no value of {product.quote} is known"
             return Reject(Reason.NO_LEGAL_SIZE, f"rule {rule.name} cannot size {product.id}: {what}")

@@ -12,8 +12,8 @@ MISTAKES: Final = (
         "a timed-out order is left out of exposure, and the next cycle buys the same again on top",
         "pending exposure caps",
         "bot/risk/exposure.py",
-        "if order.side is Side.BUY and order.state.is_working)",
-        "if order.side is Side.BUY and order.state.is_working and order.state is not OrderState.UNKNOWN)",
+        "for order in state.working if order.side is Side.BUY]",
+        "for order in state.working if order.side is Side.BUY and order.state is not OrderState.UNKNOWN]",
         pytest("tests/risk/test_exposure.py"),
     ),
     Mistake(
@@ -309,8 +309,8 @@ MISTAKES: Final = (
         "a single bad quote far below the market sells a good position",
         "bad ticks against crashes",
         "bot/rules/exits.py",
-        "return len(self.bids) >= needed and max(self.bids[-needed:]) <= level",
-        "return len(self.bids) >= 1 and self.bids[-1] <= level",
+        "confirmed = max(bids[-needed:]) if len(bids) >= needed else None",
+        "confirmed = bids[-1]",
         pytest("tests/rules/test_exits.py"),
     ),
     Mistake(
