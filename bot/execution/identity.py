@@ -47,5 +47,5 @@ def is_bot(client_order_id: str) -> bool:
 
 def _hash(*parts: str) -> str:
     """SHA-256 of the parts, each with its length before it: no two lists of parts give the same text."""
-    text = "".join(f"{len(part)}:{part}" for part in parts)
+    text = "".join([f"{len(part)}:{part}" for part in parts])
     return hashlib.sha256(text.encode()).hexdigest()

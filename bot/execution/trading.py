@@ -12,7 +12,7 @@ from bot.domain.order import Bracket, OrderKind, OrderType, PlannedOrder
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import MarketView
 from bot.domain.state import FeeTier, Intent
-from bot.domain.value import Value, replace
+from bot.domain.value import Value
 from bot.errors import AuthRefused
 from bot.execution import routing
 from bot.execution.cancels import READ_FAILED, noted
@@ -44,7 +44,7 @@ class Terms(Value):
         return max(self.fees.taker, worst.worst_taker_pct.fraction)
 
 
-def draw_up(intent: Intent, command: routing.Place, view: MarketView, terms: Terms) -> Draft | Reject:
+def draw_up(intent: Intent, command: routing.Place, view: MarketView, terms: Terms, *, flatten: bool) -> Draft | Reject:
     """The attempt as it would be sent, or why it cannot be made legal within what was approved."""
     product = view.product
     rate = terms.rate(command.type)
@@ -61,7 +61,7 @@ def draw_up(intent: Intent, command: routing.Place, view: MarketView, terms: Ter
         cid, product.id, intent.side, intent.kind, command.type, legal.size, limit,
         end_time=command.end_time, attached=_legal_bracket(product, command.attached),
     )  # fmt: skip
-    return Draft(intent, order, view.quote, rate)
+    return Draft(intent, order, view.quote, rate, flatten)
 
 
 def _over_budget(intent: Intent, product: Product, legal: Legal, rate: Decimal) -> Reject | None:
@@ -96,13 +96,13 @@ class Trading:
         flatten: bool = False,
     ) -> bool:  # fmt: skip
         """Whether the order may now be at the venue. A refusal is in the tally. Raises: StorageFailed."""
-        draft = draw_up(intent, command, view, terms)
+        draft = draw_up(intent, command, view, terms, flatten=flatten)
         refusal = draft if isinstance(draft, Reject) else self._looked_at(draft.order, view, tally)
         if refusal is not None:
             tally.refuse(view.product.id, intent.side, intent.kind, refusal)
         if isinstance(draft, Reject) or refusal is not None:
             return False
-        return self._sender.send(replace(draft, flatten=flatten), tally)
+        return self._sender.send(draft, tally)
 
     def rehearse(self, intent: Intent, view: MarketView, terms: Terms, *, flatten: bool) -> Reject | None:
         """Why a sale could not leave even once its coins are free. Nothing is recorded but the latch of a breach."""
@@ -111,12 +111,12 @@ class Trading:
         if not isinstance(command, routing.Place):
             reason = command.reason if isinstance(command, routing.Close) else Reason.ALREADY_WORKING
             return Reject(reason, command.why)
-        draft = draw_up(intent, command, view, terms)
+        draft = draw_up(intent, command, view, terms, flatten=flatten)
         if isinstance(draft, Reject):
             return draft
         bounded = terms.policy.exits.max_slippage_bps
         refusal = check_exit(draft.order, view, terms.policy.execution, bounded)
-        return refusal or self._sender.barred(replace(draft, flatten=flatten))
+        return refusal or self._sender.barred(draft)
 
     def _looked_at(self, order: PlannedOrder, view: MarketView, tally: Tally) -> Reject | None:
         policy = self._policy()

@@ -21,6 +21,7 @@ from bot.execution.report import ActReport, Refusal
 from bot.loop.finished import Finished
 from bot.loop.standing import Standing, feeds_down, missed, standing
 from bot.loop.upkeep import stopped_out
+from bot.loop.words import sent
 from bot.loop.world import Identity, Operator, World
 from bot.ops.alerts import FIRING, AlertService, Severity
 from bot.ops.status import RunFacts, limits_of, status_report
@@ -85,6 +86,8 @@ class Reporter:
 
     def halted(self, halts: tuple[Halt, ...]) -> None:
         """Fire the alert of every halt that is new, before what it takes to carry it out: that may take its time."""
+        if not self._operator.audience:
+            return
         self._raise_new(standing(halts, self._store.state, None, None, self._config, self._world.clock.now()))
         self._operator.courier.nudge()
 
@@ -127,6 +130,10 @@ class Reporter:
             log.warning("exchange.call_failed", detail=error)
         for told in (*notices(report), *stop_notices(report, self._store.state)):
             self.notice(*told)
+
+    def sent(self, report: ActReport) -> str:
+        """What a round sent to the venue, in words; empty where nobody reads them."""
+        return sent(report, self._store.state) if self._operator.audience else ""
 
     def finished(self, cycle: Finished) -> None:
         """Everything at the end of a cycle. A failing disk is counted and never stops trading's own clean-up."""

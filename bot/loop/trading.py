@@ -263,7 +263,7 @@ class TradingLoop:
         with self._stages.of("record"):
             self._save()
             self._operator.tend(self.store, self._world.clock.now())
-        outcome, reason, detail = told(decision, acted, self.store.state)
+        outcome, reason, detail = told(decision, acted, self._reporter.sent(acted))
         return self._finish(cycle_id, started, outcome, reason, detail, decision, snapshot, report)
 
     def _sell_unread(
@@ -291,7 +291,7 @@ class TradingLoop:
         self._hit_breakers(report, cycle_id)
         self._reporter.acted(report, cycle_id)
         self._save()
-        outcome, reason, detail = told(decision, acted, self.store.state)
+        outcome, reason, detail = told(decision, acted, self._reporter.sent(acted))
         detail = f"{detail}; the account was last read at {snapshot.reconciled_at:%H:%M:%S}: {error}"
         return self._finish(cycle_id, started, outcome, reason, detail, decision, None, report)
 

@@ -45,12 +45,12 @@ def undecided(outcome: Outcome, reason: Reason | None, detail: str) -> DecisionM
     return DecisionMade(outcome.value, why, detail, regime="", proposals=(), verdicts=(), eligible=0)
 
 
-def told(decision: Decision, acted: ActReport, state: State) -> tuple[Outcome, Reason | None, str]:
+def told(decision: Decision, acted: ActReport, done: str) -> tuple[Outcome, Reason | None, str]:
     """How the cycle ended after acting: an approval that was refused on the way is no trade, with that reason.
 
-    What was sent is told in any case: new quotes, protective orders and the sales of a halt are nobody's decision.
+    done: in words, what was sent, told in any case: new quotes, protective orders and the sales of a halt are nobody's
+    decision.
     """
-    done = sent(acted, state)
     if decision.outcome is not Outcome.TRADED:
         return decision.outcome, decision.reason, f"sent {done}; {decision.detail}" if done else decision.detail
     if acted.traded:

@@ -45,7 +45,7 @@ class UniverseManager:
         """
         ranked = _ranked(snapshot, universe)
         in_force = _bans(snapshot, universe)
-        never = frozenset(product.base for product in universe.exclusions.never_trade)
+        never = frozenset([product.base for product in universe.exclusions.never_trade])
         within = policy.execution.depth_within_bps
         eligible: list[ProductId] = []
         excluded: list[Exclusion] = []
