@@ -62,7 +62,7 @@ def _mask(columns: SeriesColumns, nodes: Iterable[_Node]) -> Mask:
     found, everywhere = np.zeros(len(columns.series), np.bool_), np.ones(len(columns.series), np.bool_)
     for node in nodes:
         found |= node.of(columns, everywhere)
-    columns.forget()
+    columns.forget(but=np.flatnonzero(found))
     return found
 
 

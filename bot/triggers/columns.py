@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Scale
+from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Ints, Scale
 from bot.domain.product import ProductId
 from bot.triggers.indicators import LiveWindows, greatest, least, unsteady
 from bot.triggers.rolling import Prefix, packed_lows, rolled
@@ -41,6 +41,7 @@ class SeriesColumns:
         self._lowest: dict[int, memoryview | None] = {}
         self._unsteady: dict[Decimal, list[int]] = {}
         self._reads: dict[tuple[str, int], int] = {}
+        self._noted: dict[tuple[str, int, int], dict[int, int]] = {}
 
     def pays(self, name: str, count: int) -> bool:
         """Whether to make the column `name` for one more reading, or to compute that from its bars: making one costs
@@ -85,8 +86,20 @@ class SeriesColumns:
             self._lowest[count] = None if packed is None else rolled(packed, count, np.minimum).data
         return self._lowest[count]
 
-    def forget(self) -> None:
-        """Drop every column: what is still asked for is made anew."""
+    def noted(self, name: str, count: int, step: int, t: int) -> int | None:
+        """What `sums` told of the window that ends at bar t, where that was noted when it was forgotten."""
+        known = self._noted.get((name, count, step))
+        return None if known is None else known.get(t)
+
+    def forget(self, but: Ints) -> None:
+        """Drop every column: what is still asked for is made anew, but for the sums that end at these bars."""
+        for key, prefix in self._windows.items():
+            _, count, step = key
+            bars = but[but + 1 >= count * step]
+            if prefix is not None and len(bars) * _BARS_A_READ <= len(self.series):
+                running: Ints = np.asarray(prefix)
+                sums = running[bars + step] - running[bars + step - count * step]
+                self._noted[key] = dict(zip(bars.tolist(), sums.tolist(), strict=True))
         for made in (self._prefixes, self._windows, self._highest, self._lowest):
             made.clear()
 
@@ -237,6 +250,8 @@ class ColumnWindows:
         return ((slope + _HALF) & _WRAP) - _HALF
 
     def _sum(self, name: str, count: int, step: int) -> int | None:
+        if (known := self._columns.noted(name, count, step, self._t)) is not None:
+            return known
         prefix = self._columns.sums(name, count, step) if self._columns.pays(name, count) else None
         if prefix is None:
             return None

@@ -109,6 +109,21 @@ def test_a_slope_beyond_64_bits_is_still_exact(top: int) -> None:
     assert ColumnWindows(columns, 29).slope_sum(30) == LiveWindows(bars).slope_sum(30) == 29 * (top - 1)
 
 
+def test_sums_noted_when_columns_are_forgotten_are_those_of_the_bars() -> None:
+    """The first bar is too young for any window, and of the others one sum is near the end of 64 bits."""
+    bars = series([100 + t % 7 for t in range(900)], [2**60 if t == 450 else 1 + t % 5 for t in range(900)])
+    columns = SeriesColumns(bars)
+    assert columns.sums("volume", 60, 1) is not None
+    assert columns.sums("gains", 4, 15) is not None
+    columns.forget(but=np.array([3, 59, 60, 460, 899]))
+    assert columns.noted("volume", 60, 1, 3) is columns.noted("volume", 60, 1, 461) is None
+    assert columns.noted("gains", 4, 15, 460) is not None
+    for t in (3, 59, 60, 460, 461, 899):
+        live, column = LiveWindows(bars.slice(0, t + 1)), ColumnWindows(columns, t)
+        assert column.volume_sum(60) == live.volume_sum(60)
+        assert column.gains(4, 15) == live.gains(4, 15)
+
+
 @pytest.mark.parametrize("ago", [-1, 3, 10**9])
 def test_no_bar_is_read_outside_the_known_ones(ago: int) -> None:
     """A negative ago would be the future: the backtest's columns hold it, and must not give it."""
