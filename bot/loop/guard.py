@@ -26,7 +26,7 @@ from bot.observe.killswitch import kill_reason
 from bot.ports import KillState
 from bot.record.store import StateStore
 from bot.risk.engine import RiskEngine
-from bot.risk.halts import Permission, Protective, halts_in_force, latch_halts, permission
+from bot.risk.halts import FREE, Permission, Protective, halts_in_force, latch_halts, permission
 from bot.settings.config import Config
 
 KILL_CLEAR: Final = "the kill switch is gone; one clean reconcile is awaited"
@@ -116,11 +116,10 @@ class Guard:
         """
         state, now = self._store.state, self._world.clock.now()
         since = {cause: known[0] for cause, known in state.halts.items()}
-        found = halts(facts, self._config.policy.clock, now, since)
-        in_force = {halt.cause.value: halt.detail for halt in (*found, *latch_halts(state, now))}
-        self._halts = found
-        if self._store.broken:
+        found = self._halts = halts(facts, self._config.policy.clock, now, since)
+        if self._store.broken or not (found or state.halts or state.latches):
             return found
+        in_force = {halt.cause.value: halt.detail for halt in (*found, *latch_halts(state, now))}
         for cause, detail in in_force.items():
             if cause not in state.halts:
                 self._store.record(HaltBegan(cause, detail), cycle_id)
@@ -138,14 +137,16 @@ class Guard:
 
     def permission(self) -> Permission:
         """What all halts in force permit at this moment; a stop that was asked for counts from that moment on."""
+        observed, state = self._halts, self._store.state
+        if not (observed or self.flags.shutdown or state.latches or state.open_breakers):
+            return FREE
         now = self._world.clock.now()
-        observed = self._halts
         if self.flags.shutdown and not any(halt.cause is HaltCause.SHUTDOWN for halt in observed):
             observed = (*observed, Halt(HaltCause.SHUTDOWN, self.flags.shutdown, now))
         if self.snapshot is not None:
-            found: Sequence[Halt] = halts_in_force(self._store.state, now, observed)
+            found: Sequence[Halt] = halts_in_force(state, now, observed)
         else:
-            found = (*observed, *latch_halts(self._store.state, now))
+            found = (*observed, *latch_halts(state, now))
         return permission(found, self._config.policy)
 
     def cancel_kinds(self) -> tuple[OrderKind, ...]:
@@ -179,6 +180,8 @@ class Guard:
 
     def permits(self) -> Permits:
         found = self.permission()
+        if found is FREE:
+            return Permits()
         return Permits(
             entries=found.entries,
             exits=found.exits,
