@@ -9,7 +9,7 @@ from typing import Final
 from bot.domain.event import Payload, QuarantineBegan
 from bot.domain.order import Fill, OrderReport
 from bot.domain.product import Product, ProductId
-from bot.domain.snapshot import Balance, Halt, Snapshot, Valuation
+from bot.domain.snapshot import Halt, Snapshot, Valuation
 from bot.domain.value import Value, replace
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import is_ours
@@ -62,10 +62,11 @@ class Observation:
         self.key_problems: tuple[str, ...] = ()
         self.needs_opening = False
         self.asked: frozenset[ProductId] | None = None
+        self._others: tuple[OrderReport, ...] = ()
         self._doubted_at: datetime | None = None
         self._needed: tuple[int, int] | None = None
         self._listed: tuple[Mapping[ProductId, Product], set[ProductId], Mapping[ProductId, Product]] | None = None
-        self._owned: tuple[Mapping[str, Balance], Mapping[ProductId, Product], frozenset[ProductId]] | None = None
+        self._owned: tuple[list[str], Mapping[ProductId, Product], frozenset[ProductId]] | None = None
         self._limited: frozenset[ProductId] = frozenset()
 
     @property
@@ -114,8 +115,8 @@ class Observation:
         self._open_books(truth, metadata, cycle_id)
         truth, late = self._reread_when_unbalanced(truth, engine)
         report = combined((report, late))
-        self.truth = truth
-        self._record(foreign_orders(self._store.state, truth.reports, self.is_ours), cycle_id)
+        self.truth, self._others = truth, self._of_others(truth)
+        self._record(foreign_orders(self._store.state, self._others), cycle_id)
         self._record(self._strangers(report), cycle_id)
         now = self._world.clock.now()
         valuation = self.valuation = self._observer.valuation(truth, metadata)
@@ -131,7 +132,7 @@ class Observation:
         self._record(upkeep.pauses_after(report.fills, self._store.state, self._config.policy), cycle_id)
         performance = stops.performance(self._store.state, valuation)
         self._record(upkeep.stop_latches(performance, self._store.state, self._config.policy, period_now), cycle_id)
-        return Observed(Reading(truth, views, valuation, performance), metadata, report)
+        return Observed(Reading(truth, self._others, views, valuation, performance), metadata, report)
 
     def last_known(self, cycle_id: str) -> Observed | None:
         """The account as last read completely beside the markets of now; None once that is too long ago.
@@ -146,18 +147,17 @@ class Observation:
         self._record(upkeep.high_marks(self._store.state, views), cycle_id)
         valuation = self._observer.valuation(truth, metadata)
         performance = stops.performance(self._store.state, valuation)
-        return Observed(Reading(truth, views, valuation, performance), metadata, NOTHING)
+        reading = Reading(truth, self._of_others(truth), views, valuation, performance)
+        return Observed(reading, metadata, NOTHING)
 
     def snapshot(self, cycle_id: str, observed: Observed, halts: Sequence[Halt], *, service: bool) -> Snapshot:
         """The input of the decision, breakers brought up to date with it."""
         state = self._store.state
-        snap = self._observer.snapshot(
-            cycle_id, observed.reading, halts, state, self.is_ours, service=service, asked=self.asked
-        )
+        snap = self._observer.snapshot(cycle_id, observed.reading, halts, state, service=service, asked=self.asked)
         self._record(upkeep.breaker_changes(snap, self._config.policy), cycle_id)
         return snap if self._store.state is state else replace(snap, state=self._store.state)
 
-    def is_ours(self, report: OrderReport) -> bool:
+    def _is_ours(self, report: OrderReport) -> bool:
         """Whether an order at the venue is one of ours, attached children included."""
         orders = self._store.state.orders
         if report.client_order_id in orders:
@@ -165,18 +165,13 @@ class Observation:
         ids = {order.order_id for order in orders.values()} - {""}  # what was never accepted has none
         return report.order_id in ids or report.parent_id in ids
 
+    def _of_others(self, truth: Truth) -> tuple[OrderReport, ...]:
+        """What works on the account and is not ours."""
+        return tuple([one for one in truth.reports if not one.status.is_terminal and not self._is_ours(one)])
+
     def strange_siblings(self) -> tuple[str, ...]:
         """Working orders with our prefix that the journal does not know: another instance trades this account."""
-        if self.truth is None:
-            return ()
-        return tuple(
-            report.client_order_id
-            for report in self.truth.reports
-            if not report.status.is_terminal
-            and report.client_order_id not in self._store.state.orders
-            and is_ours(report.client_order_id, self._tag)
-            and not self.is_ours(report)
-        )
+        return tuple([o.client_order_id for o in self._others if is_ours(o.client_order_id, self._tag)])
 
     def _restricted(self) -> bool:
         """Whether something we manage may not be traded freely: then its release must be noticed soon."""
@@ -189,8 +184,8 @@ class Observation:
         held = {position.product for position in state.positions.values()}
         held |= {order.product for order in state.working}
         held |= {intent.product for intent in state.open_intents}
-        if self.truth is not None:
-            held |= self._pricing(self.truth.balances, metadata.products)
+        if self.valuation is not None:
+            held |= self._pricing(self.valuation, metadata.products)
         # What the universe lists is watched wherever it is, held or not.
         beside = held - self._config.universe.places.keys()
         known = self._listed
@@ -209,13 +204,12 @@ class Observation:
             found.setdefault(products[regime.product].market, products[regime.product])
         return found
 
-    def _pricing(self, balances: Mapping[str, Balance], products: Mapping[ProductId, Product]) -> frozenset[ProductId]:
-        """The markets that price what the wallets hold; worked out once for wallets and products that stay the same."""
-        known = self._owned
-        if known is None or known[0] is not balances or known[1] is not products:
-            owned = [currency for currency, balance in balances.items() if balance.available or balance.hold]
+    def _pricing(self, valuation: Valuation, products: Mapping[ProductId, Product]) -> frozenset[ProductId]:
+        """The markets that price what the account holds; worked out once while it holds the same currencies."""
+        owned, known = [part.currency for part in valuation.parts], self._owned
+        if known is None or known[0] != owned or known[1] is not products:
             found = [market_of(currency, products, self._config.policy.portfolio) for currency in owned]
-            known = self._owned = balances, products, frozenset([market for market in found if market is not None])
+            known = self._owned = owned, products, frozenset([market for market in found if market is not None])
         return known[2]
 
     def ask(self, about: Collection[ProductId] | None) -> None:
@@ -253,8 +247,11 @@ class Observation:
             self._record(events, cycle_id)
             self.needs_opening = False
             return
-        still = sorted(truth.balances.keys() & self._store.state.unmoved)
-        late = coldstart.unopened(self._store.state, self._bases(still, metadata)) if still else {}
+        state = self._store.state
+        if not state.unmoved:
+            return
+        still = sorted(truth.balances.keys() & state.unmoved)
+        late = coldstart.unopened(state, self._bases(still, metadata))
         if any(market in marks for market in late.values()):
             self._record(coldstart.holdings(self._past(), truth.balances, late, marks, truth.began_at), cycle_id)
 
@@ -305,5 +302,5 @@ class Observation:
         return found
 
     def _record(self, payloads: Iterable[Payload], cycle_id: str) -> None:
-        for payload in tuple(payloads):
+        for payload in payloads:
             self._store.record(payload, cycle_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -25,20 +25,16 @@ from bot.settings.policy import Policy
 Record = Callable[[Payload], object]
 
 
-def expiries(state: State, now: datetime) -> Iterator[Payload]:
+def expiries(state: State, now: datetime) -> Sequence[Payload]:
     """Approvals and period latches whose time is over."""
-    yield from (
-        ApprovalAnswered(item.id, "expired", "time") for item in state.approvals.values() if item.expires_at <= now
-    )
-    yield from stops.ended(state, now)
+    over = [item for item in state.approvals.values() if item.expires_at <= now]
+    return (*[ApprovalAnswered(item.id, "expired", "time") for item in over], *stops.ended(state, now))
 
 
-def equity_marks(state: State, valuation: Valuation, now: datetime) -> Iterator[Payload]:
+def equity_marks(state: State, valuation: Valuation, now: datetime) -> Sequence[Payload]:
     """New day or week, new peak."""
-    yield from stops.rolled(state, valuation, now)
-    peak = stops.peak(state, valuation)
-    if peak is not None:
-        yield peak
+    begun, peak = stops.rolled(state, valuation, now), stops.peak(state, valuation)
+    return begun if peak is None else (*begun, peak)
 
 
 def stop_latches(performance: Performance, state: State, policy: Policy, now: datetime) -> tuple[LatchSet, ...]:

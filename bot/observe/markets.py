@@ -95,9 +95,5 @@ class LastGood:
         """Take over fresh quotes (the bid: what a holding would fetch) and answer all marks known."""
         for market, item in views.items():
             if item.quote is not None:
-                self.marks[market] = _mark(item.quote)
+                self.marks[market] = Mark(item.quote.bid, item.quote.at)
         return self.marks
-
-
-def _mark(quote: Quote) -> Mark:
-    return Mark(quote.bid, quote.at)

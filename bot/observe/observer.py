@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -36,7 +36,7 @@ from bot.observe.tickguard import TickGuard
 from bot.observe.valuation import Mark, market_of, value
 from bot.ports import AccountReader, Clock, MarketData
 from bot.settings.config import Config
-from bot.settings.policy import DataPolicy
+from bot.settings.policy import DataPolicy, Policy
 
 _FEE_TIER_EVERY: Final = timedelta(hours=1)
 _DOUBT_EVERY: Final = timedelta(seconds=15)
@@ -62,9 +62,10 @@ class Metadata(Value, dict=True):
 
 
 class Reading(Value):
-    """What one cycle read, before it becomes a Snapshot."""
+    """What one cycle read, before it becomes a Snapshot. others: orders that work on the account and are not ours."""
 
     truth: Truth
+    others: tuple[OrderReport, ...]
     views: Mapping[ProductId, MarketView]
     valuation: Valuation
     performance: Performance
@@ -80,6 +81,7 @@ class Observer:
         self._market = market
         self._clock = clock
         self._config = config
+        self._spans = _spans(config.policy)
         self._env, self._mode = env, mode
         self._metadata: Metadata | None = None
         self._fees: FeeTier | None = None
@@ -96,6 +98,7 @@ class Observer:
     def configure(self, config: Config) -> None:
         """Judge by these limits from the next look on; what is remembered of the market stays."""
         self._config = config
+        self._spans = _spans(config.policy)
         self._skew.configure(config.policy.clock)
         self._guard.configure(config.policy.data)
         self._bids.keep(config.policy.exits.stop_confirmations)
@@ -111,7 +114,7 @@ class Observer:
         """
         now = self._clock.now()
         known = self._metadata
-        half_life = metadata_slot(self._config.policy.data)
+        half_life = self._spans.metadata_slot
         fresh = known is not None and _slot(now, half_life) == _slot(known.at, half_life)
         if known is not None and fresh and (not doubtful or now - known.at < _DOUBT_EVERY):
             return known
@@ -156,10 +159,10 @@ class Observer:
     def exchange_status(self) -> ExchangeStatus:
         """The status page, read at most every `poll_seconds`."""
         now = self._clock.now()
-        every = self._config.policy.exchange_status.poll_seconds
+        every = self._spans.status_poll
         if every is None:
             return ExchangeStatus(StatusLevel.UNKNOWN, "the status page is not read (poll_seconds is off)", now)
-        if self._status is None or now - self._status.as_of >= timedelta(seconds=float(every)):
+        if self._status is None or now - self._status.as_of >= every:
             self._status = replace(self._exchange.status(), as_of=now)
         return self._status
 
@@ -217,10 +220,8 @@ class Observer:
         return self._last_good.marks
 
     def valuation(self, truth: Truth, metadata: Metadata) -> Valuation:
-        policy = self._config.policy
-        unpriced_after = timedelta(seconds=float(policy.data.unpriced_after_seconds))
-        now = self._clock.now()
-        return value(truth.balances, self.marks, metadata.products, policy.portfolio, now, unpriced_after)
+        portfolio, unpriced_after = self._config.policy.portfolio, self._spans.unpriced_after
+        return value(truth.balances, self.marks, metadata.products, portfolio, self._clock.now(), unpriced_after)
 
     def residuals(self, truth: Truth, state: State) -> Mapping[str, Decimal]:
         """Where the balances of this read differ from the books, by currency."""
@@ -248,14 +249,12 @@ class Observer:
         reading: Reading,
         halts: Sequence[Halt],
         state: State,
-        is_ours: Callable[[OrderReport], bool],
         *,
         service: bool,
         asked: frozenset[ProductId] | None = None,
     ) -> Snapshot:
         """The one immutable input of the decision."""
         truth, views, valuation = reading.truth, reading.views, reading.valuation
-        working = (r for r in truth.reports if r.order_id in truth.working_ids and not r.status.is_terminal)
         return Snapshot(
             cycle_id=cycle_id,
             now=self._clock.now(),
@@ -267,12 +266,12 @@ class Observer:
             performance=reading.performance,
             fees=self.fee_tier(),
             state=state,
-            external_orders=tuple(report for report in working if not is_ours(report)),
+            external_orders=tuple([order for order in reading.others if order.order_id in truth.working_ids]),
             halts=tuple(halts),
             exchange_status=self.exchange_status(),
             skew=self._skew.figure(),
             reconciled_at=truth.at,
-            unpriced=tuple(part.currency for part in valuation.parts if part.source == "unpriced"),
+            unpriced=tuple([part.currency for part in valuation.parts if part.source == "unpriced"]),
             stale_fraction=stale_fraction(views.values()),
             residuals=self.residuals(truth, state),
             service=service,
@@ -282,6 +281,23 @@ class Observer:
     def _worst_fees(self, now: datetime) -> FeeTier:
         fees = self._config.policy.fees
         return FeeTier(fees.worst_maker_pct.fraction, fees.worst_taker_pct.fraction, "worst case of the policy", now)
+
+
+class _Spans(Value):
+    """Lengths of time that the policy gives: looked up many times a day, worked out once."""
+
+    metadata_slot: timedelta
+    unpriced_after: timedelta
+    status_poll: timedelta | None
+
+
+def _spans(policy: Policy) -> _Spans:
+    poll = policy.exchange_status.poll_seconds
+    return _Spans(
+        metadata_slot(policy.data),
+        timedelta(seconds=float(policy.data.unpriced_after_seconds)),
+        None if poll is None else timedelta(seconds=float(poll)),
+    )
 
 
 def metadata_slot(policy: DataPolicy) -> timedelta:

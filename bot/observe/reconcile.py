@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -64,17 +64,16 @@ def refuse_implausible(balances: Mapping[str, Balance], state: State) -> None:
 
     Raises: CriticalDataUnavailable.
     """
-    if any(balance.available or balance.hold for balance in balances.values()):
-        return
+    for balance in balances.values():
+        if balance.available or balance.hold:
+            return
     if any(ledger.expected > 0 for ledger in state.ledgers.values()):
         raise CriticalDataUnavailable("balances", "every wallet reads zero although the books hold money")
 
 
-def foreign_orders(
-    state: State, reports: Sequence[OrderReport], is_ours: Callable[[OrderReport], bool]
-) -> Iterator[Payload]:
+def foreign_orders(state: State, others: Iterable[OrderReport]) -> Iterator[Payload]:
     """Working orders that are not ours: seen first, or gone. They are counted, never touched."""
-    working = {report.order_id: report for report in reports if not report.status.is_terminal and not is_ours(report)}
+    working = {report.order_id: report for report in others}
     for order_id, report in working.items():
         if order_id not in state.foreign_orders:
             size = report.size if report.size is not None else report.quote_size

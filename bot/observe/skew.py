@@ -36,6 +36,7 @@ class SkewMeter:
 
     def __init__(self, policy: ClockPolicy) -> None:
         self._policy = policy
+        self._every = timedelta(seconds=float(policy.check_seconds))
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
         self._figure: ClockSkew | None = None
         self._measured_at: datetime | None = None
@@ -44,6 +45,7 @@ class SkewMeter:
     def configure(self, policy: ClockPolicy) -> None:
         """Measure as this says from now on."""
         self._policy = policy
+        self._every = timedelta(seconds=float(policy.check_seconds))
 
     def measure_when_due(self, reader: AccountReader, clock: Clock) -> None:
         """Ask the exchange for its time: at once until there are enough samples, then every `check_seconds`.
@@ -55,7 +57,7 @@ class SkewMeter:
             self._samples.clear()
             self._figure = None
         if self._measured_at is not None and len(self._samples) >= self._policy.min_samples:
-            if now - self._measured_at < timedelta(seconds=float(self._policy.check_seconds)):
+            if now - self._measured_at < self._every:
                 return
             self._measure(reader, clock)
             return
@@ -65,7 +67,9 @@ class SkewMeter:
     def trusted(self, now: datetime) -> datetime:
         """`now` of our clock, or the exchange's when ours is further from it than entries allow."""
         skew = self.figure()
-        off = skew.samples >= self._policy.min_samples and abs(skew.ms) > float(self._policy.no_entries_ms)
+        if not skew.ms or skew.samples < self._policy.min_samples:
+            return now
+        off = abs(skew.ms) > float(self._policy.no_entries_ms)
         return now - timedelta(milliseconds=skew.ms) if off else now
 
     def figure(self) -> ClockSkew:

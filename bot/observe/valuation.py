@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import cast
+from operator import attrgetter
+from typing import Final, cast
 
 from bot.domain.money import EXACT, ZERO, Money, Price, total
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Balance, Valuation, ValuePart
 from bot.domain.value import Value
 from bot.settings.policy import PortfolioPolicy
+
+_BY_CURRENCY: Final = attrgetter("currency")
 
 
 class Mark(Value):
@@ -42,10 +45,10 @@ def value(
         parts.append(part)
         if problem:
             problems.append(problem)
-    ordered = tuple(sorted(parts, key=lambda part: part.currency))
+    ordered = tuple(sorted(parts, key=_BY_CURRENCY))
     if problems:
         return Valuation(None, ordered, "; ".join(problems))
-    return Valuation(Money(total(part.value for part in ordered), portfolio.quote_currency), ordered)
+    return Valuation(Money(total([part.value for part in ordered]), portfolio.quote_currency), ordered)
 
 
 def market_of(currency: str, products: Mapping[ProductId, Product], portfolio: PortfolioPolicy) -> ProductId | None:

@@ -84,8 +84,8 @@ MISTAKES: Final = (
         "the venue answers zero everywhere with HTTP 200, and every position counts as closed",
         "partial snapshots and pagination traps",
         "bot/observe/reconcile.py",
-        "    if any(balance.available or balance.hold for balance in balances.values()):",
-        "    if balances:",
+        "        if balance.available or balance.hold:\n",
+        "        if balances:\n",
         pytest("tests/observe/test_reconcile.py"),
     ),
     Mistake(
