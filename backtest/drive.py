@@ -85,8 +85,8 @@ class Drive:
 
     def _in_hand(self, state: State) -> frozenset[ProductId]:
         """Markets in which something is held, wanted or working."""
-        working = (order.market for order in self.stage.venue.working())
-        return frozenset((*state.positions, *(intent.product for intent in state.open_intents), *working))
+        wanted = [intent.product for intent in state.open_intents]
+        return frozenset((*state.positions, *wanted, *self.stage.venue.busy()))
 
     def _skip(self, k: int, ahead: Next) -> None:
         """Account for the cycles between bar `k` and the next one: nothing but equity moved."""

@@ -115,7 +115,7 @@ class Tape:
         newest = min(self._data.newest(now), self._data.count - 1)
         while self._lived < newest:
             self._lived += 1
-            self._venue.advance(self._data.closed(self._lived), self._slices(self._lived, self.only))
+            self._live_through(self._lived, self.only)
         if now > self._venue.now:
             self._venue.advance(now, {})
         self._caught_up = now
@@ -128,17 +128,17 @@ class Tape:
                 self._lived = k - 1
                 return
             self._lived += 1
-            self._venue.advance(self._data.closed(self._lived), self._slices(self._lived, waiting))
+            self._live_through(self._lived, waiting)
 
-    def _slices(self, k: int, only: frozenset[ProductId] | None) -> dict[ProductId, MarketSlice]:
-        """Bar `k` of every market that has one."""
+    def _live_through(self, k: int, only: frozenset[ProductId] | None) -> None:
+        """Bar `k` of these markets, or of all: of those that have one."""
         found, span = {}, (self._data.opened(k), self._data.closed(k))
         for market in self._data.tracks if only is None else only:
             track = self._data.tracks[market]
             segment = track.at(k)
             if segment is not None:
                 found[market] = self._slice(track, segment, k, span)
-        return found
+        self._venue.advance(span[1], found)
 
     def _slice(self, track: Track, segment: Segment, k: int, span: tuple[datetime, datetime]) -> MarketSlice:
         series, t, tick = segment.columns.series, k - segment.first, track.scale.tick

@@ -9,7 +9,7 @@ from bot.domain.money import ZERO, decimal_text
 from bot.domain.product import Side
 from bot.domain.snapshot import Balance
 from bot.errors import UnitError
-from bot.venue.exact import add, mul, sub
+from bot.venue.exact import add, minus, mul, sub
 from bot.venue.kept import KeptWallet
 from bot.venue.orders import VenueFill
 
@@ -69,11 +69,11 @@ class Account:
         free = self.available(currency)
         if amount > free:
             raise UnitError(f"cannot hold {decimal_text(amount)} {currency}, only {decimal_text(free)} available")
-        self._move(currency, sub(ZERO, amount), amount)
+        self._move(currency, minus(amount), amount)
 
     def release(self, currency: str, amount: Decimal) -> None:
         """Move `amount` from hold back to available."""
-        self._move(currency, amount, sub(ZERO, amount))
+        self._move(currency, amount, minus(amount))
 
     def transfer(self, currency: str, amount: Decimal) -> None:
         """Deposit, or withdraw a negative amount. Raises UnitError when more is withdrawn than is available."""
@@ -91,10 +91,10 @@ class Account:
         """
         base, quote = fill.product.base, fill.product.quote
         if fill.side is Side.BUY:
-            self._move(quote, sub(released, add(fill.value, fill.fee)), sub(ZERO, released))
+            self._move(quote, sub(released, add(fill.value, fill.fee)), minus(released))
             self._move(base, fill.size, ZERO)
         else:
-            self._move(base, sub(released, fill.size), sub(ZERO, released))
+            self._move(base, sub(released, fill.size), minus(released))
             self._move(quote, sub(fill.value, fill.fee), ZERO)
         self._post(fill)
 
@@ -107,16 +107,17 @@ class Account:
         }
 
     def _post(self, fill: VenueFill) -> None:
-        sign = Decimal(1) if fill.side is Side.BUY else Decimal(-1)
-        self._enter(fill.product.base, mul(sign, fill.size))
-        self._enter(fill.product.quote, sub(ZERO, mul(sign, mul(fill.price, fill.size))))
-        self._enter(fill.product.quote, sub(ZERO, fill.fee))
+        worth = mul(fill.price, fill.size)
+        came, paid = (fill.size, minus(worth)) if fill.side is Side.BUY else (minus(fill.size), worth)
+        self._enter(fill.product.base, came)
+        self._enter(fill.product.quote, sub(paid, fill.fee))
 
     def _enter(self, currency: str, amount: Decimal) -> None:
         self._ledger[currency] = add(self._ledger.get(currency, ZERO), amount)
 
     def _move(self, currency: str, available: Decimal, hold: Decimal) -> None:
-        free, held = add(self.available(currency), available), add(self.held(currency), hold)
+        free = add(self._available.get(currency, ZERO), available)
+        held = add(self._hold.get(currency, ZERO), hold)
         if free < 0 or held < 0:
             raise UnitError(f"{currency} would become {free} available, {held} on hold")
         self._available[currency], self._hold[currency] = free, held

@@ -81,7 +81,7 @@ class Desk:
     orders: dict[str, Working] = field(default_factory=dict)
     piece: MarketSlice | None = None
     share: Decimal = ZERO
-    taken: dict[Side, Decimal] = field(default_factory=lambda: dict.fromkeys(Side, ZERO))
+    taken: dict[Side, Decimal] = field(default_factory=lambda: {Side.BUY: ZERO, Side.SELL: ZERO})
     views: dict[str, View] = field(default_factory=dict)
     newborn: list[tuple[Working, Decimal]] = field(default_factory=list)
 
@@ -90,7 +90,7 @@ class Desk:
         if piece is not self.piece and piece != self.piece:
             self.piece = piece
             self.share = share_of(piece.volume, product, rules)
-            self.taken = dict.fromkeys(Side, ZERO)
+            self.taken = {Side.BUY: ZERO, Side.SELL: ZERO}
             self.views.clear()
 
     def opposite(self, side: Side) -> Working | None:

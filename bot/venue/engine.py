@@ -73,7 +73,7 @@ class Engine:
         for order in tuple(desk.orders.values()):
             self._watch(desk, order, piece)
         desk.newborn.clear()
-        for side in Side:
+        for side in (Side.BUY, Side.SELL):
             self._rest(desk, side, piece)
         for child, price in tuple(desk.newborn):
             self._newborn(desk, child, from_price(piece, price), piece)

@@ -9,6 +9,7 @@ from bot.domain.money import EXACT, ceil_to, floor_to, quantised
 
 add: Final = EXACT.add
 sub: Final = EXACT.subtract
+minus: Final = EXACT.minus
 mul: Final = EXACT.multiply
 div: Final = EXACT.divide
 

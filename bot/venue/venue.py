@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Self
@@ -211,6 +211,10 @@ class Venue:
     def working(self) -> Sequence[OrderRecord]:
         """Every order that is not terminal, oldest first within its market."""
         return [order.record for desk in self._books.busy.values() for order in desk.orders.values()]
+
+    def busy(self) -> Collection[ProductId]:
+        """Markets in which an order works."""
+        return self._books.busy.keys()
 
     def order(self, order_id: str) -> OrderRecord:
         """One order. Raises NotFound."""
