@@ -83,7 +83,7 @@ class Scale(Value):
         return int(EXACT.divide(volume, self.lot).to_integral_value(ROUND_DOWN))
 
     def price(self, ticks: int) -> Price:
-        return Price(self.value(ticks))
+        return Price(EXACT.multiply(ticks, self.tick))
 
     def value(self, ticks: int) -> Decimal:
         """Quote currency for one unit of base, as a plain number."""

@@ -27,7 +27,7 @@ class Quote(Value):
     at: datetime
 
     def __post_init__(self) -> None:
-        if self.bid >= self.ask:
+        if self.bid.value >= self.ask.value:
             raise UnitError(f"{self.product}: crossed quote, bid {self.bid} >= ask {self.ask}")
 
     @property

@@ -361,7 +361,9 @@ class State(Evolving):
     def unsettled(self) -> tuple[Order, ...]:
         """Our orders that the venue knows by an id, and that work or have filled more than is booked."""
         known = [order for order in self.orders.values() if order.order_id]
-        return tuple([order for order in known if order.state not in TERMINAL or order.booked < order.filled])
+        return tuple(
+            [order for order in known if order.state not in TERMINAL or order.booked.value < order.filled.value]
+        )
 
     @cached_property
     def open_breakers(self) -> tuple[BreakerState, ...]:

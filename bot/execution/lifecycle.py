@@ -25,6 +25,10 @@ LONGEST_CANCEL_GAP: Final = timedelta(minutes=1)
 UNRESOLVED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.UNKNOWN})
 """States of an order whose fate is unknown."""
 
+_UNANSWERED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED})
+_SETTLED: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL, OrderState.CANCEL_PENDING})
+_IMMEDIATE: Final = (OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET)
+
 
 def changed(order: Order, event: OrderEvent, why: str, *, order_id: str = "", absent: int = 0) -> Payload:
     """The event for something that moved no quantity; a Mismatch when the order's state does not allow it.
@@ -88,23 +92,20 @@ def due(order: Order, now: datetime, policy: ExecutionPolicy) -> Due | None:
     at = timer(order, policy)
     if at is None or now < at:
         return None
-    if order.state in (OrderState.NEW, OrderState.SUBMITTED):
+    if order.state in _UNANSWERED:
         return Due.SILENCE
     return Due.CANCEL_AGAIN if order.state is OrderState.CANCEL_PENDING else Due.READ
 
 
 def timer(order: Order, policy: ExecutionPolicy) -> datetime | None:
     """When the order's present state should have passed; None when it has no time of its own."""
-    if order.state in (OrderState.NEW, OrderState.SUBMITTED):
+    if order.state in RESTING:
+        if order.end_time is not None or order.type not in _IMMEDIATE:
+            return order.end_time
+        return order.created_at + seconds(policy.submitted_timeout_seconds)
+    if order.state in _UNANSWERED:
         return order.changed_at + seconds(policy.submitted_timeout_seconds)
-    if order.state is OrderState.CANCEL_PENDING:
-        return cancel_again_at(order, policy)
-    if order.state not in RESTING:
-        return None
-    if order.end_time is not None:
-        return order.end_time
-    immediate = order.type in (OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET)
-    return order.created_at + seconds(policy.submitted_timeout_seconds) if immediate else None
+    return cancel_again_at(order, policy) if order.state is OrderState.CANCEL_PENDING else None
 
 
 def cancel_again_at(order: Order, policy: ExecutionPolicy) -> datetime:
@@ -212,9 +213,8 @@ def _says_something(order: Order, event: OrderEvent, report: OrderReport, figure
     """Whether the report tells more than we know: a repetition is no event."""
     if event is not OrderEvent.ACK:
         return True
-    settled = order.state in (OrderState.OPEN, OrderState.PARTIAL, OrderState.CANCEL_PENDING)
     same = order.order_id == report.order_id and figures == _Figures.of(order) and order.absent_listings == 0
-    return not (settled and same)
+    return not (same and order.state in _SETTLED)
 
 
 def _after_the_end(order: Order, report: OrderReport, figures: _Figures) -> list[Payload]:
