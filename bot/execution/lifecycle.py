@@ -27,6 +27,7 @@ UNRESOLVED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.
 
 _UNANSWERED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED})
 _SETTLED: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL, OrderState.CANCEL_PENDING})
+_ROUNDED_OFF_BPS: Final = Decimal(1)
 _IMMEDIATE: Final = (OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET)
 
 
@@ -72,11 +73,25 @@ def measured(order: Order) -> ExecutionMeasured | None:
     if not order.state.is_terminal or order.filled.is_zero or order.filled_value <= 0:
         return None
     actual = Price(EXACT.divide(order.filled_value, order.filled.value))
-    moved = order.expected_price.distance_bps(actual)
+    expected = _expected(order, actual)
+    moved = expected.distance_bps(actual)
     return ExecutionMeasured(
-        order.client_order_id, order.expected_price, actual, moved if order.side is Side.BUY else -moved,
+        order.client_order_id, expected, actual, moved if order.side is Side.BUY else -moved,
         EXACT.multiply(order.filled_value, order.expected_fee_rate), order.fees,
     )  # fmt: skip
+
+
+def _expected(order: Order, actual: Price) -> Price:
+    """What an order was to fill at: of a bracket, the price of the leg that traded.
+
+    The target rests as a limit and never fills at worse, but for what the venue rounds off; a worse average was sold by
+    the stop, all of it or the part that counts.
+    """
+    target, stop = order.limit_price, order.stop_price
+    if order.type is not OrderType.BRACKET or target is None or stop is None:
+        return order.expected_price
+    gained = target.distance_bps(actual) if order.side is Side.SELL else -target.distance_bps(actual)
+    return target if gained > -_ROUNDED_OFF_BPS else stop
 
 
 class Due(Enum):

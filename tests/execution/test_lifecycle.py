@@ -185,5 +185,44 @@ def test_slippage_is_positive_when_it_was_worse_on_either_side():
     assert (bought.expected_fee, bought.actual_fee) == (d("1.212"), d(1))
 
 
+@pytest.mark.parametrize("assumed", [90, 110], ids=["placed by us", "adopted"])
+@pytest.mark.parametrize(
+    ("side", "got", "leg", "worse_bps"),
+    [
+        (Side.SELL, 110, 110, 0),
+        (Side.SELL, "110.11", 110, -10),
+        (Side.SELL, "109.9999", 110, "0.0091"),
+        (Side.SELL, 100, 90, "-1111.1111"),
+        (Side.SELL, "89.91", 90, 10),
+        (Side.SELL, 90, 90, 0),
+        (Side.SELL, "85.5", 90, 500),
+        (Side.BUY, 90, 90, 0),
+        (Side.BUY, "110.11", 110, 10),
+    ],
+)
+def test_a_bracket_is_measured_against_the_leg_that_traded(assumed, side, got, leg, worse_bps):
+    """A target that fills is no windfall against the stop, and a stop that fills in time no loss against the target."""
+    stop, target = (90, 110) if side is Side.SELL else (110, 90)
+    sold = measured(
+        order(
+            side=side, amount=2, limit=target, stop_price=price(stop), type=OrderType.BRACKET, state=S.FILLED,
+            filled=size(2), filled_value=2 * d(got), fees=d(1), expected_price=price(assumed),
+        )
+    )  # fmt: skip
+    assert sold is not None
+    assert (sold.expected_price, sold.actual_price) == (price(leg), price(got))
+    assert round(sold.slippage_bps, 4) == d(worse_bps)
+
+
+def test_a_stop_limit_and_an_exit_are_measured_against_what_was_decided_on():
+    done: dict[str, Any] = {"state": S.FILLED, "filled": size(2), "filled_value": d(190), "fees": d(1)}
+    for kind, stop in ((OrderType.STOP_LIMIT, price(100)), (OrderType.LIMIT_IOC, None)):
+        sold = measured(
+            order(side=Side.SELL, amount=2, limit=95, type=kind, stop_price=stop, expected_price=price(100), **done)
+        )
+        assert sold is not None
+        assert (sold.expected_price, sold.slippage_bps) == (price(100), d(500))
+
+
 def test_an_order_without_fills_measures_nothing():
     assert measured(order(state=S.CANCELED)) is None
