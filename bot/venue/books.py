@@ -224,6 +224,7 @@ class Books:
         return VenueFill(
             len(self.fills) + 1, entry_id, trade_id, record.order_id, record.product, record.side, take.price,
             take.size, value, mul(value, rate), liquidity, trade_time, self.now, record.size_in_quote,
+            spread=take.spread, slippage=take.slippage,
         )  # fmt: skip
 
     def _in_dollars(self, fill: VenueFill) -> Decimal:

@@ -36,6 +36,7 @@ from bot.venue.matching import (
     bracket_stop_limit,
     matches_now,
     passive_price,
+    priced,
     protection_bound,
     reaches,
     single_offer,
@@ -211,11 +212,20 @@ class Engine:
                 return
             for take in swept.takes:
                 self._consume(desk, order.record.side, take.size)
-                self._books.fill(order, take, Liquidity.TAKER, at)
+                self._books.fill(order, self._priced(desk, order, take, touch), Liquidity.TAKER, at)
             if swept.end is not End.OWN_ORDER or own is None or own.number < order.number:
                 break
             self._books.finish(own, VenueStatus.CANCELLED, message=SELF_TRADE)
         self._after_taking(order, swept.end, touch)
+
+    def _priced(self, desk: Desk, order: Working, take: Take, touch: Touch | None) -> Take:
+        """With what it paid for taking. The mid of a bar is its opening, wherever the ticks around it lie; a stop takes
+        from one price, and crosses no spread."""
+        if touch is None:
+            return take
+        of_bar = self._rules.by_bars and touch.bid != touch.ask and desk.piece is not None
+        mid = desk.piece.open if of_bar and desk.piece is not None else touch.mid
+        return priced(take, order.record.side, mid, touch)
 
     def _sweep(
         self, desk: Desk, order: Working, touch: Touch | None, bound: Decimal | None

@@ -155,8 +155,19 @@ class Want(Value):
 
 
 class Take(Value):
+    """What is taken at one price. spread, slippage: in quote, what of its value is the price of taking at once."""
+
     price: Decimal
     size: Decimal
+    spread: Decimal = ZERO
+    slippage: Decimal = ZERO
+
+
+def priced(take: Take, side: Side, mid: Decimal, touch: Touch) -> Take:
+    """The same with what it paid from `mid` to the touch it crossed, and from there to its price."""
+    first = touch.cross(side)
+    steps = (sub(first, mid), sub(take.price, first)) if side is Side.BUY else (sub(mid, first), sub(first, take.price))
+    return Take(take.price, take.size, mul(steps[0], take.size), mul(steps[1], take.size))
 
 
 class End(Enum):

@@ -278,6 +278,8 @@ class VenueFill(Value):
     """One row of the venue's fills. seq counts from 1. size base, value and fee quote.
 
     trade_time: when it matched (the opening of a bar for what met its opening); booked_at: when it was booked.
+    spread, slippage: what a taker paid in quote for crossing, as R2 and R8 made its price: from the mid (or the price a
+        stop traded from) to the touch, and from there to what it got, ticks included. A maker pays neither.
     """
 
     seq: int
@@ -295,6 +297,8 @@ class VenueFill(Value):
     booked_at: datetime
     size_in_quote: bool = False
     trade_type: str = "FILL"
+    spread: Decimal = ZERO
+    slippage: Decimal = ZERO
 
 
 class Accepted(Value):

@@ -59,6 +59,45 @@ def test_spread_then_slippage_then_the_tick_all_count_against_the_taker() -> Non
     assert world.traded(sell) == [("99.7", "1")]  # 99.90 x 0.998 = 99.7002, down to the cent
 
 
+def paid(world: World, order: str) -> list[tuple[str, str]]:
+    """(spread, slippage) of each fill as plain text."""
+    return [(f"{fill.spread.normalize():f}", f"{fill.slippage.normalize():f}") for fill in world.fills_of(order)]
+
+
+def test_every_fill_of_a_taker_tells_what_crossing_cost_it_and_a_maker_paid_nothing() -> None:
+    """From the opening to the touch, and from the touch to its price, whole ticks in both."""
+    world = World(bars(half_spread_bps=d("10"), slippage_bps=d("20")))
+    world.flat("100.033")
+    buy, sell = world.placed(BUY, MarketIoc(d("2"))), world.placed(SELL, MarketIoc(d("2")))
+    rests, bound = world.placed(BUY, LimitGtc(d("1"), d("99"), True)), world.placed(BUY, LimitIoc(d("1"), d("100.14")))
+    world.bar("100.033", "100.033", "98", "98")
+    assert world.traded(buy) == [("100.35", "2")]  # touch 100.14, then 100.34028
+    assert paid(world, buy) == [("0.214", "0.42")]
+    assert world.traded(sell) == [("99.73", "2")]  # touch 99.93, then 99.73014
+    assert paid(world, sell) == [("0.206", "0.4")]
+    assert paid(world, bound) == [("0.107", "0")], "its limit kept the slippage away"
+    assert paid(world, rests) == [("0", "0")]
+
+
+def test_a_stop_crosses_no_spread_and_a_gap_is_the_market_not_a_cost() -> None:
+    world = World(bars(half_spread_bps=d("10"), slippage_bps=d("20")))
+    world.flat("100")
+    at_its_stop = world.placed(SELL, StopLimit(d("1"), d("80"), d("95"), DOWN))
+    world.bar("100", "100", "94", "96")
+    in_a_gap = world.placed(SELL, StopLimit(d("1"), d("80"), d("95"), DOWN))
+    world.bar("90", "91", "89", "90")
+    assert (world.traded(at_its_stop), paid(world, at_its_stop)) == ([("94.81", "1")], [("0", "0.19")])
+    assert (world.traded(in_a_gap), paid(world, in_a_gap)) == ([("89.82", "1")], [("0", "0.18")])
+
+
+def test_walking_a_recorded_book_pays_half_its_spread_and_then_every_level() -> None:
+    world = World(ticks())
+    world.tick("100", depth=BOOK)
+    order = world.placed(BUY, MarketIoc(d("2")))
+    assert world.traded(order) == [("101", "1"), ("102", "1")]
+    assert paid(world, order) == [("1", "0"), ("1", "1")]
+
+
 def test_slippage_never_carries_a_taker_past_its_limit() -> None:
     world = World(bars(slippage_bps=d("50")))
     world.flat("100")
