@@ -83,18 +83,12 @@ def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
 
 def _reason(holding: Holding) -> ExitReason | None:
     """Why the whole position is to be sold."""
+    if holding.fell_to(holding.levels.highest_stop):
+        return ExitReason.STOP_LOSS if holding.fell_to(holding.levels.stop) else ExitReason.TRAILING_STOP
     for reason, due in DUE.items():
         if due(holding):
             return reason
     return None
-
-
-def _stop_loss(holding: Holding) -> bool:
-    return holding.fell_to(holding.levels.stop)
-
-
-def _trailing_stop(holding: Holding) -> bool:
-    return holding.fell_to(holding.levels.trail)
 
 
 def _take_profit(holding: Holding) -> bool:
@@ -113,8 +107,8 @@ def _resting_target(holding: Holding) -> bool:
 
 
 def _banned(holding: Holding) -> bool:
-    base, now = holding.position.product.base, holding.snap.now
-    return any(ban.product.base == base and now < ban.until for ban in holding.snap.state.bans.values())
+    bans, base, now = holding.snap.state.bans, holding.position.product.base, holding.snap.now
+    return bool(bans) and any(ban.product.base == base and now < ban.until for ban in bans.values())
 
 
 def _delisting(holding: Holding) -> bool:
@@ -129,14 +123,12 @@ def _max_hold(holding: Holding) -> bool:
 
 
 DUE: Final[dict[ExitReason, Callable[[Holding], bool]]] = {
-    ExitReason.STOP_LOSS: _stop_loss,
-    ExitReason.TRAILING_STOP: _trailing_stop,
     ExitReason.TAKE_PROFIT: _take_profit,
     ExitReason.BANNED: _banned,
     ExitReason.DELISTING: _delisting,
     ExitReason.MAX_HOLD: _max_hold,
 }
-"""Reasons to sell the whole position; the first that holds is given."""
+"""Reasons to sell the whole position besides its stops; the first that holds is given."""
 
 
 def _above_cap(holding: Holding) -> Size | None:

@@ -60,8 +60,9 @@ def fires(
     if direction != "any" and isinstance(params, PriceMove) and params.direction == "any":
         params = params.model_copy(update={"direction": direction})
     trigger = FIRE[type(params)](windows, params, regime, tier)
-    wanted = trigger is not None and direction in ("any", trigger.direction.value)
-    return trigger if wanted else None
+    if trigger is None or direction == "any":
+        return trigger
+    return trigger if direction == trigger.direction.value else None
 
 
 class TriggerEngine:

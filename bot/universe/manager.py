@@ -43,6 +43,8 @@ class UniverseManager:
         and fails for a moment cannot be entered in that moment, but need not qualify again. Extra cycles between the
         scheduled ones (`snapshot.service`) judge with the memory as it is and leave it alone.
         """
+        if snapshot.asked is not None and snapshot.asked.isdisjoint(snapshot.markets):
+            return Selection((), (), {}, {}, _too_few((), (), universe))
         ranked = _ranked(snapshot, universe)
         in_force = _bans(snapshot, universe)
         never = frozenset([product.base for product in universe.exclusions.never_trade])
