@@ -92,11 +92,12 @@ class ExecutionEngine:
 
     def execute(self, decision: Decision, snapshot: Snapshot) -> ActReport:
         """Carry out a decision: exits first, then time-outs and re-quotes, then entries, then protective sells."""
+        approved = decision.approved
         with self._round(snapshot.cycle_id) as tally:
-            self._exits(decision.approved, snapshot, tally)
+            self._exits(approved, snapshot, tally)
             self._serve(snapshot, tally)
             if not snapshot.service:
-                self._entries(decision.approved, snapshot, tally)
+                self._entries(approved, snapshot, tally)
             self._protect(snapshot, tally)
             self._settlement.follow(tally)
         return tally.report()

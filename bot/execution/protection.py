@@ -48,16 +48,16 @@ class Protection:
 
     def keep(self, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """One step for every position, and for protective orders whose position is gone. Raises: StorageFailed."""
-        state = self._books.state
+        state, exits = self._books.state, terms.policy.exits
         for market in sorted(state.positions):
             position, view = state.positions.get(market), view_of(snapshot, market)
             if position is None or view is None:
                 continue
-            if self._in_step.get(market) != self._signs(state, position, view, snapshot):
+            if self._in_step.get(market) != _signs(state, position, view, snapshot, exits):
                 plan = self._step(position, view, snapshot, terms, tally)
                 state = self._books.state
-                self._remember(market, plan, self._signs(state, position, view, snapshot))
-        self._lift_orphaned(tally)
+                self._remember(market, plan, _signs(state, position, view, snapshot, exits))
+        self._lift_orphaned(state, tally)
 
     def _remember(self, market: ProductId, plan: protective.Plan, signs: _Signs) -> None:
         """Nothing is planned again while the signs of a plan in step stay: prices do not matter then, and the time only
@@ -66,14 +66,6 @@ class Protection:
             self._in_step[market] = signs
         else:
             self._in_step.pop(market, None)
-
-    def _signs(self, state: State, position: Position, view: MarketView, snapshot: Snapshot) -> _Signs:
-        """Everything else that a plan in step depends on; mostly the very objects of the cycle before."""
-        base = position.product.base
-        return (
-            position, state.of_base.get(base, ()), snapshot.balances.get(base), state.ledgers.get(base), view.product,
-            snapshot.external_orders, base in state.exiting, self._policy().exits,
-        )  # fmt: skip
 
     def _step(
         self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally
@@ -167,9 +159,8 @@ class Protection:
             worst_quote=ZERO, reference=cover.stop_price, rule=position.rule, why="protective", at=terms.now,
         )  # fmt: skip
 
-    def _lift_orphaned(self, tally: Tally) -> None:
+    def _lift_orphaned(self, state: State, tally: Tally) -> None:
         """A protective sell without a position would sell what somebody else put there."""
-        state = self._books.state
         held = {market.base for market in state.positions}
         stray = [
             order
@@ -183,3 +174,12 @@ class Protection:
         """Whether the entry an attached bracket belongs to may still become a position in the books."""
         parent = self._books.state.order_of(child.parent_order_id)
         return parent is not None and (parent.state.is_working or parent.booked < parent.filled)
+
+
+def _signs(state: State, position: Position, view: MarketView, snapshot: Snapshot, exits: ExitsPolicy) -> _Signs:
+    """Everything else that a plan in step depends on; mostly the very objects of the cycle before."""
+    base = position.product.base
+    return (
+        position, state.of_base.get(base, ()), snapshot.balances.get(base), state.ledgers.get(base), view.product,
+        snapshot.external_orders, base in state.exiting, exits,
+    )  # fmt: skip

@@ -80,12 +80,17 @@ def next_command(
 
     target None: without market data working orders are still tended, and nothing new is sent.
     """
-    waiting = _tend(intent, orders, now, policy)
-    if waiting is not None:
-        return waiting
+    live = [order for order in orders if order.state not in TERMINAL]
+    if live:
+        return _tend(intent, orders, live, now, policy)
+    if intent.closed:
+        return Wait(None, "closed")
     left = remaining(intent, orders)
     if left.is_zero:
         return Close("filled")
+    settled = _settled_at(orders, policy)
+    if settled is not None and now < settled:
+        return Wait(settled, "late fills may still come")
     if target is None:
         return Wait(None, "no market data")
     step = _enter if intent.kind is OrderKind.ENTRY else _leave
@@ -103,7 +108,7 @@ def next_time(intent: Intent, orders: Sequence[Order], policy: Policy) -> dateti
     if order.state in RESTING:
         crowded = len(live) > 1 or _overcommitted(intent, orders)
         return order.changed_at if crowded else working_until(order, policy)
-    waiting = _tend_live(intent, orders, live, order.changed_at, policy)
+    waiting = _tend(intent, orders, live, order.changed_at, policy)
     return waiting.until if isinstance(waiting, Wait) else order.changed_at
 
 
@@ -156,22 +161,8 @@ def _settled_at(orders: Sequence[Order], policy: Policy) -> datetime | None:
     return max((o.changed_at + wait for o in orders if o.state is not OrderState.REJECTED), default=None)
 
 
-def _tend(intent: Intent, orders: Sequence[Order], now: datetime, policy: Policy) -> Command | None:
-    """What working orders ask for; None when the intent is free for its next order."""
-    live = [order for order in orders if order.state not in TERMINAL]
-    if live:
-        return _tend_live(intent, orders, live, now, policy)
-    if intent.closed:
-        return Wait(None, "closed")
-    if remaining(intent, orders).is_zero:
-        return None
-    settled = _settled_at(orders, policy)
-    return Wait(settled, "late fills may still come") if settled is not None and now < settled else None
-
-
-def _tend_live(
-    intent: Intent, orders: Sequence[Order], live: Sequence[Order], now: datetime, policy: Policy
-) -> Command:
+def _tend(intent: Intent, orders: Sequence[Order], live: Sequence[Order], now: datetime, policy: Policy) -> Command:
+    """What working orders ask for."""
     if any(order.state is OrderState.UNKNOWN for order in live):
         return Wait(None, "the fate of an order is unknown")
     order = live[-1]
