@@ -112,6 +112,8 @@ class Regime(Enum):
     BEAR = "bear"
     CRASH = "crash"
 
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
+
 
 class TriggerKind(Enum):
     PRICE_MOVE = "price_move"
@@ -120,6 +122,8 @@ class TriggerKind(Enum):
     MOMENTUM = "momentum"
     REVERSAL = "reversal"
     MEAN_REVERSION = "mean_reversion"
+
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
 
 class Direction(Enum):

@@ -33,13 +33,16 @@ def sellable(snap: Snapshot, position: Position) -> Size:
 def free_to_sell(state: State, balance: Balance | None, external: tuple[OrderReport, ...], position: Position) -> Size:
     """What `sellable` tells, by these books, this wallet and these orders of others."""
     base = position.product.base
-    known = state.of_base.get(base, ())
-    ours = [order for order in known if order.side is Side.SELL and order.state not in TERMINAL]
-    protective = total([o.remaining.value for o in ours if o.kind is OrderKind.PROTECTIVE])
-    exits = total([o.remaining.value for o in ours if o.kind is not OrderKind.PROTECTIVE])
+    protective, exits = ZERO, ZERO
+    for order in state.of_base.get(base, ()):
+        if order.side is Side.SELL and order.state not in TERMINAL:
+            if order.kind is OrderKind.PROTECTIVE:
+                protective = EXACT.add(protective, order.remaining.value)
+            else:
+                exits = EXACT.add(exits, order.remaining.value)
     held, hold = (ZERO, ZERO) if balance is None else (balance.total, balance.hold)
-    foreign = _foreign_offers(external, base, held)
-    locked = max(hold, total((protective, exits, foreign)))
+    foreign = _foreign_offers(external, base, held) if external else ZERO
+    locked = max(hold, EXACT.add(EXACT.add(protective, exits), foreign))
     by_venue = EXACT.add(EXACT.subtract(held, locked), protective)
     by_books = EXACT.subtract(position.size.value, exits)
     return Size(max(ZERO, min(by_venue, by_books)))

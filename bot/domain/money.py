@@ -170,7 +170,7 @@ class Money(Value):
     currency: str
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.amount, Decimal) and self.amount.is_finite()):
+        if not (self.amount.__class__ is Decimal and self.amount.is_finite()):
             raise UnitError(f"money must be a finite Decimal, was {self.amount!r}")
 
     def __str__(self) -> str:

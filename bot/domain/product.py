@@ -65,6 +65,8 @@ class TradingMode(Enum):
     CANCEL_ONLY = "cancel_only"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
+
 
 class Product(Value):
     """One tradable pair as the venue described it at `as_of`.

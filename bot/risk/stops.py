@@ -44,14 +44,16 @@ def performance(state: State, valuation: Valuation) -> Performance:
 
 def unrealised(state: State, valuation: Valuation) -> Decimal | None:
     """Value less cost of every position, in the equity currency; None while anything in it has no mark."""
-    marks, parts = valuation.marks, []
+    if valuation.nlv is None:
+        return None
+    marks, profit = valuation.marks, ZERO
     for position in state.positions.values():
         mark, rate = marks.get(position.product.base), marks.get(position.product.quote)
         if mark is None or rate is None:
             return None
-        worth = EXACT.multiply(mark, position.whole.value)
-        parts.append(EXACT.subtract(worth, EXACT.multiply(position.whole_cost, rate)))
-    return None if valuation.nlv is None else total(parts)
+        profit = EXACT.add(profit, EXACT.multiply(mark, position.whole.value))
+        profit = EXACT.subtract(profit, EXACT.multiply(position.whole_cost, rate))
+    return profit
 
 
 def corrected_equity(state: State, valuation: Valuation) -> Decimal | None:
