@@ -295,8 +295,8 @@ MISTAKES: Final = (
         "paying more than expected counts as a gain, and the slippage breaker never sees it",
         "expected against actual price and fee",
         "bot/execution/lifecycle.py",
-        "order.client_order_id, order.expected_price, actual, moved if order.side is Side.BUY else -moved,",
-        "order.client_order_id, order.expected_price, actual, -moved if order.side is Side.BUY else moved,",
+        "order.client_order_id, expected, actual, moved if order.side is Side.BUY else -moved,",
+        "order.client_order_id, expected, actual, -moved if order.side is Side.BUY else moved,",
         pytest("tests/execution/test_lifecycle.py"),
     ),
     Mistake(
