@@ -21,7 +21,10 @@ CURSOR_STEP: Final = timedelta(minutes=2)
 
 
 class Sorted(Value):
-    """New fills, oldest first, all with a base size; and those that cannot be told apart or sized yet."""
+    """New fills, oldest first, all with a base size; and those that cannot be told apart or sized yet.
+
+    Of one instant purchases come first: a bracket that ends when it begins sells what was bought, at a profit or loss.
+    """
 
     ready: tuple[Fill, ...]
     deferred: tuple[Fill, ...]
@@ -43,7 +46,7 @@ def sort_fills(state: State, fills: Sequence[Fill], reports: Mapping[str, OrderR
         strange = owner_of(state, fill.order_id) is None and fill.order_id not in state.foreign_orders
         doubtful = strange and (fill.product.base, fill.side) in blocked and not _is_foreign(fill, reports, state)
         (deferred if doubtful or fill.size is None else ready).append(fill)
-    return Sorted(tuple(sorted(ready, key=lambda f: (f.at, f.entry_id))), tuple(deferred))
+    return Sorted(tuple(sorted(ready, key=lambda f: (f.at, f.side is Side.SELL, f.entry_id))), tuple(deferred))
 
 
 def booking(state: State, fill: Fill, market: ProductId) -> FillBooked:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bot.domain.event import ForeignOrderGone, ForeignOrderSeen, Payload
 from bot.domain.order import Fill, OrderReport
+from bot.domain.product import Side
 from bot.domain.snapshot import Balance
 from bot.domain.state import State
 from bot.domain.value import Value
@@ -20,7 +21,7 @@ class Truth(Value):
     """One complete read of the account.
 
     reports: every working order, every order of ours that we believed alive and that is no longer listed, and every
-        order whose filled size is needed to book a fill.
+        order whose report is needed to book a fill.
     missing: client ids of our orders that have an order id but that the venue does not show at this moment.
     """
 
@@ -38,7 +39,9 @@ def read_account(
 ) -> Truth:
     """Read balances, working orders, the orders of ours that are not listed any more, and fills since the cursor.
 
-    A fill given in quote currency says nothing of its size: the order behind it is read too, whoever placed it.
+    A fill given in quote currency says nothing of its size: the order behind it is read too, whoever placed it. So is
+    the order behind a sale that may be of an attached bracket: one that began and ended between two readings is never
+    listed, and only its own report names the entry it belongs to.
 
     Fills are read last: a fill between the reads then shows in the fills and not yet in the balances, which is a
     difference that the next cycle explains, never a fill that is lost.
@@ -56,7 +59,7 @@ def read_account(
     cursor = state.fill_cursor
     fills = tuple(reader.fills_since(cursor.at - cursor.overlap)) if cursor is not None else ()
     read = (*working, *gone)
-    return Truth(balances, (*read, *_sizing(reader, state, fills, read)), listed, fills, missing, began, now())
+    return Truth(balances, (*read, *_behind(reader, state, fills, read)), listed, fills, missing, began, now())
 
 
 def refuse_implausible(balances: Mapping[str, Balance], state: State) -> None:
@@ -111,18 +114,26 @@ def _vanished(
     return reports, tuple(missing)
 
 
-def _sizing(
+def _behind(
     reader: AccountReader, state: State, fills: Sequence[Fill], read: Sequence[OrderReport]
 ) -> list[OrderReport]:
-    """The orders whose filled size tells the base of fills that are not booked yet; those not shown are left out."""
-    unsized = [fill for fill in fills if fill.size is None and not _booked(fill, state)]
-    if not unsized:
+    """The orders that tell what fills not booked yet are: their size in base, or whose they are; those not shown are
+    left out."""
+    telling = [fill for fill in fills if (fill.size is None or _of_a_child(fill, state)) and not _booked(fill, state)]
+    if not telling:
         return []
     found = []
-    for order_id in sorted({fill.order_id for fill in unsized} - {report.order_id for report in read}):
+    for order_id in sorted({fill.order_id for fill in telling} - {report.order_id for report in read}):
         with suppress(NotFound):
             found.append(reader.order(order_id))
     return found
+
+
+def _of_a_child(fill: Fill, state: State) -> bool:
+    """Whether a sale of an unknown order may be of a bracket attached to an entry that was working."""
+    if fill.side is Side.BUY or fill.order_id in state.foreign_orders or state.order_of(fill.order_id) is not None:
+        return False
+    return any(order.attached is not None and order.product.base == fill.product.base for order in state.unsettled)
 
 
 def _booked(fill: Fill, state: State) -> bool:

@@ -12,6 +12,7 @@ from bot.domain.money import total
 from bot.domain.order import Fill, Liquidity, OrderState
 from bot.domain.product import Side
 from bot.domain.state import FillCursor
+from bot.domain.value import replace
 from bot.execution.booking import booking, cursor_after, sort_fills
 from tests.builders import NOW, d, order, pid, position, price, report, size, state
 
@@ -49,6 +50,14 @@ def test_an_adjustment_may_repeat_the_trade_it_adjusts():
 def test_fills_are_booked_oldest_first_in_whatever_order_they_come():
     found = sort_fills(known(), [row(3), row(1), row(2)], {})
     assert [fill.entry_id for fill in found.ready] == ["e-1", "e-2", "e-3"]
+
+
+def test_of_one_instant_what_was_bought_is_booked_before_what_was_sold():
+    """Else a bracket that ends in the moment it begins earns nothing on its books, and its stop-out no pause."""
+    one = [replace(fill, at=NOW) for fill in (row(1, side=Side.SELL), row(2))]
+    rows = [*one, replace(row(3, side=Side.SELL), at=NOW - timedelta(seconds=1))]
+    found = sort_fills(known(), rows, {})
+    assert [fill.entry_id for fill in found.ready] == ["e-3", "e-2", "e-1"]
 
 
 def test_a_strangers_fill_is_booked_as_foreign():

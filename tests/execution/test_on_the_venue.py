@@ -126,6 +126,22 @@ def test_a_stop_that_the_venue_triggers_closes_the_position():
     assert dict(paper.store.state.positions) == {}
 
 
+def test_an_attached_bracket_that_ends_before_anybody_saw_it_is_ours_and_closes_the_position():
+    """Entry, bracket and stop between two looks: no list of working orders ever held the bracket."""
+    paper = Paper("attached_bracket")
+    paper.cycle(buy("1", exits=STOPPED))
+    for bid in ("99.90", "94.50", "94.40"):
+        paper.bid = Decimal(bid)
+        paper.clock.pass_(2)
+        paper.catch_up()
+    paper.cycle()
+    assert paper.holds() == 0
+    assert dict(paper.store.state.positions) == {}
+    assert dict(paper.store.state.oversold_by_others) == {}
+    [stop] = [o for o in paper.store.state.orders.values() if o.kind is OrderKind.PROTECTIVE]
+    assert stop.state is OrderState.FILLED
+
+
 def test_a_post_only_that_the_market_fell_through_is_quoted_again():
     paper = Paper(use_preview=False)
     report = paper.cycle(buy("1"), falls_to="99.90")

@@ -11,7 +11,16 @@ import pytest
 
 from bot.domain.event import ForeignOrderGone, ForeignOrderSeen
 from bot.domain.money import Price, Size
-from bot.domain.order import Fill, OrderKind, OrderReport, OrderState, OrderType, VenueStatus
+from bot.domain.order import (
+    Bracket,
+    Fill,
+    Liquidity,
+    OrderKind,
+    OrderReport,
+    OrderState,
+    OrderType,
+    VenueStatus,
+)
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Balance
 from bot.domain.state import FillCursor, Ledger, Order, State
@@ -48,6 +57,7 @@ class Account:
     single: dict[str, OrderReport] = field(default_factory=dict)
     asked_since: datetime | None = None
     broken: bool = False
+    fills: Sequence[Fill] = ()
 
     def balances(self) -> Sequence[Balance]:
         return self.wallets
@@ -64,7 +74,7 @@ class Account:
 
     def fills_since(self, since: datetime) -> Sequence[Fill]:
         self.asked_since = since
-        return ()
+        return self.fills
 
 
 def read(account: Account, state: State):
@@ -124,6 +134,18 @@ def test_fills_are_read_with_an_overlap_before_the_cursor():
     account = Account()
     read(account, State(fill_cursor=FillCursor(T0, timedelta(minutes=10))))
     assert account.asked_since == T0 - timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(("attached", "read_too"), [(True, True), (False, False)])
+def test_the_order_behind_a_sale_nobody_knows_is_read_while_an_entry_carries_a_bracket(attached, read_too):
+    """A bracket that began and ended between two readings is never listed."""
+    bracket = Bracket(Price(Decimal(110)), Price(Decimal(95))) if attached else None
+    child = replace(report("b", VenueStatus.FILLED), side=Side.SELL, parent_id="a")
+    sale = Fill("1", "t", "b", BTC, Side.SELL, Price(Decimal(95)), Size(Decimal(1)), Decimal(95), Decimal(0), T0,
+                Liquidity.TAKER)  # fmt: skip
+    account = Account(working=(report("a"),), single={"b": child}, fills=(sale,))
+    state = State(orders={"c-a": replace(order("a"), attached=bracket)}, fill_cursor=FillCursor(T0, timedelta(0)))
+    assert (child in read(account, state).reports) is read_too
 
 
 def test_foreign_orders_are_reported_once_and_again_when_gone():
