@@ -16,36 +16,34 @@ from backtest.dataset import Dataset
 from backtest.metrics import NOT_ENOUGH, rounded
 from backtest.recorder import Recorder
 from backtest.trades import Ledger, Trade
-from bot.domain.money import BASIS_POINTS, EXACT, ZERO, total
-from bot.domain.order import Liquidity, OrderKind, VenueStatus
+from bot.domain.money import BASIS_POINTS, EXACT, HUNDRED, ZERO, total
+from bot.domain.order import OrderKind, VenueStatus
+from bot.domain.value import Value
 from bot.risk.gates import GATES
 from bot.settings.config import Config
-from bot.venue.orders import OrderRecord
-from bot.venue.rules import FillRules
+from bot.venue.orders import OrderRecord, VenueFill
 
 
-def costs(ledger: Ledger, rules: FillRules, trades: Sequence[Trade]) -> dict[str, Any]:
-    """Fees, half spreads and slippage paid, and their share of what the closed trades made before them.
+def costs(fills: Sequence[VenueFill], trades: Sequence[Trade]) -> dict[str, Any]:
+    """Fees, spreads and slippage that all fills paid, and apart from them what those of the closed trades paid.
 
-    spread, slippage: what takers paid by the fill rules; a maker pays neither.
+    spread, slippage: as each fill paid them (VenueFill); a maker pays neither. gross: what the closed trades made
+    before their costs, net: what is left of it.
     """
-    fees = total(fill.fee for fill in ledger.fills)
-    taken = total(fill.value for fill in ledger.fills if fill.liquidity is Liquidity.TAKER)
-    spread = EXACT.divide(EXACT.multiply(taken, rules.half_spread_bps), BASIS_POINTS)
-    slippage = EXACT.divide(EXACT.multiply(taken, rules.slippage_bps), BASIS_POINTS)
-    every = EXACT.add(fees, EXACT.add(spread, slippage))
-    net = total(trade.pnl for trade in trades if trade.closed)
-    gross = EXACT.add(net, every)
-    traded = total(fill.value for fill in ledger.fills)
+    closed = [trade for trade in trades if trade.closed]
+    every = _Paid(*(total(getattr(fill, name) for fill in fills) for name in ("fee", "spread", "slippage", "value")))
+    own = _Paid(*(total(getattr(trade, name) for trade in closed) for name in ("fees", "spread", "slippage", "traded")))
+    net = total(trade.pnl for trade in closed)
+    gross = EXACT.add(net, own.total)
     return {
-        "fees": rounded(float(fees)),
-        "spread": rounded(float(spread)),
-        "slippage": rounded(float(slippage)),
-        "total": rounded(float(every)),
-        "traded": rounded(float(traded)),
-        "total_bps_of_traded": rounded(float(every / traded * 10_000)) if traded else NOT_ENOUGH,
-        "gross": rounded(float(gross)),
-        "share_of_gross_pct": rounded(float(every / gross * 100)) if gross > 0 else NOT_ENOUGH,
+        **every.told(),
+        "closed": {
+            **own.told(),
+            "gross": rounded(float(gross)),
+            "gross_bps_of_traded": _share(gross, own.traded, BASIS_POINTS),
+            "share_of_gross_pct": _share(own.total, gross, HUNDRED),
+            "net": rounded(float(net)),
+        },
     }
 
 
@@ -123,6 +121,33 @@ def integrity(data: Dataset, recorder: Recorder, residuals: Mapping[str, Decimal
 def fate(orders: Iterable[OrderRecord]) -> Counter[str]:
     """How orders ended, by the venue's word for it."""
     return Counter(order.status.value for order in orders)
+
+
+class _Paid(Value):
+    """What fills cost, and their value."""
+
+    fees: Decimal
+    spread: Decimal
+    slippage: Decimal
+    traded: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        return total((self.fees, self.spread, self.slippage))
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "fees": rounded(float(self.fees)),
+            "spread": rounded(float(self.spread)),
+            "slippage": rounded(float(self.slippage)),
+            "total": rounded(float(self.total)),
+            "traded": rounded(float(self.traded)),
+            "total_bps_of_traded": _share(self.total, self.traded, BASIS_POINTS),
+        }
+
+
+def _share(part: Decimal, whole: Decimal, scale: Decimal) -> float | str:
+    return rounded(float(part / whole * scale)) if whole > 0 else NOT_ENOUGH
 
 
 def _fate(orders: Sequence[OrderRecord], data: Dataset) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def summary(run: Run, beside: Lines, data_hashes: Mapping[str, str]) -> dict[str
         "drawdowns": metrics.drawdowns(series),
         "benchmark": metrics.beside(series, beside.benchmarks),
         "trades": tradestats.statistics(run.trades, data.length.minutes),
-        "costs": account.costs(run.ledger, run.venue.rules, run.trades),
+        "costs": account.costs(run.ledger.fills, run.trades),
         "execution": account.execution(run.ledger),
         "exposure": account.exposure(run.curve, config, beside.themes),
         "coverage": account.coverage(recorder),

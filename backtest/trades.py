@@ -26,7 +26,9 @@ class Trade(Value, dict=True):
     """One round trip; open ones have no exit. Amounts in quote currency.
 
     entry, exit: average fill prices without fees. cost, proceeds: with fees. pnl: proceeds less cost.
-    risk: what the stop put at risk, None without one. lowest, highest: extremes of the bars it lived through.
+    bars: from the close of the bar in which it was opened to that in which it was closed, or the last there is.
+    traded: value of its fills; fees, spread, slippage: what they cost. risk: what the stop put at risk, None without
+    one. lowest, highest: extremes of the bars it lived through, the first and the last among them.
     """
 
     product: ProductId
@@ -43,7 +45,10 @@ class Trade(Value, dict=True):
     exit: Decimal | None
     cost: Decimal
     proceeds: Decimal
+    traded: Decimal
     fees: Decimal
+    spread: Decimal
+    slippage: Decimal
     exit_reason: str
     risk: Decimal | None
     lowest: Decimal
@@ -179,11 +184,13 @@ def _trade(ledger: Ledger, market: ProductId, trip: _Open) -> Trade:
         product=first.product, rule=rule, triggers=signal.triggers if signal is not None else (),
         regime=signal.regime if signal is not None else "", tier=ledger.config.universe.tier_of(first.product),
         themes=ledger.config.universe.themes_of(first.product), opened_at=first.booked_at,
-        closed_at=last.booked_at if closed and last is not None else None, bars=end - begin + 1, size=size,
+        closed_at=last.booked_at if closed and last is not None else None, bars=end - begin, size=size,
         entry=EXACT.divide(value, size),
         exit=EXACT.divide(sold, _total(trip.sells, "size")) if trip.sells else None,
         cost=EXACT.add(value, fees), proceeds=EXACT.subtract(sold, exit_fees),
-        fees=EXACT.add(fees, exit_fees), exit_reason=reason,
+        traded=EXACT.add(value, sold), fees=EXACT.add(fees, exit_fees),
+        spread=_total((*trip.buys, *trip.sells), "spread"), slippage=_total((*trip.buys, *trip.sells), "slippage"),
+        exit_reason=reason,
         risk=_risk(ledger.config, rule, value), lowest=lowest, highest=highest,
     )  # fmt: skip
 

@@ -107,8 +107,8 @@ def _report(args: argparse.Namespace, out: TextIO, _err: TextIO) -> int:
         if args.data is None:
             raise ConfigError(["--robustness needs --data, the candles of the run"])
         run = Artifacts(artifacts.read(args.run_dir))
-        late = robustness.run_late(run, load_config(args.config_dir), args.data, code_version())
-        found = robustness.robustness(run, late)
+        stood = robustness.ground(run, load_config(args.config_dir), args.data)
+        found = robustness.robustness(stood, robustness.run_late(stood, args.data, code_version()))
         robustness.write(args.run_dir, found)
         beside = [artifacts.ROBUSTNESS]
     written = [str(page.bind(args.run_dir)), *beside]

@@ -104,10 +104,10 @@ def months(run: Artifacts) -> Chart:
 
 def costs(run: Artifacts) -> Chart:
     """From what the closed trades made before costs to what is left."""
-    told = run.summary["costs"]
+    told = run.summary["costs"]["closed"]
     parts = [("before costs", told["gross"]), ("fees", -told["fees"]), ("half spreads", -told["spread"]),
              ("slippage", -told["slippage"])]  # fmt: skip
-    net = told["gross"] - told["total"]
+    net = told["net"]
     bars = {
         "type": "waterfall", "x": [name for name, _ in parts] + ["after costs"], "y": [v for _, v in parts] + [0],
         "measure": ["absolute", *["relative"] * (len(parts) - 1), "total"],
@@ -117,7 +117,7 @@ def costs(run: Artifacts) -> Chart:
         "totals": {"marker": {"color": BLUE}}, "hovertemplate": "%{x}: %{text}<extra></extra>",
     }  # fmt: skip
     layout = {"yaxis": {"title": "equity currency", "zeroline": True, "zerolinecolor": INK}, "margin": {"t": 36}}
-    note = "Of closed trades; open ones have paid their fees already. Makers pay neither spread nor slippage."
+    note = "Of closed trades, by what each of their fills paid. Makers pay neither spread nor slippage."
     return Chart("costs", "Where the money went", note, [bars], layout)
 
 

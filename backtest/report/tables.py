@@ -132,10 +132,8 @@ def _robustness(told: Mapping[str, Any]) -> Iterator[Table]:
         yield Table("Bootstrap", ("figure", *levels), rows, note)
     names = ("return_pct", "max_drawdown_pct", "sharpe", "net", "profit_factor", "hit_rate_pct")
     rows = [[name, *(text(row[key]) for key in names)] for name, row in told["costs"].items()]
-    head = ("fees and slippage", "return %", "deepest fall %", "Sharpe", "closed net", "profit factor", "hit rate %")
-    yield Table(
-        "Dearer trading", head, rows, "The same orders and fills, each fee and each taker's slippage multiplied."
-    )
+    head = ("costs", "return %", "deepest fall %", "Sharpe", "closed net", "profit factor", "hit rate %")
+    yield Table("Dearer trading", head, rows, "The same orders and fills, with what each of them paid multiplied.")
     rows = [[name.replace("_", " "), text(row["as_run"]), text(row["late"])] for name, row in told["late"].items()]
     yield Table(
         "One cycle late", ("figure", "as run", "late"), rows, "Run again with every order one bar later at the venue."

@@ -153,19 +153,34 @@ def worse(made, tmp_path_factory) -> tuple[Path, Mapping[str, Any]]:
     return folder, json.loads(said)
 
 
-def test_dearer_fees_take_exactly_what_was_paid_once_more(made, worse):
+def test_costs_as_they_were_leave_the_run_as_it_was(made, worse):
+    """On the page the two stand side by side: the deepest fall is that of every bar, not of every hour."""
     told = json.loads((made.out / "summary.json").read_text())
-    costs = worse[1]["costs"]
-    same, double = costs["fees x1, slippage x1"], costs["fees x2, slippage x1"]
-    assert same["return_pct"] == pytest.approx(told["returns"]["total_pct"], abs=1e-4)
-    assert same["net"] == pytest.approx(told["trades"]["net"], abs=1e-4)
-    assert same["profit_factor"] == pytest.approx(told["trades"]["profit_factor"], abs=1e-4)
-    lost = (same["return_pct"] - double["return_pct"]) / 100 * told["equity"]["opening"]
-    assert told["costs"]["fees"] > 0
-    assert lost == pytest.approx(told["costs"]["fees"], abs=1e-3)
-    slips = costs["fees x1, slippage x3"]
-    lost = (same["return_pct"] - slips["return_pct"]) / 100 * told["equity"]["opening"]
-    assert lost == pytest.approx(2 * told["costs"]["slippage"], abs=1e-3)
+    assert worse[1]["costs"]["fees x1, spread and slippage x1"] == {
+        "return_pct": told["returns"]["total_pct"],
+        "max_drawdown_pct": told["drawdowns"]["max_pct"],
+        "sharpe": told["ratios"]["sharpe"]["value"],
+        "net": told["trades"]["net"],
+        "profit_factor": told["trades"]["profit_factor"],
+        "hit_rate_pct": told["trades"]["hit_rate_pct"],
+    }
+
+
+def test_dearer_trading_takes_exactly_what_was_paid_once_more(made, worse):
+    told = json.loads((made.out / "summary.json").read_text())
+    costs, paid = worse[1]["costs"], told["costs"]
+    same, closed = costs["fees x1, spread and slippage x1"], paid["closed"]
+    taking, closed_taking = (part["spread"] + part["slippage"] for part in (paid, closed))
+    for name, every, of_closed in (
+        ("fees x2, spread and slippage x1", paid["fees"], closed["fees"]),
+        ("fees x1, spread and slippage x3", 2 * taking, 2 * closed_taking),
+        ("fees x3, spread and slippage x2", 2 * paid["fees"] + taking, 2 * closed["fees"] + closed_taking),
+    ):  # fmt: skip
+        assert every > 0
+        lost = (same["return_pct"] - costs[name]["return_pct"]) / 100 * told["equity"]["opening"]
+        assert lost == pytest.approx(every, abs=1e-3), name
+        assert same["net"] - costs[name]["net"] == pytest.approx(of_closed, abs=1e-5), name
+        assert costs[name]["max_drawdown_pct"] < same["max_drawdown_pct"], name
 
 
 def test_a_late_run_is_another_run_and_the_page_tells_both(made, worse):
