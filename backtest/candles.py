@@ -2,13 +2,18 @@
 
 A folder holds `PRODUCT_1m.csv`, `PRODUCT_1m.csv.gz` (header `start,open,high,low,close,volume`, start in unix seconds)
 or `PRODUCT.parquet` (the same columns, or `ts` timestamps for `start`). Numbers of up to 15 digits are read exactly.
+
+In text a number is digits with at most one point, `.5` and `5.` among them: no sign, exponent, quote or space. Empty
+lines are passed over. In Parquet it is an integer, a decimal or a float, which stands for its shortest decimal.
 """
 
 from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from math import gcd
 from pathlib import Path
 from typing import Any, Final
@@ -28,12 +33,17 @@ Floats = npt.NDArray[np.float64]
 PRICES: Final = ("open", "high", "low", "close")
 COLUMNS: Final = ("start", *PRICES, "volume")
 
-_NUMBER: Final = re.compile(rb"[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)
-_EXPONENT: Final = re.compile(rb"[a-zA-Z]", re.ASCII)
-"""A letter below the header: an exponent, a NaN or an infinity, none of which a recorded candle holds."""
+_NUMBER: Final = re.compile(rb"[0-9]+\.?[0-9]*|\.[0-9]+", re.ASCII)
+_WHOLE: Final = re.compile(rb"[0-9]{1,18}", re.ASCII)
+_FOREIGN: Final = re.compile(rb"[^0-9.,\r\n]", re.ASCII)
+"""What no line below the header holds: a sign, a letter (an exponent, a NaN, an infinity), a quote or a space."""
+_MARK: Final = b"\xef\xbb\xbf"
+"""What some editors put before the first letter of a text."""
 _CSV_NAME: Final = re.compile(r"(?P<product>[A-Z0-9]+-[A-Z0-9]+)_(?P<length>[0-9]+[mhd])\.csv(?:\.gz)?")
 _BLOCK: Final = 2**14
 _FIRST_YEAR, _LAST_YEAR = 1_230_768_000, 4_102_444_800  # 2009 and 2100: what cannot be a candle's opening in seconds
+_MOST: Final[Mapping[str, float]] = {**dict.fromkeys(PRICES, 1e12), "volume": 1e15}
+"""Prices and volumes of so much cannot be meant; the exact arithmetic has room for less."""
 
 
 class Candles(Value):
@@ -53,42 +63,69 @@ class Candles(Value):
     volume: Floats
 
 
-def files(folder: Path, length: Granularity) -> dict[ProductId, Path]:
+def files(folder: Path, length: Granularity, only: Collection[ProductId] = ()) -> dict[ProductId, Path]:
     """The file of each product that bars of `length` can be made of: that length itself, else the longest part of it.
 
-    Raises: ConfigError when the folder cannot be read or holds none.
+    only: of these products, if any is given.
+    Raises: ConfigError when the folder cannot be read, holds none, or holds two of which either might be meant.
     """
-    if not folder.is_dir():
-        raise ConfigError([f"--data {folder}: is not a folder that can be read"])
-    found: dict[ProductId, tuple[int, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    found: dict[ProductId, list[tuple[int, Path]]] = {}
+    for path in _listed(folder):
         named = _named(path)
-        if named is None or length.value % named[1]:
-            continue
-        product, seconds = named
-        if product not in found or seconds > found[product][0]:
-            found[product] = (seconds, path)
-    if not found:
+        if named is not None and length.value % named[1] == 0 and (not only or named[0] in only):
+            found.setdefault(named[0], []).append((named[1], path))
+    twice = [line for product, paths in sorted(found.items()) for line in _doubtful(folder, product, paths)]
+    if twice:
+        raise ConfigError(twice)
+    if not found and not only:
         name = next(name for name, value in LENGTHS.items() if value is length)
         raise ConfigError(
             [f"--data {folder}: no PRODUCT_{name}.csv, PRODUCT_{name}.csv.gz, a shorter one, or PRODUCT.parquet in it"]
         )
-    return {product: path for product, (_, path) in sorted(found.items())}
+    return {product: max(paths)[1] for product, paths in sorted(found.items())}
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise ConfigError([f"--data {folder}: is not a folder that can be read: {_plain(error)}"]) from error
+
+
+def _doubtful(folder: Path, product: ProductId, paths: list[tuple[int, Path]]) -> Iterator[str]:
+    """That two files may hold the same bars of a product: of Parquet only the content tells how long they are."""
+    longest = max(paths)[0]
+    either = [path.name for seconds, path in paths if seconds in (1, longest)]
+    if len(either) > 1:
+        yield f"--data {folder}: {' and '.join(either)} are both of {product}: keep the one that is meant"
 
 
 def read(path: Path) -> Candles:
-    """Every candle of one file. Raises CandlesCorrupt with file, row (line of a CSV) and reason; ConfigError."""
+    """Every candle of one file. Raises CandlesCorrupt with file, row (as `row_of` counts) and reason; ConfigError."""
     named = _named(path)
     if named is None:
         raise ConfigError([f"{path}: is not named PRODUCT_1m.csv, PRODUCT_1m.csv.gz or PRODUCT.parquet"])
     if path.suffix == ".parquet":
-        columns, first_row = _from_parquet(path), 1
+        columns = _from_parquet(path)
         length = _spacing(path, columns["start"])
     else:
-        columns, first_row = _from_csv(path), 2
+        columns = _from_csv(path)
         length = Granularity(named[1])
-    _check(path, columns, length, first_row)
+    _check(path, columns, length)
     return Candles(named[0], path, length, **columns)
+
+
+def row_of(path: Path, index: int) -> int:
+    """Where a person finds a candle, of which `index` come before it: the line of a text, else the row, from 1."""
+    if path.suffix == ".parquet":
+        return index + 1
+    filled = (number for number, line in enumerate(_content(path).splitlines(), start=1) if line)
+    return next(islice(filled, index + 1, None))
+
+
+def shown(value: float) -> str:
+    """A number with all its digits, and none that it has not."""
+    return np.format_float_positional(value, trim="-")
 
 
 def release() -> None:
@@ -135,7 +172,13 @@ def _from_parquet(path: Path) -> dict[str, Any]:
             name: _numbers(path, name, table.column(name)) for name in COLUMNS[1:]
         }
     except (pa.ArrowException, OSError) as error:
-        raise CandlesCorrupt(str(path), 0, f"cannot be read: {str(error).splitlines()[0]}") from error
+        raise CandlesCorrupt(str(path), 0, f"cannot be read: {_plain(error)}") from error
+
+
+def _plain(error: Exception) -> str:
+    """The reason alone, in one line: the system's errors begin with a number and end with the path."""
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (told.splitlines() or [type(error).__name__])[0]
 
 
 def _seconds(path: Path, column: pa.ChunkedArray) -> Ints:
@@ -157,6 +200,9 @@ def _numbers(path: Path, name: str, column: pa.ChunkedArray) -> Floats:
     _refuse_nulls(path, name, column)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type)):
         raise CandlesCorrupt(str(path), 0, f"{name} must be a number, was {column.type}")
+    if pa.types.is_decimal(column.type) or column.type in (pa.float32(), pa.float16()):
+        # Arrow's way from a decimal is off by a digit, and a short float is not the number that it was written as.
+        column = column.cast(pa.string())
     return _values(column, pa.float64())
 
 
@@ -207,7 +253,7 @@ def _from_csv(path: Path) -> dict[str, Any]:
         table, reason = None, str(error).splitlines()[0]
     else:
         reason = f"must begin with {','.join(COLUMNS)}"
-    if table is None or tuple(table.column_names) != COLUMNS or _EXPONENT.search(content, content.find(b"\n") + 1):
+    if table is None or tuple(table.column_names) != COLUMNS or _FOREIGN.search(content, content.find(b"\n") + 1):
         row, why = next(_bad_lines(content), (1, reason))
         raise CandlesCorrupt(str(path), row, why)
     if table.num_rows == 0:
@@ -218,18 +264,23 @@ def _from_csv(path: Path) -> dict[str, Any]:
 def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
-        raise CandlesCorrupt(str(path), 0, f"cannot be read: {error}") from error
+    except OSError as error:
+        raise CandlesCorrupt(str(path), 0, f"cannot be read: {_plain(error)}") from error
+    try:
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).removeprefix(_MARK)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CandlesCorrupt(str(path), 0, f"is no whole gzip file, fetch it again: {_plain(error)}") from error
 
 
 def _bad_lines(content: bytes) -> Iterator[tuple[int, str]]:
     """Every line that is no candle, with the reason: slow, and only asked when something is wrong."""
     lines = content.splitlines()
-    if not lines or lines[0].strip() != ",".join(COLUMNS).encode():
+    if not lines or lines[0].replace(b'"', b"").strip() != ",".join(COLUMNS).encode():
         yield 1, f"must be the header {','.join(COLUMNS)}"
     for number, line in enumerate(lines[1:], start=2):
-        fields = line.strip().split(b",")
+        if not line:
+            continue
+        fields = line.split(b",")
         if len(fields) != len(COLUMNS):
             yield (
                 number,
@@ -237,8 +288,7 @@ def _bad_lines(content: bytes) -> Iterator[tuple[int, str]]:
             )
             continue
         for name, field in zip(COLUMNS, fields, strict=True):
-            whole = name != "start" or field.isdigit()
-            if _NUMBER.fullmatch(field) is None or not whole:
+            if (_NUMBER if name != "start" else _WHOLE).fullmatch(field) is None:
                 yield number, f"{name} must be a plain number, was {field[:40].decode('ascii', 'replace')!r}"
                 break
 
@@ -246,7 +296,7 @@ def _bad_lines(content: bytes) -> Iterator[tuple[int, str]]:
 # --------------------------------------------------------------------------------------------------------------- checks
 
 
-def _check(path: Path, columns: Mapping[str, Any], length: Granularity, first_row: int) -> None:
+def _check(path: Path, columns: Mapping[str, Any], length: Granularity) -> None:
     """Raises CandlesCorrupt for the first row that no exchange could have meant."""
     start = columns["start"]
     for cut in blocks(len(start)):
@@ -257,7 +307,7 @@ def _check(path: Path, columns: Mapping[str, Any], length: Granularity, first_ro
         if not sane.all():
             row = cut.start + int(np.argmin(sane))
             values = {name: columns[name][row] for name in COLUMNS}
-            raise CandlesCorrupt(str(path), row + first_row, _why(values, start, row, length))
+            raise CandlesCorrupt(str(path), row_of(path, row), _why(values, start, row, length))
 
 
 def _sane(columns: Mapping[str, Any], length: Granularity) -> npt.NDArray[np.bool_]:
@@ -265,9 +315,9 @@ def _sane(columns: Mapping[str, Any], length: Granularity) -> npt.NDArray[np.boo
     start, low, high, volume = columns["start"], columns["low"], columns["high"], columns["volume"]
     first, close = columns["open"], columns["close"]
     # Written so that a NaN fails: it compares false with everything.
-    sane: npt.NDArray[np.bool_] = (low > 0) & (high < np.inf)
+    sane: npt.NDArray[np.bool_] = (low > 0) & (high < _MOST["high"])
     sane &= (low <= np.minimum(first, close)) & (np.maximum(first, close) <= high)
-    sane &= (volume >= 0) & (volume < np.inf) & (start % length.value == 0)
+    sane &= (volume >= 0) & (volume < _MOST["volume"]) & (start % length.value == 0)
     sane &= (start >= _FIRST_YEAR) & (start < _LAST_YEAR)
     return sane
 
@@ -278,7 +328,9 @@ def _why(values: Mapping[str, Any], start: Ints, row: int, length: Granularity) 
         if not np.isfinite(value):
             return f"{name} is {value}"
         if value < 0 or (value == 0 and name != "volume"):
-            return f"{name} must be positive, was {value:.12g}"
+            return f"{name} must {'not be negative' if name == 'volume' else 'be positive'}, was {shown(value)}"
+        if value >= _MOST[name]:
+            return f"{name} must be below {shown(_MOST[name])}, was {shown(value)}"
     opened = int(values["start"])
     if not _FIRST_YEAR <= opened < _LAST_YEAR:
         return f"start must be unix seconds, was {opened}"
@@ -286,5 +338,5 @@ def _why(values: Mapping[str, Any], start: Ints, row: int, length: Granularity) 
         return f"start {opened} is not on the {length.name} grid"
     if row and opened <= int(start[row - 1]):
         return f"start {opened} does not follow {int(start[row - 1])}"
-    prices = ", ".join(f"{name} {float(values[name]):.12g}" for name in PRICES)
+    prices = ", ".join(f"{name} {shown(float(values[name]))}" for name in PRICES)
     return f"low and high do not contain open and close: {prices}"

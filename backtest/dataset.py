@@ -19,13 +19,15 @@ from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Ints, Scale
 from bot.domain.money import BASIS_POINTS, EXACT, is_multiple
 from bot.domain.product import Product, ProductId
 from bot.domain.value import Value
-from bot.errors import CandlesCorrupt, ConfigError, UnitError
+from bot.errors import CandlesCorrupt, ConfigError
 from bot.triggers.columns import SeriesColumns
 
 GAP: Final = timedelta(hours=1)
 GAP_BARS: Final = 3
 """Bars that are absent for longer than both are a gap, time that nobody recorded; any other was quiet."""
 PLACES_MAX: Final = 12
+DIGITS: Final = 10**15
+"""Numbers of so many steps are the last that a float holds exactly, whatever the step."""
 WORKERS: Final = 2
 
 
@@ -51,13 +53,13 @@ class Quoting(Value):
         ask = -(-close * (self.down + self.up) // (self.down * self.step)) * self.step
         return bid, max(ask, bid + self.step)
 
-    def prove(self, highest: int) -> None:
-        """Raises UnitError when a price of so many ticks is too large to make quotes of in exact integers."""
-        if highest * (self.down + self.up) >= WINDOW_LIMIT:
-            raise UnitError(f"prices of {highest} ticks are too large to make exact quotes of")
+    @property
+    def room(self) -> int:
+        """Prices of fewer ticks than this have exact quotes."""
+        return WINDOW_LIMIT // (self.down + self.up)
 
     def bids(self, close: Ints) -> Ints:
-        """`bid` of every close, for closes up to one that `prove` found small enough."""
+        """`bid` of every close, for closes within `room`."""
         bids = close * (self.down - self.up)
         bids //= self.down * self.step
         bids *= self.step
@@ -179,11 +181,10 @@ class _Part(Value):
 
 def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None) -> Dataset:
     """Read every file the wish is about, two at a time. note: called after each. Raises ConfigError, CandlesCorrupt."""
-    paths = files.files(wish.folder, wish.length)
-    missing = [product for product in wish.products if product not in paths]
+    chosen = files.files(wish.folder, wish.length, wish.products)
+    missing = [product for product in wish.products if product not in chosen]
     if missing:
         raise ConfigError([f"--products {product}: no file of it in {wish.folder}" for product in missing])
-    chosen = {product: path for product, path in paths.items() if not wish.products or product in wish.products}
     listings, parts = listing.read(wish.folder), {}
     with ThreadPoolExecutor(WORKERS) as pool:
         for product, part in zip(
@@ -211,10 +212,12 @@ def _part(wish: Wish, path: Path, listings: listing.Listings) -> _Part | None:
     item, step = _cut(wish, files.read(path)), wish.length.value
     if not len(item.start):
         return None
-    made = () if listings.steps(item.product) else (_made(item),)
+    up, down = EXACT.divide(wish.half_spread_bps, BASIS_POINTS).as_integer_ratio()
+    most = min(DIGITS, Quoting(1, up, down).room)
+    made = () if listings.steps(item.product) else (_made(item, most),)
     described = listings.with_others(made)
     steps, size_step = described.steps(item.product), max(described.size_steps(item.product))
-    tick, prices = _exact_prices(item, steps)
+    tick, prices = _exact_prices(item, steps, most)
     scale = _scale(item, tick, size_step, wish)
     volume = _in_lots(item.volume, scale.lot)
     holes = _holes(item.start, step)
@@ -224,9 +227,7 @@ def _part(wish: Wish, path: Path, listings: listing.Listings) -> _Part | None:
         _series(item.product, wish.length, scale, item.start[first:stop], [column[first:stop] for column in columns])
         for first, stop in pairwise(bounds)
     )
-    up, down = EXACT.divide(wish.half_spread_bps, BASIS_POINTS).as_integer_ratio()
     quoting = Quoting(int(EXACT.divide(max(steps), tick)), up, down)
-    quoting.prove(int(prices[1].max()))
     gaps = tuple((int(item.start[i - 1]) + step, int(item.start[i])) for i, _ in holes)
     first, last = int(item.start[0]), int(item.start[-1])
     return _Part(path, len(item.start), first, last, scale, quoting, series, gaps, made)
@@ -293,39 +294,61 @@ def _span(wish: Wish, parts: Sequence[_Part]) -> tuple[int, int]:
 # ------------------------------------------------------------------------------------------------------- exact numbers
 
 
-def _made(item: Candles) -> Product:
+def _made(item: Candles, most: int) -> Product:
     """A listing for a product that products.json does not name."""
-    price = Decimal(1).scaleb(-max(_places(item.path, getattr(item, name)) for name in files.PRICES))
-    size = Decimal(1).scaleb(-min(8, _places(item.path, item.volume, "volume")))
-    return listing.made_from(item.product, price, size, datetime.fromtimestamp(int(item.start[0]), UTC))
+    highest = float(item.high.max())
+    places = max(_places(getattr(item, name)) for name in files.PRICES)
+    while places and highest * 10.0**places >= most:
+        places -= 1  # no increment is that fine: `_exact_prices` names the price that asks for it
+    size = Decimal(1).scaleb(-min(8, _places(item.volume)))
+    return listing.made_from(
+        item.product, Decimal(1).scaleb(-places), size, datetime.fromtimestamp(int(item.start[0]), UTC)
+    )
 
 
-def _places(path: Path, values: Floats, what: str = "prices") -> int:
-    """Decimals of the number that has most of them."""
-    places = 0
-    while places <= PLACES_MAX:
+def _places(values: Floats) -> int:
+    """Decimals of the number that has most of them, counted no further than PLACES_MAX."""
+    for places in range(PLACES_MAX):
         factor = 10.0**places
-        rounded = np.rint(values * factor)
-        if np.array_equal(rounded / factor, values):
+        if np.array_equal(np.rint(values * factor) / factor, values):
             return places
-        places += 1
-    if what == "volume":
-        return 8
-    raise CandlesCorrupt(str(path), 0, f"{what} have more than {PLACES_MAX} decimals")
+    return PLACES_MAX
 
 
-def _exact_prices(item: Candles, steps: Sequence[Decimal]) -> tuple[Decimal, list[Ints]]:
+def _exact_prices(item: Candles, steps: Sequence[Decimal], most: int) -> tuple[Decimal, list[Ints]]:
     """The coarsest decimal tick of which every increment and every recorded price is a whole multiple, and the open,
-    high, low and close in it."""
-    tick = min(steps)
+    high, low and close in it. most: ticks that no price may reach."""
+    finest, highest = min(steps), Decimal(str(float(item.high.max())))
+    tick = finest
     for _ in range(PLACES_MAX):
+        if EXACT.divide(highest, tick) >= most:
+            break
+        finest = tick
         if all(is_multiple(step, tick) for step in steps):
             # One stretch of memory for all: the system hands that out in larger pieces, which is half the work.
             prices = np.empty((len(files.PRICES), len(item.start)), np.int64)
             if all(_in_ticks(getattr(item, name), tick, out) for name, out in zip(files.PRICES, prices, strict=True)):
                 return tick, list(prices)
         tick = EXACT.divide(tick, Decimal(10))
-    raise CandlesCorrupt(str(item.path), 0, f"prices fit no tick near {min(steps)}")
+    raise _too_fine(item, finest)
+
+
+def _too_fine(item: Candles, tick: Decimal) -> CandlesCorrupt:
+    """The refusal of the first price that is no whole multiple of `tick`, the finest there is room for; where there is
+    none, of the highest one. It is looked for among the rows as they stand in the file."""
+    raw, up, down = files.read(item.path), *tick.as_integer_ratio()
+    rows = slice(*np.searchsorted(raw.start, [item.start[0], item.start[-1] + item.length.value]))
+    columns = {name: getattr(raw, name)[rows] for name in files.PRICES}
+    odd = {name: np.rint(column * down / up) * up / down != column for name, column in columns.items()}
+    name = min(odd, key=lambda name: int(np.argmax(odd[name])) if odd[name].any() else len(odd[name]))
+    if not odd[name].any():
+        name, odd = "high", {"high": columns["high"] == columns["high"].max()}
+    at = int(np.argmax(odd[name]))
+    reason = (
+        f"{name} {files.shown(float(columns[name][at]))} is no multiple of {tick}, and prices as high as "
+        f"{files.shown(float(columns['high'].max()))} leave room for no finer step: round it to the product's increment"
+    )
+    return CandlesCorrupt(str(item.path), files.row_of(item.path, rows.start + at), reason)
 
 
 def _in_ticks(prices: Floats, tick: Decimal, out: Ints) -> bool:

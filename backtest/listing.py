@@ -74,8 +74,10 @@ def read(folder: Path) -> Listings:
         return Listings((), ())
     try:
         document = json.loads(path.read_bytes(), parse_float=str, parse_constant=str)
-    except (OSError, ValueError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except ValueError as error:
+        raise ConfigError([f"{path}: is no JSON: {error}"]) from error
     answers = document if isinstance(document, list) else [document]
     found = [_answer(path, answer, number) for number, answer in enumerate(answers, start=1)]
     if not found:
@@ -108,5 +110,8 @@ def _answer(path: Path, answer: Any, number: int) -> tuple[datetime, Mapping[Pro
 
 
 def _day(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"`from` must be a day such as 2024-01-01, was {text[:40]!r}") from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -80,10 +80,10 @@ class StorageFailed(BotError):
 
 
 class CandlesCorrupt(BotError):
-    """A candles file holds a row that cannot be a candle; names file, row and reason. Exit 2."""
+    """A candles file holds a row that cannot be a candle; names file, row and reason. row 0: the whole file. Exit 2."""
 
     def __init__(self, file: str, row: int, reason: str) -> None:
-        super().__init__(f"{file}, row {row}: {reason}")
+        super().__init__(f"{file}, row {row}: {reason}" if row else f"{file}: {reason}")
         self.file = file
         self.row = row
         self.reason = reason

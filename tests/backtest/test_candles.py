@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,17 @@ def test_the_same_candles_are_read_from_text_packed_text_and_parquet(tmp_path):
         (f"{START + 120},10,11,9,10", 4, "has 5 fields"),
         (f"{START + 120},10,11,9,10,1,7", 4, "has 7 fields"),
         (f"{START + 120},10,9,8,10,1", 4, "do not contain"),
-        (f"{START + 120},10,11,0,10,1", 4, "low must be positive"),
-        (f"{START + 120},10,11,-1,10,1", 4, "low must be"),
-        (f"{START + 120},10,11,9,10,-4", 4, "volume must be"),
+        (f"{START + 120},10,11,0,10,1", 4, "low must be positive, was 0"),
+        (f"{START + 120},10,11,-1,10,1", 4, "low must be a plain number"),
+        (f"{START + 120},10,11,9,10,-4", 4, "volume must be a plain number"),
+        (f"{START + 120},10,11,9,10,+4", 4, "volume must be a plain number, was '+4'"),
+        (f"{START + 120},10,11,9,10, 4", 4, "volume must be a plain number, was ' 4'"),
+        (f'{START + 120},10,11,9,"10",4', 4, "close must be a plain number"),
+        (f"{START + 120}.0,10,11,9,10,4", 4, "start must be a plain number"),
+        (f"{START + 120},10,11,9,10,.", 4, "volume must be a plain number, was '.'"),
+        (f"{START + 120},10,11,9,10,1{'0' * 17}", 4, "volume must be below 1000000000000000, was 100000000000000000"),
+        (f"{START + 120},{','.join(['1' + '0' * 17] * 4)},1", 4, "open must be below 1000000000000"),
+        (f"{START + 120},10,1{'0' * 400},9,10,1", 4, "high is inf"),
         (f"{START + 60},10,11,9,10,1", 4, "does not follow"),
         (f"{START + 121},10,11,9,10,1", 4, "not on the ONE_MINUTE grid"),
         (f"{(START + 120) * 1000},10,11,9,10,1", 4, "unix seconds"),
@@ -82,10 +91,51 @@ def test_a_long_recording_is_refused_for_the_very_row_that_goes_back_or_off_the_
         read(csv(tmp_path, *(f"{opening},10,11,9,10,1" for opening in openings)))
 
 
+def test_a_line_is_told_as_an_editor_counts_it_though_empty_ones_are_passed_over(tmp_path):
+    good = [",".join(map(str, row)) for row in GOOD]
+    assert len(read(csv(tmp_path, good[0], "", good[1], "", "")).start) == 2
+    with pytest.raises(CandlesCorrupt, match=r"row 5: low must be positive"):
+        read(csv(tmp_path, good[0], "", good[1], f"{START + 120},10,11,0,10,1"))
+    with pytest.raises(CandlesCorrupt, match=r"row 6: close must be a plain number"):
+        read(csv(tmp_path, good[0], "", good[1], "", f"{START + 120},10,11,9,x,1"))
+
+
+def test_a_number_may_lack_a_side_of_its_point_and_a_text_may_begin_with_a_mark(tmp_path):
+    path = csv(tmp_path, f"{START},5.,5.5,.5,1,.25")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    item = read(path)
+    assert (item.open[0], item.low[0], item.volume[0]) == (5.0, 0.5, 0.25)
+    path.write_bytes(path.read_bytes() + f"{START + 60},1,1,1,x,1\n".encode())
+    with pytest.raises(CandlesCorrupt, match=r"row 3: close"):
+        read(path)
+
+
+def test_an_archive_with_a_flipped_byte_anywhere_is_refused_with_its_name(tmp_path):
+    path = tmp_path / "BTC-USD_1m.csv.gz"
+    write_csv(tmp_path, "BTC-USD", rows(3, 400))
+    whole = gzip.compress((tmp_path / "BTC-USD_1m.csv").read_bytes())
+    for at in range(20, len(whole) - 8, 97):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with pytest.raises(CandlesCorrupt, match=rf"{path}.* is no whole gzip file"):
+            read(path)
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(18, 2), pa.decimal128(38, 8), pa.decimal256(60, 10), pa.float32()])
+def test_numbers_of_every_parquet_type_come_back_as_they_were_written(tmp_path, kind):
+    """Of arrow's own conversions that of a decimal is off by a digit: 37785.52 becomes 37785.520000000004."""
+    texts = ["37785.52", "37785.49", "0.01", "103785.52", "1.1", "4.35"]
+    values = [Decimal(text) for text in texts] if kind != pa.float32() else np.array([float(t) for t in texts], "f4")
+    column = pa.array(values, kind)
+    table = {"start": [START + 60 * i for i in range(len(texts))], "volume": [0.0] * len(texts)}
+    path = tmp_path / "BTC-USD.parquet"
+    parquet.write_table(pa.table(table | dict.fromkeys(("open", "high", "low", "close"), column)), path)
+    assert read(path).close.tolist() == [float(text) for text in texts]
+
+
 def test_a_torn_archive_and_a_foreign_header_are_refused(tmp_path):
     torn = tmp_path / "BTC-USD_1m.csv.gz"
     torn.write_bytes(gzip.compress(HEADER.encode() * 99)[:-20])
-    with pytest.raises(CandlesCorrupt, match="cannot be read"):
+    with pytest.raises(CandlesCorrupt, match=r"is no whole gzip file"):
         read(torn)
     other = tmp_path / "ETH-USD_1m.csv"
     other.write_text("time,o,h,l,c,v\n1,1,1,1,1,1\n")
@@ -112,6 +162,22 @@ def test_the_file_of_the_wished_length_is_taken_else_the_longest_part_of_it(tmp_
         "ETH-USD": "ETH-USD_1m.csv",
     }
     assert files(tmp_path, Granularity.ONE_HOUR)[ProductId("BTC-USD")].name == "BTC-USD_1h.csv"
+
+
+def test_two_files_that_may_hold_the_same_bars_are_not_chosen_between_in_silence(tmp_path):
+    bar = [(START, "1", "1", "1", "1", "1")]
+    path = write_csv(tmp_path, "BTC-USD", bar)
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(ConfigError, match=r"BTC-USD_1m\.csv and BTC-USD_1m\.csv\.gz are both of BTC-USD"):
+        files(tmp_path, Granularity.FIVE_MINUTE)
+    packed.rename(tmp_path / "BTC-USD.parquet")
+    with pytest.raises(ConfigError, match=r"BTC-USD\.parquet and BTC-USD_1m\.csv are both of BTC-USD"):
+        files(tmp_path, Granularity.FIVE_MINUTE)
+    write_csv(tmp_path, "ETH-USD", bar)
+    assert list(files(tmp_path, Granularity.FIVE_MINUTE, ["ETH-USD"])) == ["ETH-USD"]
+    path.unlink()
+    assert files(tmp_path, Granularity.FIVE_MINUTE)[ProductId("BTC-USD")].name == "BTC-USD.parquet"
 
 
 def test_a_folder_without_candles_is_a_plain_refusal(tmp_path):

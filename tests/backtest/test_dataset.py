@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backtest.dataset import Quoting, Wish, load
 from bot.domain.bars import Granularity
 from bot.domain.product import ProductId
-from bot.errors import ConfigError
+from bot.errors import CandlesCorrupt, ConfigError
 from bot.venue.market import touch_around
 from tests.backtest.markets import START, rows, write_csv
 
@@ -23,6 +23,19 @@ BTC = ProductId("BTC-USD")
 
 def wish(folder, **changes):
     return Wish(folder, Granularity.ONE_MINUTE, **({"history": 30} | changes))
+
+
+def listing(**changes):
+    """BTC-USD as the venue describes it."""
+    flags = dict.fromkeys(
+        ("is_disabled", "trading_disabled", "view_only", "cancel_only", "post_only", "auction_mode", "limit_only"),
+        False,
+    )
+    return {
+        "product_id": "BTC-USD", "status": "online", "base_increment": "0.001", "quote_increment": "0.01",
+        "base_min_size": "0.001", "base_max_size": "100", "quote_min_size": "1", "quote_max_size": "1000000", **flags,
+        **changes,
+    }  # fmt: skip
 
 
 def test_every_recorded_number_comes_back_exactly(tmp_path):
@@ -35,6 +48,47 @@ def test_every_recorded_number_comes_back_exactly(tmp_path):
         assert (bar.open.value, bar.high.value) == (Decimal(opened), Decimal(high))
         assert (bar.low.value, bar.close.value) == (Decimal(low), Decimal(close))
         assert bar.volume == Decimal(volume)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("length", [Granularity.ONE_MINUTE, Granularity.FIVE_MINUTE])
+def test_a_price_with_the_noise_of_a_float_is_named_with_its_row(tmp_path, listed, length):
+    """Ten times 37735.03 is 377350.30000000005 for a machine; no venue has increments of a hundred-billionth."""
+    candles = rows(5, 300, price=37_000.0, quiet=0)
+    noisy = (candles[150][0], "377350.3", "377350.30000000005", "377350.2", "377350.3", "1")
+    write_csv(tmp_path, BTC, [*candles[:150], noisy, *candles[151:]])
+    if listed:
+        (tmp_path / "products.json").write_text(json.dumps({"products": [listing(price_increment="0.01")]}))
+    wanted = Wish(tmp_path, length, since=datetime.fromtimestamp(START + 6000, UTC), history=3)
+    with pytest.raises(CandlesCorrupt, match=r"row 152: high 377350.30000000005 is no multiple of .* round it"):
+        load(wanted)
+
+
+def test_prices_that_leave_no_room_for_their_increment_are_refused_with_the_highest(tmp_path):
+    """A price may be a whole number and still have too many digits behind its point for exact quotes."""
+    (tmp_path / "products.json").write_text(json.dumps({"products": [listing(price_increment="0.000000001")]}))
+    candles = [(START + 60 * i, "5", str(10 ** (i + 1)), "5", "5", "1") for i in range(9)]
+    write_csv(tmp_path, BTC, candles)
+    with pytest.raises(CandlesCorrupt, match=r"row 10: high 1000000000 .*"):
+        load(wish(tmp_path, half_spread_bps=Decimal(1)))
+    write_csv(tmp_path, BTC, candles[:4])
+    assert load(wish(tmp_path, half_spread_bps=Decimal(1))).tracks[BTC].scale.tick == Decimal("0.000000001")
+
+
+def test_a_listing_that_cannot_be_read_is_told_without_an_error_number(tmp_path):
+    write_csv(tmp_path, BTC, rows(5, 30))
+    path = tmp_path / "products.json"
+    for text, told in (
+        ("{", "is no JSON"),
+        ('[{"from": "soon", "products": []}]', "`from` must be a day such as 2024-01-01, was 'soon'"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=told):
+            load(wish(tmp_path))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ConfigError, match=r"products\.json: cannot be read: Is a directory"):
+        load(wish(tmp_path))
 
 
 def test_an_absent_minute_is_quiet_and_an_absent_hour_is_a_gap(tmp_path):
@@ -85,15 +139,7 @@ def test_a_period_without_candles_is_refused_with_what_there_is(tmp_path):
 
 
 def test_dated_listings_give_the_increments_of_their_time(tmp_path):
-
-    flags = dict.fromkeys(
-        ("is_disabled", "trading_disabled", "view_only", "cancel_only", "post_only", "auction_mode", "limit_only"),
-        False,
-    )
-    row = {
-        "product_id": "BTC-USD", "status": "online", "base_increment": "0.001", "quote_increment": "0.01",
-        "base_min_size": "0.001", "base_max_size": "100", "quote_min_size": "1", "quote_max_size": "1000000", **flags,
-    }  # fmt: skip
+    row = listing()
     answers = [
         {"from": "2023-12-01", "products": [row | {"price_increment": "0.05"}]},
         {"from": "2024-01-01T02:00:00", "products": [row | {"price_increment": "0.01"}]},
