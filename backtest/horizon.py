@@ -26,7 +26,6 @@ from backtest.landmarks import days, landmarks
 from backtest.signals import signals
 from bot.domain.bars import Ints
 from bot.domain.decision import Outcome, Reason, Regime, TriggerKind
-from bot.domain.exit_levels import exit_levels
 from bot.domain.money import EXACT, ONE, total
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.position import Position
@@ -205,7 +204,7 @@ class Horizon:
         """A position that nothing is due for: priced, fully covered by one order at rest, or with nothing to cover."""
         if self._data.tracks[market].at(k) is None or market in state.quarantined:
             return False
-        levels = exit_levels(position)
+        levels = position.exit_levels
         working = [order for order in state.of_base.get(position.product.base, ()) if order.state.is_working]
         if not position.managed:
             return not working
@@ -443,7 +442,7 @@ def _of_order(order: OrderRecord, track: Track) -> _Held:
 
 def _of_position(market: ProductId, position: Position, track: Track) -> _Held:
     """The levels at which the bot itself would sell, judged by the bid, and above which a trailing stop follows."""
-    levels, trails = exit_levels(position), position.exits.trailing_stop_pct is not None
+    levels, trails = position.exit_levels, position.exits.trailing_stop_pct is not None
     stop, target = levels.highest_stop, levels.target
     rise = None
     if trails:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from bot.domain.money import EXACT, HUNDRED, Price
-from bot.domain.position import Position
 from bot.domain.value import Value
+
+if TYPE_CHECKING:
+    from bot.domain.position import Exits  # a position remembers its levels
 
 
 class ExitLevels(Value):
@@ -23,13 +25,11 @@ class ExitLevels(Value):
     highest_stop: Price | None
 
 
-@lru_cache(maxsize=256)
-def exit_levels(position: Position) -> ExitLevels:
-    """The levels of one position; all None when its entry price is unknown."""
-    entry, asked = position.entry_price, position.exits
+def exit_levels(entry: Price | None, high_mark: Price | None, asked: Exits) -> ExitLevels:
+    """The levels of what was bought at `entry`, fees apart; all None when that is unknown."""
     if entry is None:
         return ExitLevels(None, None, None, None)
-    high = entry if position.high_mark is None else max(entry, position.high_mark)
+    high = entry if high_mark is None else max(entry, high_mark)
     stop = _moved(entry, asked.stop_loss_pct, Decimal(-1))
     trail = _moved(high, asked.trailing_stop_pct, Decimal(-1))
     return ExitLevels(

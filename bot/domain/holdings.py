@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from bot.domain.exit_levels import exit_levels
 from bot.domain.fees import largest_sale
 from bot.domain.money import EXACT, ZERO, Size, total
 from bot.domain.order import TERMINAL, OrderKind, OrderReport
@@ -65,7 +64,7 @@ def unprotected(snap: Snapshot, state: State) -> Mapping[ProductId, datetime]:
     """
     found = {}
     for market, position in state.positions.items():
-        if not position.managed or is_dust(snap, position) or exit_levels(position).highest_stop is None:
+        if not position.managed or is_dust(snap, position) or position.exit_levels.highest_stop is None:
             continue
         known = state.of_base.get(position.product.base, ())
         sales = [order for order in known if order.side is Side.SELL and order.order_id]

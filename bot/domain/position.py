@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from bot.domain.evolving import Evolving
+from bot.domain.exit_levels import ExitLevels, exit_levels
 from bot.domain.money import EXACT, ZERO, Money, Price, Size, quantised, total
 from bot.domain.product import ProductId
 from bot.domain.value import Value, replace
@@ -71,14 +72,6 @@ class Position(Evolving):
     high_mark: Price | None = None
     others: tuple[Lot, ...] = ()
 
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        """Worked out once: every lot takes part, and what follows from a position is looked up by it in every cycle."""
-        return hash((self.product, self.lots, self.realised, self.exits, self.high_mark))
-
     @cached_property
     def size(self) -> Size:
         """Base of `lots`, without the coins of others."""
@@ -110,6 +103,11 @@ class Position(Evolving):
         """Average fill price without fees: what stops and targets are measured from."""
         size, cost = self.size, EXACT.subtract(self.cost, self.fees)
         return None if size.is_zero or cost <= 0 else Price(EXACT.divide(cost, size.value))
+
+    @cached_property
+    def exit_levels(self) -> ExitLevels:
+        """Where it is to be sold."""
+        return exit_levels(self.entry_price, self.high_mark, self.exits)
 
     def unrealised(self, mark: Price) -> Money:
         """Value at `mark` less cost, in the product's quote currency."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from bot.domain.exit_levels import ExitLevels, exit_levels
+from bot.domain.exit_levels import ExitLevels
 from bot.domain.fees import largest_sale
 from bot.domain.market import Quote
 from bot.domain.money import Percent, Price, Size
@@ -135,7 +135,7 @@ def protective_plan(position: Position, working: Sequence[Order], scene: Scene, 
 
 def wanted_cover(position: Position, scene: Scene, policy: ExitsPolicy) -> Cover | None:
     """What should rest at the venue; None when the exits name no stop or the size cannot be sold at it."""
-    levels = exit_levels(position)
+    levels = position.exit_levels
     if levels.highest_stop is None or scene.sellable.is_zero:
         return None
     stop = scene.product.passive(levels.highest_stop, Side.SELL)

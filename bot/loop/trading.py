@@ -17,7 +17,6 @@ from bot.domain.event import (
     RunStarted,
     RunStopped,
 )
-from bot.domain.exit_levels import exit_levels
 from bot.domain.order import OrderKind
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Snapshot
@@ -497,7 +496,7 @@ class TradingLoop:
         """Let a crossed stop or target wake the loop between two cycles."""
         levels = {}
         for market, position in self.store.state.positions.items():
-            found = exit_levels(position)
+            found = position.exit_levels
             if position.managed and (found.highest_stop is not None or found.target is not None):
                 levels[market] = (found.highest_stop, found.target)
         self._world.market.guard(levels)
@@ -505,7 +504,7 @@ class TradingLoop:
     def _unconfirmed_stop(self, snapshot: Snapshot) -> bool:
         """Whether a position's bid lies beyond its stop and further quotes must confirm it."""
         for market, position in snapshot.state.positions.items():
-            view, stop = snapshot.markets.get(market), exit_levels(position).highest_stop
+            view, stop = snapshot.markets.get(market), position.exit_levels.highest_stop
             if view is not None and view.quote is not None and stop is not None and view.quote.bid <= stop:
                 return position.managed
         return False

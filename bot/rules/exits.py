@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.decision import ExitReason, TradeProposal
-from bot.domain.exit_levels import ExitLevels, exit_levels
+from bot.domain.exit_levels import ExitLevels
 from bot.domain.fees import largest_sale
 from bot.domain.holdings import sellable, view_of
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Price, Size
@@ -68,7 +68,7 @@ def _holding(snap: Snapshot, policy: Policy, position: Position) -> Holding | No
         return None
     bids, needed = view.bids or (view.quote.bid,), policy.exits.stop_confirmations
     confirmed = max(bids[-needed:]) if len(bids) >= needed else None
-    return Holding(position, view.product, view.quote.bid, confirmed, exit_levels(position), snap, policy)
+    return Holding(position, view.product, view.quote.bid, confirmed, position.exit_levels, snap, policy)
 
 
 def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
