@@ -24,7 +24,9 @@ def adapted(config: Config, length: Granularity | None) -> Config:
     """The configuration for bars of this length (None: the policy's own).
 
     Nothing happens inside a bar that the loop could see: an order that would be looked at sooner has until the next
-    close, and the venue's own expiry leaves it that long. Raises ConfigError when a window fits no whole bars.
+    close, and the venue's own expiry leaves it that long. One that is under way for several bars (`latency_bars`) is
+    waited for as many: otherwise every order would be taken back before it arrived. Raises ConfigError when a window
+    fits no whole bars.
     """
     bar = length or config.policy.data.bar_granularity
     policy = fitted(config.policy, bar)
@@ -32,10 +34,13 @@ def adapted(config: Config, length: Granularity | None) -> Config:
     if found:
         raise ConfigError([f"policy.yaml: {problem}" for problem in found])
     least, execution = Decimal(bar.value), policy.execution
+    arriving = least * policy.backtest.latency_bars
     changes = {
-        "post_only_ttl_seconds": max(execution.post_only_ttl_seconds, least),
+        "post_only_ttl_seconds": max(execution.post_only_ttl_seconds, arriving),
         "gtd_margin_seconds": max(execution.gtd_margin_seconds, least),
     }
+    if arriving > least:
+        changes["submitted_timeout_seconds"] = max(execution.submitted_timeout_seconds, arriving)
     data = policy.data.model_copy(update={"bar_granularity": bar})
     update = {"data": data, "execution": execution.model_copy(update=changes)}
     return Config(policy.model_copy(update=update), config.universe)

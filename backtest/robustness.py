@@ -107,7 +107,7 @@ def _span(period: Mapping[str, Any]) -> dict[str, Any]:
 def _slower(config: Config) -> Config:
     """Orders arrive one bar later, and are waited for that much longer before they are withdrawn."""
     policy = config.policy
-    rules = policy.backtest.model_copy(update={"latency_bars": max(1, policy.backtest.latency_bars) + 1})
+    rules = policy.backtest.model_copy(update={"latency_bars": policy.backtest.latency_bars + 1})
     patience = ("post_only_ttl_seconds", "submitted_timeout_seconds")
     longer = {name: getattr(policy.execution, name) + policy.data.bar_granularity.value for name in patience}
     execution = policy.execution.model_copy(update=longer)

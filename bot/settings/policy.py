@@ -344,11 +344,14 @@ class PaperPolicy(Section):
 
 
 class FillModelPolicy(Section):
-    """How the embedded venue fills orders on recorded or paper data; the rules stand at the top of matching.py."""
+    """How the embedded venue fills orders on recorded or paper data; the rules stand at the top of matching.py.
+
+    latency_bars: of recorded bars; an order meets the opening of the n-th bar that begins after it was decided on.
+    """
 
     fill_model: Literal["pessimistic", "touch"] = "pessimistic"
     participation_pct: Pct = Percent(Decimal(10))
-    latency_bars: Count = 1
+    latency_bars: AtLeastOne = 1
     half_spread_bps: NotNegative = Decimal(2)
     slippage_bps: NotNegative = Decimal(3)
     fees: Literal["tiers", "fixed"] = "tiers"

@@ -62,7 +62,7 @@ def warnings(config: Config) -> list[str]:
             found += [f"policy.yaml: rule {rule.name}: {text}" for text in _doubts(rule, policy, universe)]
     if (slow := _too_long(policy, ENTRY_BARS_LONG)) is not None:
         found.append(f"policy.yaml: execution.post_only_ttl_seconds: {slow}")
-    found += [f"policy.yaml: {text}" for text in unseen(policy)]
+    found += [f"policy.yaml: {text}" for text in (*unseen(policy), *_waits_longer(policy))]
     quotes = universe.quote_currencies
     wrong = [product for tier in universe.tiers.values() for product in tier.products if product.quote not in quotes]
     if wrong:
@@ -82,6 +82,18 @@ def _doubts(rule: Rule, policy: Policy, universe: Universe) -> Iterator[str]:
         section = policy.triggers.section(kind)
         if not section.enabled and not any(section.in_regime(regime).enabled for regime in section.by_regime):
             yield f"names the trigger {kind.value}, which is disabled and so never fires"
+
+
+def _waits_longer(policy: Policy) -> Iterator[str]:
+    """With several bars of latency an order would be taken back before it reaches the venue of a backtest."""
+    bars, bar, execution = policy.backtest.latency_bars, policy.data.bar_granularity, policy.execution
+    arriving = Decimal(bars * bar.value)
+    for key in ("post_only_ttl_seconds", "submitted_timeout_seconds"):
+        waits = getattr(execution, key)
+        if bars > 1 and waits < arriving:
+            needs = f"an order takes {bars} bars, {decimal_text(arriving)} s, to arrive and be seen"
+            instead = f"execution.{key} is {decimal_text(waits)} s, so a backtest waits as long as that"
+            yield f"backtest.latency_bars: {needs}; {instead}"
 
 
 def _caps_nest(policy: Policy, _: Universe) -> Iterator[Conflict]:

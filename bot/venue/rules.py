@@ -65,7 +65,7 @@ class FillRules(Value):
         """Rules for recorded bars: at least one bar of latency, liquidity as a share of each bar's volume."""
         return cls(
             policy.fill_model, policy.participation_pct, policy.half_spread_bps, policy.slippage_bps,
-            _schedule(policy), latency_bars=max(1, policy.latency_bars),
+            _schedule(policy), latency_bars=policy.latency_bars,
         )  # fmt: skip
 
     @classmethod

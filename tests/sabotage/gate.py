@@ -70,8 +70,8 @@ MISTAKES: Final = (
         "one-bar-late",
         "orders reach the venue one bar later than the policy says",
         "bot/venue/rules.py",
-        "latency_bars=max(1, policy.latency_bars)",
-        "latency_bars=max(1, policy.latency_bars) + 1",
+        "latency_bars=policy.latency_bars",
+        "latency_bars=policy.latency_bars + 1",
     ),
     _mistake(
         "asset-cap-ignored",

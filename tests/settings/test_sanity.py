@@ -13,7 +13,7 @@ from bot.settings.load import parse_config
 from bot.settings.policy import Policy
 from bot.settings.sanity import CHECKS, round_trip_pct, warnings
 from bot.settings.universe import Universe
-from tests.settings.texts import refused
+from tests.settings.texts import problems, refused
 
 RULE = "{{name: buy, when: {{all: [momentum]}}, stop_loss_pct: 5, {}}}"
 
@@ -268,6 +268,16 @@ def test_contradictions_of_both_files_are_said_together() -> None:
             "policy.yaml: bars of ONE_HOUR show no move over 15 minutes: pct_15m is off everywhere",
         ),
         (
+            "backtest: {latency_bars: 2}",
+            "",
+            "policy.yaml: backtest.latency_bars: an order takes 2 bars, 120 s, to arrive and be seen; execution.post",
+        ),
+        (
+            "backtest: {latency_bars: 3}\nexecution: {post_only_ttl_seconds: 180}",
+            "",
+            "policy.yaml: backtest.latency_bars: an order takes 3 bars, 180 s, to arrive and be seen; execution.sub",
+        ),
+        (
             "rules: []",
             "quote_currencies: [EUR]",
             "universe.yaml: BTC-USD, ETH-USD, SOL-USD: not in quote_currencies EUR, never entered",
@@ -277,6 +287,23 @@ def test_contradictions_of_both_files_are_said_together() -> None:
 def test_what_is_allowed_but_hardly_meant_is_said(policy: str, universe: str, said: str) -> None:
     config = parse_config(f"{policy}\n".encode(), f"{TIERS}{universe}\n".encode())
     assert any(line.startswith(said) for line in warnings(config)), warnings(config)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "backtest: {latency_bars: 1}",
+        "backtest: {latency_bars: 2}\nexecution: {post_only_ttl_seconds: 120, submitted_timeout_seconds: 120}",
+    ],
+)
+def test_nothing_is_said_of_orders_that_are_waited_for_until_they_arrive(policy: str) -> None:
+    config = parse_config(f"{policy}\n".encode(), TIERS.encode())
+    assert not any("latency_bars" in line for line in warnings(config))
+
+
+def test_an_order_that_arrives_in_the_bar_it_was_decided_on_is_refused() -> None:
+    """It was run as one bar and reported as none."""
+    assert any("latency_bars" in problem for problem in problems("backtest: {latency_bars: 0}"))
 
 
 def test_an_empty_universe_is_said() -> None:

@@ -167,9 +167,9 @@ def test_an_account_never_holds_or_opens_with_money_it_does_not_have() -> None:
 
 
 def test_the_policys_fill_model_becomes_rules_for_bars_and_for_ticks() -> None:
-    policy = FillModelPolicy(fill_model="touch", latency_bars=0, fees="fixed", maker_pct=Percent(d("0.1")))
+    policy = FillModelPolicy(fill_model="touch", latency_bars=3, fees="fixed", maker_pct=Percent(d("0.1")))
     for_bars = FillRules.for_bars(policy)
-    assert (for_bars.model, for_bars.latency_bars, for_bars.by_bars) == ("touch", 1, True)
+    assert (for_bars.model, for_bars.latency_bars, for_bars.by_bars) == ("touch", 3, True)
     assert (for_bars.fees.tier(d("1e9")).maker, for_bars.fees.tier(d("0")).taker) == (d("0.001"), d("0.009"))
     for_ticks = FillRules.for_ticks(FillModelPolicy(), 2 * SECOND)
     assert (for_ticks.by_bars, for_ticks.latency, for_ticks.pessimistic) == (False, 2 * SECOND, True)
