@@ -14,6 +14,7 @@ import numpy as np
 from backtest.candles import Floats
 from backtest.chance import below
 from backtest.metrics import LEAST_DAYS, NOT_ENOUGH, rounded
+from bot.domain.bars import Ints
 from bot.domain.value import Value
 
 SEED: Final = 20_240_101
@@ -38,13 +39,18 @@ def fan(returns: Floats, opening: float, *, paths: int = PATHS, block: int = BLO
     days = len(returns)
     if days < LEAST_DAYS:
         return None
-    blocks = -(-days // block)
-    heads = below(SEED, paths * blocks, days).reshape(paths, blocks, 1)
-    picked = ((heads + np.arange(block)) % days).reshape(paths, blocks * block)[:, :days]
+    picked = drawn(days, paths, block)
     growth = np.concatenate((np.ones((paths, 1)), np.cumprod(1 + returns[picked], axis=1)), axis=1)
     falls = (growth / np.maximum.accumulate(growth, axis=1) - 1).min(axis=1) * 100
     lines = {level: np.percentile(growth, level, axis=0) * opening for level in LEVELS}
     return Fan(lines, (growth[:, -1] - 1) * 100, falls)
+
+
+def drawn(days: int, paths: int, block: int) -> Ints:
+    """Which day stands where in each path; shape (paths, days). Blocks begin anywhere, and the last one is cut."""
+    blocks = -(-days // block)
+    heads = below(SEED, paths * blocks, days).reshape(paths, blocks, 1)
+    return ((heads + np.arange(block)) % days).reshape(paths, blocks * block)[:, :days]
 
 
 def told(found: Fan | None) -> dict[str, Any] | str:

@@ -1,4 +1,4 @@
-"""Every figure of the summary against a second, plain computation of it."""
+"""Figures of a curve against a second, plain computation of them; those of a whole run stand in test_figures.py."""
 
 from __future__ import annotations
 
@@ -92,13 +92,18 @@ def test_the_worst_falls_are_told_with_peak_bottom_and_recovery():
     assert (second["recovered_at"], second["days"]) == ("2024-01-06T00:00:00Z", 3.0)
 
 
-def test_alpha_and_beta_of_twice_the_market_are_nought_and_two():
+@pytest.mark.parametrize("edge", [0.001, 0.0, -0.002])
+def test_alpha_and_beta_of_twice_the_market_are_the_daily_edge_and_two(edge):
+    """Alpha is what a day brings beyond its share of the market, a year of it; what costs money is below nought."""
     market = walk(3, 60)
-    daily = metrics.daily_returns(market)
-    equity = np.repeat(np.cumprod(1 + 2 * daily) * 10_000, 24)
+    daily = metrics.daily_returns(Series(market.times, market.equity, float(market.equity[0])))
+    equity = np.repeat(np.cumprod(1 + edge + 2 * daily) * 10_000, 24)
     found = metrics.beside(Series(market.times, equity, 10_000.0), {"btc": market.equity})["btc"]
-    assert found["beta"] == pytest.approx(2.0, abs=0.05)
-    assert found["return_pct"] == pytest.approx((market.equity[-1] / market.equity[0] - 1) * 100, abs=1e-6)
+    assert found["beta"] == pytest.approx(2.0, abs=1e-6)
+    assert found["alpha_pct"] == pytest.approx(edge * 365 * 100, abs=1e-5)
+    held = market.equity[-1] / market.equity[0]
+    assert found["return_pct"] == pytest.approx((held - 1) * 100, abs=1e-6)
+    assert found["excess_pct"] == pytest.approx((equity[-1] / 10_000 - held) * 100, abs=1e-5)
 
 
 @given(st.integers(0, 200), st.integers(1, 200))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -241,13 +242,45 @@ def test_every_path_is_made_of_the_days_there_were(returns, block):
         assert np.all(lower <= upper + 1e-9)
 
 
+@given(st.integers(20, 70), st.integers(1, 9))
+def test_a_block_is_days_that_follow_each_other(days, block):
+    """Bad days stay together as they came; the first day follows the last, and any day may begin a block."""
+    paths = 400
+    picked = bootstrap.drawn(days, paths, block)
+    assert picked.shape == (paths, days)
+    for first in range(0, days, block):
+        for step in range(1, min(block, days - first)):
+            assert np.array_equal(picked[:, first + step], (picked[:, first] + step) % days)
+    heads = picked[:, ::block]
+    assert set(np.unique(heads)) == set(range(days))
+    assert np.bincount(heads.ravel(), minlength=days).max() < 3 * heads.size / days + 30
+
+
+def test_the_fan_is_the_paths_of_the_days_drawn():
+    days, block = np.random.default_rng(5).normal(0.001, 0.02, 31), 5
+    found = bootstrap.fan(days, 100.0, paths=300, block=block)
+    assert found is not None
+    paths = pd.DataFrame(days[bootstrap.drawn(31, 300, block)]).add(1).cumprod(axis=1)
+    assert found.returns_pct == pytest.approx((paths[30] - 1) * 100)
+    falls = paths.div(paths.cummax(axis=1).clip(lower=1.0)) - 1
+    assert found.drawdowns_pct == pytest.approx(falls.min(axis=1).clip(upper=0) * 100)
+    for level in bootstrap.LEVELS:
+        assert found.lines[level][0] == 100
+        assert found.lines[level][1:] == pytest.approx(paths.quantile(level / 100) * 100)
+    figures = bootstrap.told(found)
+    assert isinstance(figures, dict)
+    assert figures["chance_of_loss_pct"] == pytest.approx((paths[30] < 1).mean() * 100)
+    assert figures["return_pct"]["p50"] == pytest.approx((paths[30].median() - 1) * 100, abs=1e-6)
+    assert figures["max_drawdown_pct"]["p5"] == pytest.approx(falls.min(axis=1).quantile(0.05) * 100, abs=1e-6)
+
+
 def test_blocks_keep_bad_days_together():
     """Losses that come five in a row fall deeper than the same losses dealt out one by one."""
     days = np.tile([-0.02] * 5 + [0.0205] * 5, 6)
-    together, alone = bootstrap.fan(days, 100.0, block=10), bootstrap.fan(days, 100.0, block=1)
+    together, alone = bootstrap.fan(days, 100.0, block=5), bootstrap.fan(days, 100.0, block=1)
     assert together is not None
     assert alone is not None
-    assert np.std(alone.returns_pct) > np.std(together.returns_pct)
+    assert np.median(together.drawdowns_pct) < np.median(alone.drawdowns_pct)
 
 
 def test_the_page_counts_days_as_the_summary_does(made):
