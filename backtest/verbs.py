@@ -47,7 +47,7 @@ def add_report(verbs: Any) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="the candles of the run")
     parser.add_argument("--config-dir", type=Path, default=Path("config"), metavar="DIR",
                         help="policy.yaml and universe.yaml of the run (default: config)")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print robustness.json")
+    parser.add_argument("--json", action="store_true", help="print robustness.json, made now or before")
     parser.set_defaults(run=_report)
 
 
@@ -94,7 +94,7 @@ def _gate(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     return FINE if verdict.passed else REFUSED
 
 
-def _report(args: argparse.Namespace, out: TextIO, _err: TextIO) -> int:
+def _report(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest import artifacts, robustness
     from backtest.report import page
     from backtest.report.artifacts import Artifacts
@@ -102,15 +102,19 @@ def _report(args: argparse.Namespace, out: TextIO, _err: TextIO) -> int:
     from bot.errors import ConfigError
     from bot.settings.load import load_config
 
-    found, beside = None, []
+    run = Artifacts(artifacts.read(args.run_dir))
+    found, beside = run.robustness, list[str]()
     if args.robustness:
         if args.data is None:
             raise ConfigError(["--robustness needs --data, the candles of the run"])
-        run = Artifacts(artifacts.read(args.run_dir))
+        print(f"reading {args.data}", file=err)
         stood = robustness.ground(run, load_config(args.config_dir), args.data)
+        print("running it again with every order one bar later", file=err)
         found = robustness.robustness(stood, robustness.run_late(stood, args.data, code_version()))
         robustness.write(args.run_dir, found)
         beside = [artifacts.ROBUSTNESS]
+    elif args.json and found is None:
+        raise ConfigError([f"--json prints {artifacts.ROBUSTNESS}, and {args.run_dir} has none: add --robustness"])
     written = [str(page.bind(args.run_dir)), *beside]
     out.write(json.dumps(found, indent=2) + "\n" if args.json else f"{' and '.join(written)} written\n")
     return FINE

@@ -73,6 +73,7 @@ def exposure(run: Artifacts) -> Chart:
         "yaxis": {"title": "share of equity", "ticksuffix": " %", "rangemode": "tozero",
                   "range": [0, 1.12 * max(told["cap_pct"], told["max_pct"])]},
         "shapes": [shape for shape, _ in caps], "annotations": [text for _, text in caps], "hovermode": "x unified",
+        "margin": {"r": 160},
     }  # fmt: skip
     note = "The most within each hour, at the bid. Caps bind when something is bought; a rise may carry it above."
     return Chart("exposure", "Exposure against its caps", note, lines, layout)
@@ -102,16 +103,18 @@ def months(run: Artifacts) -> Chart:
     return Chart("months", "Return by month", note, [heat], layout, 120 + 54 * len(years))
 
 
-def costs(run: Artifacts) -> Chart:
-    """From what the closed trades made before costs to what is left."""
+def costs(run: Artifacts) -> Chart | None:
+    """From what the closed trades made before costs to what is left; None without one."""
     told = run.summary["costs"]["closed"]
+    if not run.summary["trades"]["closed"]:
+        return None
     parts = [("before costs", told["gross"]), ("fees", -told["fees"]), ("half spreads", -told["spread"]),
              ("slippage", -told["slippage"])]  # fmt: skip
     net = told["net"]
     bars = {
         "type": "waterfall", "x": [name for name, _ in parts] + ["after costs"], "y": [v for _, v in parts] + [0],
         "measure": ["absolute", *["relative"] * (len(parts) - 1), "total"],
-        "text": [f"{value:+,.2f}" for _, value in parts] + [f"{net:+,.2f}"], "textposition": "outside",
+        "text": [_signed(value) for _, value in parts] + [_signed(net)], "textposition": "outside",
         "cliponaxis": False, "connector": {"line": {"color": GREY, "width": 1}},
         "increasing": {"marker": {"color": GREEN}}, "decreasing": {"marker": {"color": RED}},
         "totals": {"marker": {"color": BLUE}}, "hovertemplate": "%{x}: %{text}<extra></extra>",
@@ -140,14 +143,16 @@ def bootstrap(run: Artifacts) -> Chart | None:
     return Chart("fan", "What else could have happened", note, traces, layout)
 
 
-def gates(run: Artifacts) -> Chart:
-    """How often each gate said no, or less, and why."""
+def gates(run: Artifacts) -> Chart | None:
+    """How often each gate said no, or less, and why; None when none did."""
     rows = [
         (f"{gate}: {reason}" if gate != reason else gate, count)
         for gate, reasons in run.summary["coverage"]["gates"].items()
         for reason, count in reasons.items()
     ]
     rows += [(f"execution: {why}", count) for why, count in run.summary["execution"]["refused"].items()]
+    if not rows:
+        return None
     rows.sort(key=lambda row: row[1])
     shown = rows[-REASONS_SHOWN:]
     bars = {
@@ -171,12 +176,17 @@ def _line(
 
 
 def _cap(value: float, text: str, color: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A dashed line across the chart, and its name at the right end."""
+    """A dashed line across the chart, and its name to the right of it, where no curve is drawn over it."""
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value,
             "line": {"color": color, "width": 1, "dash": "dash"}}  # fmt: skip
-    name = {"xref": "paper", "x": 1, "xanchor": "right", "y": value, "yanchor": "bottom", "showarrow": False,
+    name = {"xref": "paper", "x": 1, "xanchor": "left", "y": value, "yanchor": "middle", "showarrow": False,
             "text": f"{text} {value:g} %", "font": {"color": color, "size": 11}}  # fmt: skip
     return line, name
+
+
+def _signed(value: float) -> str:
+    """An amount with its sign; a nought has none."""
+    return f"{value:+,.2f}" if round(value, 2) else "0.00"
 
 
 def _rounded(values: Any) -> list[float]:

@@ -16,7 +16,7 @@ from backtest import artifacts
 from backtest.report import charts
 from backtest.report.artifacts import Artifacts
 from backtest.report.markets import markets
-from backtest.report.tables import tables, tiles
+from backtest.report.tables import fees, tables, tiles
 
 _HERE: Final = "backtest.report"
 _HOST: Final = re.compile(r"([\"'`])https?://(?!www\.w3\.org/)")
@@ -41,7 +41,7 @@ def page(contents: Mapping[str, bytes]) -> bytes:
         "markets": [{"product": m.product, "data": m.data} for m in traded],
     }
     html: str = _template().render(
-        summary=run.summary, tiles=tiles(run), charts=shown, markets=traded, tables=list(tables(run)),
+        summary=run.summary, fees=fees(run), tiles=tiles(run), charts=shown, markets=traded, tables=list(tables(run)),
         style=_text("page.css"), script=_text("page.js"), plotly=_plotly(), data=_embedded(data),
     )  # fmt: skip
     return html.encode()

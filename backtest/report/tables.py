@@ -40,16 +40,21 @@ def tiles(run: Artifacts) -> list[Tile]:
     told = run.summary
     total, deepest, trades = told["returns"]["total_pct"], told["drawdowns"]["max_pct"], told["trades"]
     sharpe, balanced = told["ratios"]["sharpe"], told["integrity"]["balanced"]
-    low, high = trades.get("hit_rate_interval_pct", (0, 100))
     costs, failed = told["costs"], told["integrity"]["failed_cycles"]
+    hits, edge, dear = "no trade is closed", "no trade is closed", "nothing was traded"
+    if trades["closed"]:
+        hits = "95 %: {:.0f} to {:.0f} %".format(*trades["hit_rate_interval_pct"])
+        edge = f"{text(trades['expectancy_bps'])} bps a trade"
+    if costs["traded"]:
+        dear = f"{text(costs['total_bps_of_traded'])} bps of what was traded"
     return [
         Tile("return", _pct(total, signed=True), f"{_money(told['equity']['final'])} at the end", _tone(total)),
         Tile("deepest fall", _pct(deepest), f"{told['drawdowns']['longest_days']:.1f} days at the longest"),
         Tile("Sharpe ratio", text(sharpe["value"]), f"of {sharpe['days']} daily returns"),
         Tile("closed trades", text(trades["closed"]), f"{trades['open']} still open"),
-        Tile("hit rate", _pct(trades.get("hit_rate_pct")), f"95 %: {low:.0f} to {high:.0f} %"),
-        Tile("profit factor", text(trades.get("profit_factor")), f"{text(trades.get('expectancy_bps'))} bps a trade"),
-        Tile("costs", _money(costs["total"]), f"{text(costs['total_bps_of_traded'])} bps of what was traded"),
+        Tile("hit rate", _pct(trades.get("hit_rate_pct")), hits),
+        Tile("profit factor", text(trades.get("profit_factor")), edge),
+        Tile("costs", _money(costs["total"]), dear),
         Tile("ledger", "balances" if balanced else "is off", f"{failed} failed cycles", "good" if balanced else "bad"),
     ]
 
@@ -67,6 +72,13 @@ def tables(run: Artifacts) -> Iterator[Table]:
     yield _integrity(run)
     yield _identity(run)
     yield _list(run)
+
+
+def fees(run: Artifacts) -> str:
+    """How fees were charged; in which tier a run ended says little of how it was charged."""
+    model = run.summary["identity"]["fill_model"]
+    rates = f"{text(model['maker_pct'])} % maker and {text(model['taker_pct'])} % taker"
+    return f"by tier from {rates}" if model["fees"] == "tiers" else f"fixed at {rates}"
 
 
 def text(value: Any, places: int = 2) -> str:
@@ -102,7 +114,7 @@ def _benchmarks(run: Artifacts) -> Table:
         "bought and held",
         "return %",
         "deepest fall %",
-        "we made more by %",
+        "our return less its, %",
         "alpha a year %",
         "beta",
         "daily returns",

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from backtest import artifacts, bootstrap
 from backtest.cli import main
+from backtest.report import charts
 from backtest.report.artifacts import Artifacts
 from backtest.report.page import page
 from bot.domain.value import Value
@@ -135,6 +136,48 @@ def test_a_page_and_a_robustness_of_an_earlier_run_do_not_stay_beside_the_figure
     assert not (folder / "robustness.json").exists()
 
 
+def test_a_page_of_a_run_without_a_trade_claims_nothing(made, tmp_path):
+    done = runs.backtest(made.candles, runs.settings({"rules": []}), tmp_path / "out", every=False)
+    text = done.files["report.html"].decode()
+    shown = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    assert done.figures["execution"]["orders"] == 0
+    assert "Nothing was traded." in shown
+    assert "nothing was traded</small>" in shown, "not a share of nothing"
+    assert shown.count("no trade is closed</small>") == 2, "neither a hit rate from 0 to 100 % nor bps of no trade"
+    assert "not enough data bps" not in shown
+    for empty in ("gates", "costs"):
+        assert f'id="chart-{empty}"' not in text, "an axis without anything on it"
+    assert "-0.00" not in text[text.index('id="data"') : text.index("</script>", text.index('id="data"'))] + shown
+
+
+def test_a_trade_without_slippage_is_not_told_as_less_than_nought(made):
+    contents = made.contents()
+    told = json.loads(contents["summary.json"])
+    told["costs"]["closed"]["slippage"] = 0.0
+    text = page(contents | {"summary.json": json.dumps(told).encode()}).decode()
+    assert '"0.00"' in text
+    assert '"-0.00"' not in text
+
+
+def test_the_head_of_the_page_tells_how_fees_were_charged_not_where_they_ended(made):
+    contents = made.contents()
+    told = json.loads(contents["summary.json"])
+    for kind, words in (
+        ("tiers", "fees by tier from 0.1 % maker and 0.2 % taker."),
+        ("fixed", "fees fixed at 0.1 %"),
+    ):
+        told["identity"]["fill_model"]["fees"] = kind
+        head = page(contents | {"summary.json": json.dumps(told).encode()}).decode().partition("<main>")[0]
+        assert words in head
+        assert told["identity"]["fee_tier"] not in head
+
+
+def test_the_names_of_the_caps_stand_beside_the_curves_not_under_them(made):
+    chart = charts.exposure(Artifacts(made.contents()))
+    assert all(name["xanchor"] == "left" and name["x"] >= 1 for name in chart.layout["annotations"])
+    assert chart.layout["margin"]["r"] > 100
+
+
 def test_a_name_cannot_break_out_of_the_page(made):
     contents = made.contents()
     trades = json.loads(contents["trades.json"])
@@ -151,6 +194,7 @@ def worse(made, tmp_path_factory) -> tuple[Path, Mapping[str, Any]]:
         "report", folder, "--robustness", "--data", made.candles, "--config-dir", made.config, "--json"
     )
     assert code == 0, wrong
+    assert [line.split()[0] for line in wrong.splitlines()] == ["reading", "running"], "what takes long is told"
     return folder, json.loads(said)
 
 
@@ -182,6 +226,14 @@ def test_dearer_trading_takes_exactly_what_was_paid_once_more(made, worse):
         assert lost == pytest.approx(every, abs=1e-3), name
         assert same["net"] - costs[name]["net"] == pytest.approx(of_closed, abs=1e-5), name
         assert costs[name]["max_drawdown_pct"] < same["max_drawdown_pct"], name
+
+
+def test_json_prints_what_there_is_or_says_how_to_make_it(made, worse, tmp_path):
+    code, said, _ = backtest("report", worse[0], "--json")
+    assert (code, json.loads(said)) == (0, worse[1])
+    code, said, wrong = backtest("report", made.copied(tmp_path / "run"), "--json")
+    assert (code, said) == (2, "")
+    assert "has none: add --robustness" in wrong
 
 
 def test_a_late_run_is_another_run_and_the_page_tells_both(made, worse):
