@@ -1,32 +1,39 @@
-"""`backtest gate`: two short runs on a made-up market, looked at from every side. What is red, and why.
+"""`backtest gate`: three short runs on made-up markets, looked at from every side. What is red, and why.
 
-`policy` runs the configuration as it is; `drill` runs the gate's own, so tight that every limit has to speak. Each is
-red when a cycle failed, the books do not balance, a figure is impossible, the audit disagrees, nothing or too little
-happened, or a figure lies further from the baseline than TOLERANCE_PCT.
+`policy` runs the configuration as it is; `drill` runs the gate's own, so tight that every limit has to speak; `storm`
+another of its own, on a market that tries the venue's rules, the ladder of fees and every loss stop. Each is red when a
+cycle failed, the books do not balance, the audit disagrees, nothing or too little happened, or a figure lies further
+from the baseline than TOLERANCE_PCT.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from backtest import artifacts, engine
-from backtest.audit.report import audit, tape_of
+from backtest.audit.limits import STOPS
+from backtest.audit.report import account_of, audit, tape_of
 from backtest.drill import market
+from backtest.drill.storm import market as storm
 from backtest.drive import Drive
 from backtest.summary import Run
 from bot.domain.decision import TriggerKind
+from bot.domain.order import Liquidity
 from bot.domain.value import Value
 from bot.errors import BotError, ConfigError
 from bot.risk.gates import GATES
 from bot.settings.config import Config
 from bot.settings.load import load_config
 from bot.settings.rules import Condition, TriggerHolds
+from bot.settings.universe import Universe
 
 TOLERANCE_PCT: Final = 2.0
 OWN: Final = Path(__file__).parent / "drill"
+STORM: Final = OWN / "storm"
 SPEAKING: Final = frozenset(
     {
         "halts", "circuit_breakers", "trade_pacing", "cooldowns", "rule_budget", "position_count", "per_asset_cap",
@@ -45,12 +52,26 @@ CRASHES: Final = (
 Figures = Mapping[str, float]
 
 
+class Needs(Value):
+    """What has to be seen at work in a run, besides what its policy makes use of. stops: loss stops under which
+    something was refused; exits: reasons for which a position was closed; rates: how many fee rates makers paid."""
+
+    triggers: frozenset[TriggerKind] = frozenset()
+    gates: frozenset[str] = frozenset()
+    exits: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
+    rates: int = 0
+
+
 class Scenario(Value):
-    """One run of the gate. strict: everything has to be seen at work, not only what the policy makes use of."""
+    """One run of the gate. write: puts the candles of a universe into a folder."""
 
     name: str
     config: Config
-    strict: bool
+    write: Callable[[Path, Universe], Path]
+    since: datetime
+    until: datetime
+    needs: Needs
 
 
 class Outcome(Value):
@@ -104,10 +125,9 @@ class Gate:
     note: Callable[[str], None] = field(default=lambda _: None)
 
     def run(self, baseline: Mapping[str, Figures] | None) -> Verdict:
-        """Both scenarios against the baseline; None: there is none yet. Raises ConfigError, CandlesCorrupt, OSError."""
+        """Every scenario against the baseline; None: there is none yet. Raises ConfigError, CandlesCorrupt, OSError."""
         done: list[Outcome] = []
-        own = load_config(OWN)
-        for scenario in (Scenario("policy", self.config, False), Scenario("drill", own, True)):
+        for scenario in scenarios(self.config):
             self.note(f"running {scenario.name}")
             try:
                 done.append(self._outcome(scenario))
@@ -120,18 +140,33 @@ class Gate:
         return Verdict(self.config.config_hash, self.code_version, tuple(done), tuple(drift))
 
     def _outcome(self, scenario: Scenario) -> Outcome:
-        folder = market.write(self.scratch / scenario.name / "candles", scenario.config.universe)
+        folder = scenario.write(self.scratch / scenario.name / "candles", scenario.config.universe)
         out = self.scratch / scenario.name / "out"
         config = engine.adapted(scenario.config, None)
-        wish = engine.wish(config, folder, since=market.SINCE, until=market.UNTIL)
+        wish = engine.wish(config, folder, since=scenario.since, until=scenario.until)
         drive = Drive(config, engine.read(wish), self.code_version)
         drive.run(lambda _: None)
         run = engine.finish(drive, scenario.config.config_hash, self.code_version, "backtest gate")
         told = artifacts.write(run, out, {})
         contents = {path.name: path.read_bytes() for path in out.iterdir()}
-        found = audit(run.ledger.config, run.opening, contents, tape_of(run, folder))
-        problems = (*_unsound(run, told), *_empty(run, told), *_idle(scenario, told), *found)
+        account = account_of(run, drive.stage.loop.store.state)
+        found = audit(run.ledger.config, account, contents, tape_of(run, folder))
+        problems = (*_unsound(run, told), *_empty(run, told), *_idle(scenario, told), *_calm(scenario, run), *found)
         return Outcome(scenario.name, problems, figures(told))
+
+
+def scenarios(config: Config) -> tuple[Scenario, ...]:
+    """The runs of the gate for this configuration. Raises ConfigError when the gate's own cannot be read."""
+    every = Needs(
+        triggers=frozenset(TriggerKind), gates=SPEAKING,
+        exits=("stop_loss", "take_profit", "trailing_stop", "max_hold"), stops=("daily_stop",),
+    )  # fmt: skip
+    stormy = Needs(exits=("stop_loss", "take_profit"), stops=STOPS, rates=3)
+    return (
+        Scenario("policy", config, market.write, market.SINCE, market.UNTIL, Needs()),
+        Scenario("drill", load_config(OWN), market.write, market.SINCE, market.UNTIL, every),
+        Scenario("storm", load_config(STORM), storm.write, storm.SINCE, storm.UNTIL, stormy),
+    )
 
 
 def figures(told: Mapping[str, Any]) -> Figures:
@@ -197,17 +232,22 @@ def _empty(run: Run, told: Mapping[str, Any]) -> Iterator[str]:
 
 def _idle(scenario: Scenario, told: Mapping[str, Any]) -> Iterator[str]:
     """Triggers that never fired, and limits that never bound where they have to."""
-    coverage = told["coverage"]
-    wanted = set(TriggerKind) if scenario.strict else set(_used(scenario.config))
+    coverage, needs = told["coverage"], scenario.needs
+    wanted = needs.triggers | set(_used(scenario.config))
     yield from (f"empty: trigger {k.value} never fired" for k in TriggerKind
                 if k in wanted and not coverage["triggers"].get(k.value))  # fmt: skip
-    if scenario.strict:
-        yield from (
-            f"empty: gate {name} never refused anything" for name in sorted(SPEAKING - coverage["gates"].keys())
-        )
-        yield from (f"empty: no position was closed by {name}"
-                    for name in ("stop_loss", "take_profit", "trailing_stop", "max_hold")
-                    if name not in told["trades"].get("by", {}).get("exit_reason", {}))  # fmt: skip
+    yield from (f"empty: gate {name} never refused anything" for name in sorted(needs.gates - coverage["gates"].keys()))
+    closed = told["trades"].get("by", {}).get("exit_reason", {})
+    yield from (f"empty: no position was closed by {name}" for name in needs.exits if name not in closed)
+
+
+def _calm(scenario: Scenario, run: Run) -> Iterator[str]:
+    """Loss stops under which nothing was wanted, and rungs of the ladder of fees that were never reached."""
+    refused = {row.get("reason") for row in run.ledger.recorder.rows if row.get("proposals")}
+    yield from (f"empty: nothing was refused under {name}" for name in scenario.needs.stops if name not in refused)
+    rates = {fill.fee / fill.value for fill in run.ledger.fills if fill.liquidity is Liquidity.MAKER}
+    if len(rates) < scenario.needs.rates:
+        yield f"empty: makers paid {len(rates)} rates, {scenario.needs.rates} are to be seen"
 
 
 def _used(config: Config) -> Iterator[TriggerKind]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
-from backtest.audit.tape import Tape, seconds
+from backtest.audit.tape import Bar, Tape, seconds
 from bot.domain.value import Value
 
 ZERO = Decimal(0)
 
 
 class Order(Value):
-    """One row of orders.json."""
+    """One row of orders.json. parent: the entry whose attached bracket it is, or empty."""
 
     id: str
     product: str
@@ -35,6 +36,7 @@ class Order(Value):
     created: int
     ended: int | None
     filled: Decimal
+    parent: str = ""
 
     @property
     def base(self) -> str:
@@ -46,7 +48,8 @@ class Order(Value):
 
 
 class Fill(Value):
-    """One row of fills.json. at: the close of the bar in which it traded, when the bot could learn of it."""
+    """One row of fills.json. at: the close of the bar in which it traded, when the bot could learn of it. spread,
+    slippage: what it says that taking cost."""
 
     order: str
     product: str
@@ -58,6 +61,8 @@ class Fill(Value):
     fee: Decimal
     maker: bool
     at: int
+    spread: Decimal = ZERO
+    slippage: Decimal = ZERO
 
     @property
     def base(self) -> str:
@@ -93,9 +98,28 @@ class Wish(Value):
         return self.product.partition("-")[0]
 
 
+class Standing(NamedTuple):
+    """What there is at one moment. worth: of each holding, at the bid."""
+
+    cash: Decimal
+    worth: Mapping[str, Decimal]
+
+    @property
+    def equity(self) -> Decimal:
+        return self.cash + sum(self.worth.values(), ZERO)
+
+
+class Account(Value):
+    """What the bot itself says of its money. opening: cash before the first bar; peak: the highest equity it knows."""
+
+    opening: Decimal
+    peak: Decimal | None
+
+
 @dataclass
 class Books:
-    """Everything of one run. opening: cash before the first bar; begin, end: of the run, unix seconds."""
+    """Everything of one run. cycles: outcome and reason of each by its time; opening: cash before the first bar; peak:
+    the highest equity that the bot knows of at the end; begin, end: of the run, unix seconds."""
 
     tape: Tape
     orders: Mapping[str, Order]
@@ -103,8 +127,11 @@ class Books:
     wishes: Sequence[Wish]
     trades: Sequence[Mapping[str, Any]]
     summary: Mapping[str, Any]
-    equity_rows: Sequence[Sequence[str]]
+    equity_rows: Sequence[Mapping[str, str]]
+    exposure_rows: Sequence[Mapping[str, str]]
+    cycles: Mapping[int, tuple[str, str]]
     opening: Decimal
+    peak: Decimal | None
     begin: int
     end: int
     _times: list[int] = field(init=False)
@@ -154,31 +181,51 @@ class Books:
         return {product: sorted(bars) for product, bars in self.tape.bars.items()}
 
     @cached_property
-    def path(self) -> Mapping[int, Decimal]:
-        """Equity at every bar's close."""
+    def standings(self) -> Mapping[int, Standing]:
+        """Cash and holdings at every bar's close."""
         found, held, cash, done = {}, dict[str, Decimal](), self.opening, 0
         for at in range(self.begin + self.tape.length, self.end + 1, self.tape.length):
             while done < len(self.fills) and self._times[done] <= at:
                 fill = self.fills[done]
                 held[fill.product] = held.get(fill.product, ZERO) + fill.signed
                 cash, done = cash + fill.cash, done + 1
-            found[at] = cash + sum((size * self.bid(product, at) for product, size in held.items() if size), ZERO)
+            worth = {product: size * self.bid(product, at) for product, size in held.items() if size}
+            found[at] = Standing(cash, worth)
         return found
+
+    @cached_property
+    def path(self) -> Mapping[int, Decimal]:
+        """Equity at every bar's close."""
+        return {at: standing.equity for at, standing in self.standings.items()}
+
+    def parent(self, order: Order) -> Fill | None:
+        """The fill of its entry from which an attached bracket was born; None for every other order."""
+        born = (fill for fill in self.fills_until(order.created) if fill.order == order.parent)
+        return next((fill for fill in born if fill.at == order.created), None) if order.parent else None
+
+    def began(self, fill: Fill, order: Order, bar: Bar) -> Decimal:
+        """Price at which the part of a bar began that an order lived through: the opening, or that of the fill which
+        bore it inside the bar (R8)."""
+        entry = self.parent(order)
+        return entry.price if entry is not None and entry.maker and fill.at == order.created else bar.open
 
     def approved_entries(self) -> Iterator[Wish]:
         return (wish for wish in self.wishes if wish.approved and wish.side == "BUY")
 
 
-def read(contents: Mapping[str, bytes], tape: Tape, opening: Decimal) -> Books:
+def read(contents: Mapping[str, bytes], tape: Tape, account: Account) -> Books:
     """The books of a run from its artifacts by name."""
     summary = json.loads(contents["summary.json"])
     orders = [_order(row) for row in json.loads(contents["orders.json"])]
     fills = sorted((_fill(row) for row in json.loads(contents["fills.json"])), key=lambda fill: fill.at)
-    wishes = [wish for line in contents["decisions.jsonl"].splitlines() for wish in _wishes(json.loads(line))]
+    decisions = [json.loads(line) for line in contents["decisions.jsonl"].splitlines()]
+    wishes = [wish for row in decisions for wish in _wishes(row)]
     return Books(
         tape=tape, orders={order.id: order for order in orders}, fills=fills, wishes=wishes,
         trades=json.loads(contents["trades.json"]), summary=summary,
-        equity_rows=[line.split(",") for line in contents["equity.csv"].decode().splitlines()[1:]], opening=opening,
+        equity_rows=_table(contents["equity.csv"]), exposure_rows=_table(contents["exposure.csv"]),
+        cycles={at: (row["outcome"], row.get("reason", "")) for row in decisions for at in _times(row, tape.length)},
+        opening=account.opening, peak=account.peak,
         begin=seconds(summary["period"]["from"]), end=seconds(summary["period"]["to"]),
     )  # fmt: skip
 
@@ -189,6 +236,7 @@ def _order(row: Mapping[str, Any]) -> Order:
         row["attempt"], row["type"], row["status"], Decimal(row["size"]), _number(row["limit_price"]),
         _number(row["stop_price"]), seconds(row["created_at"]),
         None if row["ended_at"] is None else seconds(row["ended_at"]), Decimal(row["filled_size"]),
+        row["parent_id"] or "",
     )  # fmt: skip
 
 
@@ -196,6 +244,7 @@ def _fill(row: Mapping[str, Any]) -> Fill:
     return Fill(
         row["order_id"], row["product"], row["side"], row["reason"], Decimal(row["price"]), Decimal(row["size"]),
         Decimal(row["value"]), Decimal(row["fee"]), row["liquidity"] == "MAKER", seconds(row["booked_at"]),
+        Decimal(row["spread"]), Decimal(row["slippage"]),
     )  # fmt: skip
 
 
@@ -213,6 +262,17 @@ def _wishes(row: Mapping[str, Any]) -> Iterator[Wish]:
             Decimal(want["size"]) if yes else ZERO, Decimal(want["worst_price"]) if yes else ZERO,
             Decimal(want["worst_quote"]) if yes else ZERO,
         )  # fmt: skip
+
+
+def _times(row: Mapping[str, Any], step: int) -> range:
+    """When the cycles of a row were."""
+    first, last = (row["first"], row["last"]) if "idle" in row else (row["at"], row["at"])
+    return range(seconds(first), seconds(last) + 1, step)
+
+
+def _table(content: bytes) -> Sequence[Mapping[str, str]]:
+    """The rows of a CSV file by the names of its columns."""
+    return list(csv.DictReader(content.decode().splitlines()))
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -27,16 +27,20 @@ def prices(books: Books, rules: FillModelPolicy) -> Iterator[str]:
             yield f"{_name(fill)} in a minute of which nothing was recorded"
         elif fill.maker:
             yield from _maker(fill, order, bar, rules)
+            yield from _newborn(books, fill, order, bar, rules)
         else:
             yield from _taker(books, fill, order, bar, rules)
 
 
 def latency(books: Books, rules: FillModelPolicy) -> Iterator[str]:
-    """No order meets a bar that began before it was sent."""
+    """No order meets a bar that began before it was sent; an attached bracket is born of a fill of its entry."""
     least = max(1, rules.latency_bars) * books.tape.length
+    for order in books.orders.values():
+        if order.parent and books.parent(order) is None:
+            yield f"bracket {order.id} was born at {order.created}, its entry filled nothing then"
     for fill in books.fills:
         order = books.orders[fill.order]
-        if fill.at - order.created < least:
+        if not order.parent and fill.at - order.created < least:
             yield f"{_name(fill)} {fill.at - order.created} s after its order was made, {least} s is the least"
 
 
@@ -91,6 +95,16 @@ def _maker(fill: Fill, order: Order, bar: Bar, rules: FillModelPolicy) -> Iterat
         yield f"{_name(fill)} beyond its limit {order.limit}"
 
 
+def _newborn(books: Books, fill: Fill, order: Order, bar: Bar, rules: FillModelPolicy) -> Iterator[str]:
+    """A bracket born inside a bar takes its target there only when the close proves it (R10)."""
+    entry = books.parent(order)
+    if entry is None or not entry.maker or fill.at != order.created or order.limit is None:
+        return
+    proven = bar.close > order.limit or (rules.fill_model == "touch" and bar.close == order.limit)
+    if not proven:
+        yield f"{_name(fill)} at a target reached before or after its entry; the bar closed at {bar.close}"
+
+
 def _taker(books: Books, fill: Fill, order: Order, bar: Bar, rules: FillModelPolicy) -> Iterator[str]:
     listing, slip = books.tape.listing(fill.product, fill.at), rules.slippage_bps / BPS
     step = listing.price_step if listing is not None else CENT_OF_A_CENT
@@ -102,7 +116,7 @@ def _taker(books: Books, fill: Fill, order: Order, bar: Bar, rules: FillModelPol
         return
     # Once triggered, what a bar's volume left over goes on at the next bar's touch.
     trigger = order.stop if fill.at == books.first_fill_at(order) else None
-    start = bar.open - half if trigger is None else min(bar.open, trigger)
+    start = bar.open - half if trigger is None else min(books.began(fill, order, bar), trigger)
     best = to_step(start, step, ROUND_FLOOR) * (1 - slip)
     if fill.price > best and fill.price != order.limit:
         yield f"{_name(fill)} as taker, {best:f} is the best to be had"

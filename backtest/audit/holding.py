@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -52,19 +51,21 @@ def brackets(books: Books, config: Config) -> Iterator[str]:
     """Protective orders lie where the rule says: the stop below the entry, the target above it."""
     rules = {rule.name: rule for rule in config.policy.rules}
     for order in books.orders.values():
-        if order.kind != "protective" or order.stop is None or order.rule not in rules:
+        entry = books.parent(order)
+        rule = rules.get(order.rule if entry is None else entry.reason)
+        if order.kind != "protective" or order.stop is None or rule is None:
             continue
-        bought = _bought(books, order)
+        bought = _bought(books, order) if entry is None else entry.price
         if bought is not None:
-            yield from _bracket(books, order, bought, rules[order.rule])
+            yield from _bracket(books, order, bought, rule)
 
 
 def money(books: Books, _config: Config) -> Iterator[str]:
     """Equity is cash and holdings at the bid at every row, and the sum of all trades explains its change."""
-    for time, equity, *_ in books.equity_rows:
-        mine = books.path[seconds(time)]
-        if abs(mine - Decimal(equity)) > CENT / 100:
-            yield f"equity at {time} is {equity}, cash and holdings are worth {mine:.6f}"
+    for row in books.equity_rows:
+        mine = books.path[seconds(row["time"])]
+        if abs(mine - Decimal(row["equity"])) > CENT / 100:
+            yield f"equity at {row['time']} is {row['equity']}, cash and holdings are worth {mine:.6f}"
     final = Decimal(books.summary["equity"]["final"])
     left = books.worth(books.end)
     made = sum((Decimal(t["proceeds"]) - Decimal(t["cost"]) for t in books.trades), ZERO) + sum(left.values(), ZERO)
@@ -72,67 +73,6 @@ def money(books: Books, _config: Config) -> Iterator[str]:
         yield f"equity went from {books.opening} to {final}, trades and holdings explain {made:.6f}"
     if abs(final - books.path[books.end]) > CENT:
         yield f"the last equity is {final}, cash and holdings are worth {books.path[books.end]:.6f}"
-
-
-def figures(books: Books, _config: Config) -> Iterator[str]:
-    """summary.json says what orders, fills and trades say, and nothing impossible."""
-    told = books.summary
-    closed = [Decimal(trade["pnl"]) for trade in books.trades if trade["pnl"] is not None]
-    won, lost = sum((p for p in closed if p > 0), ZERO), -sum((p for p in closed if p <= 0), ZERO)
-    facts: dict[str, tuple[Any, Any]] = {
-        "trades.closed": (told["trades"]["closed"], len(closed)),
-        "costs.fees": (told["costs"]["fees"], sum((fill.fee for fill in books.fills), ZERO)),
-        "costs.traded": (told["costs"]["traded"], sum((fill.value for fill in books.fills), ZERO)),
-        "execution.orders": (told["execution"]["orders"], len(books.orders)),
-        "execution.fills": (told["execution"]["fills"], len(books.fills)),
-        "cycles": (sum(told["coverage"]["cycles"].values()), told["period"]["bars"]),
-        "returns.total_pct": (
-            told["returns"]["total_pct"], (Decimal(told["equity"]["final"]) / books.opening - 1) * 100),
-    }  # fmt: skip
-    if closed:
-        share = Decimal(sum(p > 0 for p in closed)) / len(closed) * 100
-        facts["trades.hit_rate_pct"] = (told["trades"]["hit_rate_pct"], share)
-        facts["trades.net"] = (told["trades"]["net"], won - lost)
-    if closed and lost:
-        facts["trades.profit_factor"] = (told["trades"]["profit_factor"], won / lost)
-    facts["drawdowns.max_pct"] = (told["drawdowns"]["max_pct"], _deepest(books))
-    for name, (given, mine) in facts.items():
-        if not math.isclose(float(given), float(mine), rel_tol=1e-6, abs_tol=1e-4):
-            yield f"{name} is {given}, the records say {float(mine):.6f}"
-    yield from _impossible(told)
-
-
-def _deepest(books: Books) -> Decimal:
-    """The deepest fall from a former height, in percent, over every bar."""
-    peak, deepest = books.opening, ZERO
-    for equity in books.path.values():
-        peak = max(peak, equity)
-        deepest = min(deepest, (equity / peak - 1) * 100)
-    return deepest
-
-
-def _impossible(told: Mapping[str, Any]) -> Iterator[str]:
-    shares = {
-        "drawdowns.max_pct": (-100, told["drawdowns"]["max_pct"], 0),
-        "drawdowns.underwater_pct_of_time": (0, told["drawdowns"]["underwater_pct_of_time"], 100),
-        "exposure.max_pct": (0, told["exposure"]["max_pct"], 100),
-        "exposure.time_in_market_pct": (0, told["exposure"]["time_in_market_pct"], 100),
-        "trades.hit_rate_pct": (0, told["trades"].get("hit_rate_pct", 0), 100),
-    }
-    for name, (low, value, high) in shares.items():
-        if not low <= value <= high:
-            yield f"{name} is {value}, it lies between {low} and {high}"
-    for name, value in _leaves(told, ""):
-        if isinstance(value, float) and not math.isfinite(value):
-            yield f"{name} is {value}"
-
-
-def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else key)
-    else:
-        yield name, value
 
 
 def _kept(books: Books, trade: Mapping[str, Any], rule: Rule) -> Iterator[str]:

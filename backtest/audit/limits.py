@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from backtest.audit.books import ZERO, Books, Order, Wish
+from bot.domain.money import Percent
 from bot.settings.config import Config
 
 SLACK = Decimal("1.000001")
 STOP_SLACK = Decimal("1.02")
 """A loss stop is measured by the loop with its own rounding: only what is clearly beyond counts."""
 HOUR_S, DAY_S = 3600, 86_400
+STOPS = ("daily_stop", "weekly_stop", "drawdown_stop")
 
 
 def approvals(books: Books, config: Config) -> Iterator[str]:
@@ -95,15 +97,40 @@ def pacing(books: Books, config: Config) -> Iterator[str]:
                 yield f"entry {recent} within {span} s at {at}, {most} are allowed"
 
 
+def liquidity(books: Books, config: Config) -> Iterator[str]:
+    """Nothing is bought of which too little was traded in the day before; membership may be an hour older."""
+    asked = {str(product): tier.min_volume_24h for tier in config.universe.tiers.values() for product in tier.products}
+    for wish in books.approved_entries():
+        recent = range(wish.at - HOUR_S, wish.at + 1, books.tape.length)
+        most, least = max(books.tape.day_volume(wish.product, at) for at in recent), asked.get(wish.product, ZERO)
+        if most < least:
+            yield f"{_name(wish)}: {most:.0f} were traded in a day, {least} are asked for"
+
+
+def halts(books: Books, config: Config) -> Iterator[str]:
+    """From the bar at which a loss stop is reached until its period ends no cycle is free, and none is halted by it
+    before."""
+    lost = _Lost(books)
+    for at, (outcome, reason) in books.cycles.items():
+        for name, figure, limit in zip(STOPS, lost.at(at), _limits(config), strict=True):
+            if limit is not None and figure <= -limit.value * STOP_SLACK and outcome == "NO_TRADE":
+                yield f"the cycle of {at} is free after {figure:.4f} %, {name} is -{limit}"
+            if outcome == "EXIT_ONLY" and reason == name and (limit is None or figure > -limit.value / STOP_SLACK):
+                yield f"the cycle of {at} is halted by {name} after {figure:.4f} %, the limit is -{limit}"
+
+
+def _limits(config: Config) -> tuple[Percent | None, ...]:
+    risk = config.policy.risk
+    return risk.daily_stop_pct, risk.weekly_stop_pct, risk.max_drawdown_pct
+
+
 def loss_stops(books: Books, config: Config) -> Iterator[str]:
     """Nothing is bought on a day, or in a week, that has lost its limit, nor at a full drawdown."""
-    risk, lost = config.policy.risk, _Lost(books)
+    lost = _Lost(books)
     for wish in books.approved_entries():
-        figures = lost.at(wish.at)
-        limits = (risk.daily_stop_pct, risk.weekly_stop_pct, risk.max_drawdown_pct)
-        for name, figure, limit in zip(("day", "week", "drawdown"), figures, limits, strict=True):
+        for name, figure, limit in zip(STOPS, lost.at(wish.at), _limits(config), strict=True):
             if limit is not None and figure <= -limit.value * STOP_SLACK:
-                yield f"{_name(wish)}: after a {name} of {figure:.4f} %, the limit is -{limit}"
+                yield f"{_name(wish)}: after {figure:.4f} %, {name} is -{limit}"
 
 
 class _Lost:

@@ -8,11 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from backtest.audit import fills, holding, limits
-from backtest.audit.books import Books, read
+from backtest.audit import curves, figures, fills, holding, limits, trips
+from backtest.audit.books import Account, Books, read
 from backtest.audit.tape import Tape
 from backtest.audit.tape import read as read_tape
 from backtest.summary import Run
+from bot.domain.state import State
 from bot.settings.config import Config
 from bot.settings.policy import FillModelPolicy
 
@@ -34,8 +35,14 @@ BOT: Final[Mapping[str, Callable[[Books, Config], Iterator[str]]]] = {
     "ownership": holding.ownership,
     "exits": holding.exits,
     "brackets": holding.brackets,
+    "liquidity": limits.liquidity,
+    "halts": limits.halts,
     "money": holding.money,
-    "figures": holding.figures,
+    "trades": trips.trades,
+    "taking": trips.taking,
+    "figures": figures.figures,
+    "curves": curves.curves,
+    "peak": curves.peak,
 }
 SHOWN: Final = 3
 """Findings of one check that are told; the first ones say enough."""
@@ -47,9 +54,14 @@ def tape_of(run: Run, folder: Path) -> Tape:
     return read_tape(folder, products, run.data.length, run.ledger.config.policy.backtest.half_spread_bps)
 
 
-def audit(config: Config, opening: float, contents: Mapping[str, bytes], tape: Tape) -> list[str]:
-    """What does not add up in a run's artifacts; empty when all does. opening: cash before the first bar."""
-    books, rules = read(contents, tape, Decimal(str(opening))), config.policy.backtest
+def account_of(run: Run, state: State) -> Account:
+    """What the run began with, and the highest equity that its state ended with."""
+    return Account(Decimal(str(run.opening)), state.peak_equity)
+
+
+def audit(config: Config, account: Account, contents: Mapping[str, bytes], tape: Tape) -> list[str]:
+    """What does not add up in a run's artifacts, or with what the bot says of its account; empty when all does."""
+    books, rules = read(contents, tape, account), config.policy.backtest
     found = []
     for name, check in VENUE.items():
         found += [f"{name}: {line}" for line in islice(check(books, rules), SHOWN)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +17,7 @@ from bot.domain.bars import Granularity
 from bot.domain.value import Value
 
 BPS: Final = Decimal(10_000)
+DAY_S: Final = 86_400
 SHUT: Final = ("is_disabled", "trading_disabled", "view_only", "cancel_only", "post_only", "auction_mode")
 
 
@@ -49,7 +53,7 @@ class Listing(Value):
     shut: bool
 
 
-class Tape(Value):
+class Tape(Value, dict=True):
     """Bars of `length` seconds by product and opening, and listings by product, oldest first."""
 
     length: int
@@ -60,6 +64,22 @@ class Tape(Value):
     def closing_at(self, product: str, at: int) -> Bar | None:
         """The bar that closed at `at`; None when nothing was recorded of it."""
         return self.bars[product].get(at - self.length)
+
+    def day_volume(self, product: str, at: int) -> Decimal:
+        """What was traded in the day before `at`, in quote currency at the closes."""
+        sums, known = self._sums[product]
+        ends = [bisect_right(known, edge - self.length) for edge in (at - DAY_S, at)]
+        return sums[ends[1]] - sums[ends[0]]
+
+    @cached_property
+    def _sums(self) -> Mapping[str, tuple[Sequence[Decimal], Sequence[int]]]:
+        """Quote volume of all bars before each, and their openings, by product."""
+        found = {}
+        for product, bars in self.bars.items():
+            known = sorted(bars)
+            traded = (bars[start].close * bars[start].volume for start in known)
+            found[product] = (list(accumulate(traded, initial=Decimal(0))), known)
+        return found
 
     def listing(self, product: str, at: int) -> Listing | None:
         rows = self.listings.get(product, ())

@@ -8,18 +8,16 @@ one falls silent for two hours, some minutes have no candle, and the listings ch
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from backtest.candles import COLUMNS
 from backtest.chance import bell, below
+from backtest.drill.making import PARTS, PLACES, SIZE_PLACES, Scene, file, listed, script, walk
 from backtest.listing import FILE as LISTINGS
-from bot.domain.bars import Ints
 from bot.domain.product import ProductId
 from bot.domain.value import Value
 from bot.settings.universe import Universe
@@ -30,10 +28,7 @@ LENGTH: Final = timedelta(days=2)
 SINCE: Final = BEGIN + HISTORY
 UNTIL: Final = SINCE + LENGTH
 
-PLACES: Final = 2
-SIZE_PLACES: Final = 4
 NOISE_PPM: Final = 420
-PARTS: Final = 1_000_000
 QUIET_OF: Final = 90
 """One minute in so many has no candle."""
 CAST_OF_TIER: Final[Mapping[int, int]] = {1: 2, 2: 3, 3: 3}
@@ -41,16 +36,6 @@ DOLLARS_A_MINUTE: Final[Mapping[int, int]] = {1: 30_000, 2: 4_000, 3: 900}
 MINUTE: Final = timedelta(minutes=1)
 LEAST: Final[Mapping[int, str]] = {0: "110", 3: "70"}
 """Dearest orders the venue takes, by place in the cast: what a cap leaves is too little there."""
-
-
-class Scene(Value):
-    """From `begin` minutes after the run's first bar (negative: before it), for `minutes`: the price moves by `percent`
-    in all, and `volume` times the usual is traded."""
-
-    begin: int
-    minutes: int
-    percent: float
-    volume: int = 1
 
 
 class Role(Value):
@@ -121,25 +106,25 @@ def write(folder: Path, universe: Universe) -> Path:
 def candles(number: int, dollars: int) -> bytes:
     """The file of one role. dollars: what is traded in a usual minute."""
     role, count = ROLES[number], int((UNTIL - BEGIN) / MINUTE)
-    drift, busy = _script(role.scenes, count)
-    closes = _walk(role.cents, drift + bell(10 * number + 1, count, 2 * NOISE_PPM))
+    first = int(HISTORY / MINUTE)
+    asked = script(role.scenes, first, count)
+    closes = walk(role.cents, asked.drift + bell(10 * number + 1, count, 2 * NOISE_PPM))
     opens = np.concatenate(([role.cents], closes[:-1]))
     wicks = below(10 * number + 2, 2 * count, 2 * NOISE_PPM).reshape(2, count)
     highs = np.maximum(opens, closes) * (PARTS + wicks[0]) // PARTS
     lows = -(-np.minimum(opens, closes) * (PARTS - wicks[1]) // PARTS)
     lows = np.minimum(lows, np.minimum(opens, closes))
     lots = dollars * 10 ** (PLACES + SIZE_PLACES) // closes
-    volumes = lots * busy * (40 + below(10 * number + 3, count, 121)) // 100
+    volumes = lots * asked.busy * (40 + below(10 * number + 3, count, 121)) // 100
     there = below(10 * number + 4, count, QUIET_OF) > 0
     there[0] = True
-    first = int(HISTORY / MINUTE)
     there[first + role.silent.start : first + role.silent.stop] = False
-    return _text(np.flatnonzero(there), (opens, highs, lows, closes), volumes)
+    return file(BEGIN, 60, np.flatnonzero(there), (opens, highs, lows, closes), volumes)
 
 
 def listings(products: Sequence[ProductId]) -> list[dict[str, Any]]:
     """What the venue lists, by date: coarser steps from the second day on, one product closed to entries for hours."""
-    usual = [_listed(product) | {"quote_min_size": LEAST.get(i, "5")} for i, product in enumerate(products)]
+    usual = [listed(product, LEAST.get(i, "5")) for i, product in enumerate(products)]
     coarse = [
         row | ({"price_increment": "0.05", "base_increment": "0.01"} if i == 4 else {}) for i, row in enumerate(usual)
     ]
@@ -147,44 +132,3 @@ def listings(products: Sequence[ProductId]) -> list[dict[str, Any]]:
     dated = ((BEGIN, usual), (SINCE + timedelta(hours=24), coarse), (SINCE + timedelta(hours=31), shut),
              (SINCE + timedelta(hours=34), coarse))  # fmt: skip
     return [{"from": at.isoformat(), "products": rows} for at, rows in dated]
-
-
-def _listed(product: ProductId) -> dict[str, Any]:
-    flags = ("is_disabled", "trading_disabled", "view_only", "cancel_only", "post_only", "auction_mode", "limit_only")
-    return {
-        "product_id": product, "status": "online", "base_increment": "0.0001", "quote_increment": "0.01",
-        "price_increment": "0.01", "base_min_size": "0.0001", "base_max_size": "1000000",
-        "quote_max_size": "10000000", **dict.fromkeys(flags, False),
-    }  # fmt: skip
-
-
-def _script(scenes: Sequence[Scene], count: int) -> tuple[Ints, Ints]:
-    """Drift in parts per million and volume as a multiple, of every minute."""
-    drift, busy = np.zeros(count, np.int64), np.ones(count, np.int64)
-    for scene in scenes:
-        first = int(HISTORY / MINUTE) + scene.begin
-        span = slice(max(0, first), min(count, first + scene.minutes))
-        drift[span] += round(scene.percent / 100 * PARTS / scene.minutes)
-        busy[span] = scene.volume
-    return drift, busy
-
-
-def _walk(start: int, moves: Ints) -> Ints:
-    """Prices in ticks, each the one before moved by so many parts per million, rounded half up."""
-    found, price = np.empty(len(moves), np.int64), start
-    for index, move in enumerate(moves.tolist()):
-        price += (2 * price * move + PARTS) // (2 * PARTS)
-        found[index] = price
-    return found
-
-
-def _text(minutes: Ints, prices: Sequence[Ints], volumes: Ints) -> bytes:
-    return "\n".join([",".join(COLUMNS), *_lines(minutes, prices, volumes), ""]).encode()
-
-
-def _lines(minutes: Ints, prices: Sequence[Ints], volumes: Ints) -> Iterator[str]:
-    begin = int(BEGIN.timestamp())
-    columns = (minutes, *(column[minutes] for column in (*prices, volumes)))
-    for minute, *cents, lots in zip(*(column.tolist() for column in columns), strict=True):
-        numbers = (f"{cent // 100}.{cent % 100:02d}" for cent in cents)
-        yield f"{begin + 60 * minute},{','.join(numbers)},{Decimal(lots).scaleb(-SIZE_PLACES)}"

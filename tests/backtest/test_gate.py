@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ import pytest
 from backtest import baseline
 from backtest.cli import main
 from backtest.drill import market
-from backtest.gate import OWN, TOLERANCE_PCT, Outcome, Verdict, drifted
+from backtest.drill.storm import market as storm
+from backtest.gate import OWN, STORM, TOLERANCE_PCT, Gate, Needs, Outcome, Scenario, Verdict, drifted
 from bot.adapters.codeversion import code_version
 from bot.cli.proofs import _gate as proof_of
+from bot.domain.decision import TriggerKind
 from bot.errors import ConfigError
 from bot.settings.load import load_config
+from tests.backtest import runs
 from tests.configs import SHIPPED, write_config
 
 
@@ -60,7 +65,7 @@ def test_a_changed_result_becomes_the_baseline_when_somebody_says_so(tmp_path):
     config = tmp_path / "config"
     shutil.copytree(SHIPPED, config)
     committed = json.loads((config / baseline.FILE).read_text())
-    other = committed | {"figures": {"policy": committed["figures"]["policy"], "drill": {"costs.fees": 1.0}}}
+    other = committed | {"figures": committed["figures"] | {"drill": {"costs.fees": 1.0}}}
     baseline.write(config / baseline.FILE, other)
     code, said, result = gate(tmp_path, "--accept", config=config)
     assert (code, result["passed"]) == (0, True), said
@@ -108,13 +113,62 @@ def test_a_verdict_without_a_single_run_is_no_pass():
     assert not Verdict("hash", "code", (outcome("drill"),), crash="it did not finish").passed
 
 
-def test_the_market_of_the_gate_is_the_same_on_every_machine(tmp_path):
-    """The first and last candles of three products, written down once."""
+def ends(folder: Path, *files: str) -> dict[str, list[str]]:
+    """First and last candle of each file."""
+    found = {}
+    for name in files:
+        rows = (folder / name).read_text().splitlines()
+        found[name.partition("_")[0]] = [rows[1], rows[-1]]
+    return found
+
+
+def test_the_markets_of_the_gate_are_the_same_on_every_machine(tmp_path):
+    """The first and last candles of some products, written down once."""
+    golden = json.loads((Path(__file__).parent / "golden" / "market.json").read_text())
     universe = load_config(OWN).universe
     assert len(market.cast(universe)) == len(market.ROLES)
-    market.write(tmp_path, universe)
-    ends = {}
-    for name in ("BTC-USD", "SOL-USD", "FIL-USD"):
-        rows = (tmp_path / f"{name}_1m.csv").read_text().splitlines()
-        ends[name] = [rows[1], rows[-1]]
-    assert ends == json.loads((Path(__file__).parent / "golden" / "market.json").read_text())
+    lively, stormy = (
+        market.write(tmp_path / "lively", universe),
+        storm.write(tmp_path / "storm", load_config(STORM).universe),
+    )
+    assert ends(lively, "BTC-USD_1m.csv", "SOL-USD_1m.csv", "FIL-USD_1m.csv") == golden["lively"]
+    assert ends(stormy, "BTC-USD_5m.csv", "SOL-USD_5m.csv") == golden["storm"]
+
+
+def weathered(folder: Path, *, every: bool) -> runs.Outcome:
+    config = load_config(STORM)
+    candles = storm.write(folder / "candles", config.universe)
+    return runs.backtest(candles, config, folder / str(every), every=every, since=storm.SINCE, until=storm.UNTIL)
+
+
+def test_the_storm_is_the_same_byte_for_byte_when_every_cycle_of_it_is_run(tmp_path):
+    every, skipping = weathered(tmp_path, every=True), weathered(tmp_path, every=False)
+    assert skipping.cycles < every.cycles / 5
+    assert skipping.files == every.files
+
+
+def test_the_storm_brings_up_what_it_is_for(tmp_path):
+    """Three rates of fees, a stop behind a gap, and brackets that end in the bar of their birth, at target and stop."""
+    files = weathered(tmp_path, every=False).files
+    fills, orders = (json.loads(files[name]) for name in ("fills.json", "orders.json"))
+    rates = {Decimal(f["fee"]) / Decimal(f["value"]) for f in fills if f["liquidity"] == "MAKER"}
+    assert {round(rate * 100, 2) for rate in rates} == {Decimal("0.50"), Decimal("0.25"), Decimal("0.15")}
+    known = {order["order_id"]: order for order in orders}
+    stops = [f for f in fills if f["reason"] == "stop_loss"]
+    assert any(Decimal(f["price"]) < Decimal(known[f["order_id"]]["stop_price"]) * Decimal("0.99") for f in stops)
+    born_and_done = {f["reason"] for f in fills if f["side"] == "SELL" and _newborn(f, known)}
+    assert born_and_done == {"stop_loss", "take_profit"}
+
+
+def _newborn(sale: dict[str, Any], orders: dict[str, dict[str, Any]]) -> bool:
+    return bool(orders[sale["order_id"]]["created_at"] == sale["booked_at"])
+
+
+@pytest.mark.parametrize("needs", [
+    Needs(stops=("weekly_stop",)), Needs(rates=4), Needs(exits=("max_hold",)), Needs(gates=frozenset({"theme_cap"})),
+    Needs(triggers=frozenset({TriggerKind.MOMENTUM})),
+])  # fmt: skip
+def test_a_run_that_leaves_something_out_is_red(tmp_path, needs):
+    calm = Scenario("calm", load_config(STORM), storm.write, storm.SINCE, storm.SINCE + timedelta(hours=14), needs)
+    [problem] = Gate(load_config(SHIPPED), "code", tmp_path)._outcome(calm).problems
+    assert problem.startswith("empty: ")
