@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from backtest.check import slices
+from backtest.check.progress import Teller
 from backtest.check.remake import Made, on_other_data, with_the_bars_of_live
 from backtest.check.report import Finding, Report
 from backtest.check.trace import Line, Watched, first_difference, trace, until
@@ -27,7 +28,6 @@ AHEAD: Final = 1440
 """Bars of another future put behind a decision."""
 THINNED: Final = 100
 """After so many decisions each second one is made again, after twice as many each third, and so on."""
-Note = Callable[[str], None]
 Again = Callable[[Made], Iterator[tuple[str, tuple[str, ...]]]]
 """A decision made again in several ways: name of each way, and what differs."""
 
@@ -55,7 +55,7 @@ class Sample:
                 self.findings.append(Finding(way, cycle.decision.cycle_id, found))
 
 
-def lookahead(data: Dataset, config: Config, *, every: bool, cuts: int, note: Note) -> Report:
+def lookahead(data: Dataset, config: Config, *, every: bool, cuts: int, note: Teller) -> Report:
     """Whether anything of a run depends on bars that had not closed. every: see `Sample`; cuts: moments to part at."""
 
     def again(made: Made) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -72,13 +72,13 @@ def lookahead(data: Dataset, config: Config, *, every: bool, cuts: int, note: No
             ("run into another future", slices.scrambled(data, k, AHEAD)),
         ):
             note(f"{way} at {data.closed(k):%Y-%m-%d %H:%M}")
-            parted = first_difference(until(whole, data.closed(k)), until(_traced(other, config), data.closed(k)))
+            parted = first_difference(until(whole, data.closed(k)), until(_traced(other, config, note), data.closed(k)))
             runs += 1
             findings += [Finding(f"{way} at {data.closed(k):%Y-%m-%dT%H:%M}", "", parted)] if parted else []
     return Report("lookahead", sample.seen, sample.made, runs, len(whole), tuple(findings))
 
 
-def warmup(data: Dataset, config: Config, *, declared: int, every: bool, note: Note) -> Report:
+def warmup(data: Dataset, config: Config, *, declared: int, every: bool, note: Teller) -> Report:
     """Whether a run is the same whatever lies before the bars it asks for.
 
     declared: bars of history a run asks its data for. The run begins where `data` does when that many are there before
@@ -95,7 +95,7 @@ def warmup(data: Dataset, config: Config, *, declared: int, every: bool, note: N
     findings = list(sample.findings)
     for history in sorted({declared + declared // 2, 2 * declared, longest}):
         note(f"run with {history} bars of history instead of {declared}")
-        parted = first_difference(usual, _traced(slices.remembering(data, history), config))
+        parted = first_difference(usual, _traced(slices.remembering(data, history), config, note))
         runs += 1
         findings += [Finding(f"run with {history} bars of history instead of {declared}", "", parted)] if parted else []
     return Report("warmup", sample.seen, sample.made, runs, len(usual), tuple(findings))
@@ -112,20 +112,34 @@ def _telling(whole: list[Line], data: Dataset, cuts: int) -> list[int]:
 
 def _with_history(data: Dataset, bars: int) -> Dataset:
     have = -min(segment.first for track in data.tracks.values() for segment in track.segments)
-    missing = max(0, bars - have)
-    if missing + bars // 2 > data.count:
-        raise ConfigError([f"--data: {have + data.count} bars are too few to trade on after {bars} bars of history"])
+    missing, least = max(0, bars - have), bars // 2
+    if missing + least > data.count:
+        raise ConfigError([_too_few(data, have, bars, least)])
     return slices.begun(data, missing)
 
 
-def _sampled(data: Dataset, config: Config, sample: Sample, note: Note) -> tuple[Sample, Watched]:
+def _too_few(data: Dataset, have: int, bars: int, least: int) -> str:
+    """What is missing, and which way out there is. have: bars of history; bars: of it wanted; least: to trade on."""
+    if have >= bars:
+        back = f"{data.closed(data.count - 1 - least):%Y-%m-%dT%H:%M}"
+        return f"--from: only {data.count} bars to trade on, {least} are wanted: move --from to {back}, or --to later"
+    found = have + data.count
+    return (
+        f"--from, --to: {found} bars are too few, {bars} of history and {least} to trade on are wanted: move --to "
+        f"{bars + least - found} bars later, or give candles that begin as much earlier and move --from by as much"
+    )
+
+
+def _sampled(data: Dataset, config: Config, sample: Sample, note: Teller) -> tuple[Sample, Watched]:
     note(f"running {data.count} bars of {len(data.tracks)} products, making decisions again")
     drive = Watched(config, data, sample.watch)
-    drive.run(lambda _: None)
+    with note.bars(data.count) as tick:
+        drive.run(tick)
     return sample, drive
 
 
-def _traced(data: Dataset, config: Config) -> list[Line]:
+def _traced(data: Dataset, config: Config, note: Teller) -> list[Line]:
     drive = Watched(config, data)
-    drive.run(lambda _: None)
+    with note.bars(data.count) as tick:
+        drive.run(tick)
     return trace(drive)

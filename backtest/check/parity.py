@@ -2,26 +2,35 @@
 
 Both sides saw the same recorded candles. The backtest knows nothing else; the daemon traded them on the simulated
 exchange, where each minute is made of trades and each price of a book. So decisions must be the same wherever the two
-accounts are, while fills may differ, and what follows from a fill too. A difference for which there is no such reason
-turns the check red:
+accounts are, while fills may differ, and what follows from a fill too. A difference for which there is no such reason,
+or for which the numbers do not account, turns the check red:
 
     entry on one side only  explained when the other, at that bar, held or had ordered the product, was refused for
                             its own account's sake (cooldown, places, budgets, cash), or saw a book no candle records
     exit at another time    explained when the level of the later one, which follows the price it paid, was not clearly
                             passed at the earlier exit; when it held as long from a later start; when one only bought
+    price, fee, delay       fills.py: each side held to its bars and its tier, then the two to each other
+    size                    sizes.py: the same share of equity, to the increment
+    nothing filled, or less unfilled.py: only where price or volume lacked
+    account                 both began with the same
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final, TypeVar
 
-from backtest.check.sides import Entry, Exit, Filled, Side
+from backtest.check.bounds import bps
+from backtest.check.deeds import LEVELS, Entry, Exit, Told
+from backtest.check.fills import TRAIL_BPS, Fills
+from backtest.check.sides import Side
+from backtest.check.sizes import Sizes
+from backtest.check.unfilled import Unfilled
 from backtest.dataset import Dataset
 from bot.domain.decision import Decision, Reason
-from bot.domain.money import BASIS_POINTS, EXACT, ONE
+from bot.domain.money import BASIS_POINTS, EXACT, total
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId
 from bot.domain.value import Value
@@ -47,18 +56,15 @@ BOOK: Final = frozenset(
 """Refusals that speak of books and of the volume of a day, which candles do not record or not in full."""
 FEED: Final = frozenset({Reason.QUOTE_HELD_BACK, Reason.QUOTE_STALE, Reason.QUOTE_MISSING})
 """Refusals that speak of quotes: a reason live alone, since those of a backtest are made from the bars themselves."""
-LEVELS: Final = frozenset({"stop_loss", "trailing_stop", "take_profit"})
-"""Exits at a price, which follows the price that was paid."""
 ENTRY_BARS: Final = 1
 OPENED_BARS: Final = 5
 """How far apart the first purchases of one entry may lie: a quote waits, and is quoted again."""
-TRAIL_BPS: Final = 30
-"""How far apart two trailing stops may lie that follow the bids of their own cycles."""
 
 
 class Row(Value):
     """One deed of either side or of both. same: product, side, reason and time, to a bar, agree, and so does whether it
-    filled. why: every difference, explained. unexplained: what has no reason; empty when all has.
+    filled. why: every difference that is explained. unexplained: what has no reason, or numbers that do not account
+    for it; empty when all has.
     """
 
     kind: str
@@ -73,7 +79,7 @@ class Row(Value):
 
 
 class Comparison(Value):
-    """Every deed of both sides.
+    """Every deed of both sides. opening: how their accounts differed before the first of them; empty when they did not.
 
     bars: cycles that both ran and in which neither dropped a trigger for lack of room; alike: those in which the
     same triggers fired in the products that both might enter.
@@ -82,6 +88,7 @@ class Comparison(Value):
     rows: tuple[Row, ...]
     bars: int
     alike: int
+    opening: str = ""
 
     @property
     def unexplained(self) -> tuple[Row, ...]:
@@ -97,7 +104,8 @@ def compared(live: Side, backtest: Side, data: Dataset, config: Config) -> Compa
     judge = _Judge(live, backtest, data, config)
     both = live.decisions.keys() & backtest.decisions.keys()
     alike = [judge.alike(live.decisions[bar], backtest.decisions[bar]) for bar in sorted(both)]
-    return Comparison((*judge.entries(), *judge.exits()), len(alike) - alike.count(None), alike.count(True))
+    rows = (*judge.entries(), *judge.exits())
+    return Comparison(rows, len(alike) - alike.count(None), alike.count(True), _openings(live, backtest))
 
 
 class _Judge(Value):
@@ -115,13 +123,13 @@ class _Judge(Value):
             known = one or other
             if known is None:
                 continue
+            own = [*self._entry_faults(one, self.live), *self._entry_faults(other, self.backtest)]
             if one is not None and other is not None:
-                same = (one.filled.price is None) == (other.filled.price is None)
-                why, unexplained = tuple(self._fills(one.filled, other.filled)), ""
+                same, told = (one.filled.price is None) == (other.filled.price is None), [*self._both(one, other), *own]
             else:
-                told, explained = self._alone(known, self.backtest if other is None else self.live)
-                same, why, unexplained = (False, (told,), "") if explained else (False, (), told)
-            yield Row("entry", known.product, known.rule, known.rule, one, other, same, why, unexplained)
+                text, explained = self._alone(known, self.backtest if other is None else self.live)
+                same, told = False, [Told(text, explained), *own]
+            yield Row("entry", known.product, known.rule, known.rule, one, other, same, *_split(told))
 
     def exits(self) -> Iterator[Row]:
         pairs = _paired(
@@ -132,14 +140,15 @@ class _Judge(Value):
             known = one or other
             if known is None:
                 continue
+            own = [*self._exit_faults(one, self.live), *self._exit_faults(other, self.backtest)]
             if one is not None and other is not None:
                 found, explained = self._apart(one, other)
-                same, why = not found, (*found, *self._fills(one.filled, other.filled))
+                same, told = not found, [*self._fills.apart(one, other, same=not found), *_sold(one, other)]
             else:
                 found, explained = self._one_exit(known, self.backtest if other is None else self.live)
-                same, why = False, found
-            row = (why, "") if explained else ((), "; ".join(found))
-            yield Row("exit", known.product, known.rule, known.reason, one, other, same, *row)
+                same, told = False, []
+            told = [*(Told(text, explained) for text in found), *told, *own]
+            yield Row("exit", known.product, known.rule, known.reason, one, other, same, *_split(told))
 
     def alike(self, one: Decision, other: Decision) -> bool | None:
         """Whether the same triggers fired where both might enter; None when a side had no room for all of its own."""
@@ -219,7 +228,7 @@ class _Judge(Value):
         level = EXACT.divide(EXACT.multiply(price, entry), early.entry)
         passed = self._passed(early, level)
         limit = self._allowance(early)
-        gap = f"its level lies {_bps(entry, early.entry):+.1f} bps off with the price it paid"
+        gap = f"its level lies {bps(entry, early.entry):+.1f} bps off with the price it paid"
         if passed <= limit:
             return (f"{told}: {gap}, and was passed by {passed:.1f} bps at most: within {limit:.0f}",), True
         return (f"{told}: {gap}, yet it was passed by {passed:.1f} bps",), False
@@ -238,8 +247,8 @@ class _Judge(Value):
         if not lows:
             return BASIS_POINTS
         if early.reason == "take_profit":
-            return _bps(track.scale.price(max(highs)).value, level)
-        return -_bps(track.scale.price(min(lows)).value, level)
+            return bps(track.scale.price(max(highs)).value, level)
+        return -bps(track.scale.price(min(lows)).value, level)
 
     def _allowance(self, early: Exit) -> Decimal:
         """Within what a level may be passed and not trade: a touch is no fill, and each side has quotes of its own."""
@@ -253,46 +262,35 @@ class _Judge(Value):
 
     # ------------------------------------------------------------------------------------------------------------ fills
 
-    def _fills(self, live: Filled, backtest: Filled) -> Iterator[str]:
-        """Every difference between two fills of one deed, each with where it comes from."""
-        model = self.config.policy.backtest
-        if live.price is None or backtest.price is None:
-            if live.price is not None:
-                yield f"filled live only: in the bars a touch is no fill ({model.fill_model}), and none went beyond it"
-            elif backtest.price is not None:
-                yield "filled in the backtest only: live the quote lapsed before a trade reached it"
+    def _both(self, one: Entry, other: Entry) -> Iterator[Told]:
+        yield from self._fills.apart(one, other, same=True)
+        yield from self._sizes.apart(one, other, (self.live, self.backtest))
+
+    def _entry_faults(self, entry: Entry | None, side: Side) -> Iterator[Told]:
+        if entry is not None:
+            yield from self._fills.faults(entry, side)
+            yield from self._sizes.faults(entry, side)
+            yield from Unfilled(self.data, self.config).told(entry, side)
+
+    def _exit_faults(self, item: Exit | None, side: Side) -> Iterator[Told]:
+        """An exit sells what entries bought, and those were judged."""
+        if item is None:
             return
-        if live.price != backtest.price:
-            yield f"price {_bps(live.price, backtest.price):+.1f} bps: {self._price(live, backtest)}"
-        yield from self._sizes(live, backtest)
-        if live.rate != backtest.rate:
-            yield f"fee {_percent(live.rate)} for {_percent(backtest.rate)}: {live.liquidity} for {backtest.liquidity}"
-        if live.wait != backtest.wait:
-            yield f"after {_seconds(live.wait)} for {_seconds(backtest.wait)}: {self._latency}"
-
-    def _sizes(self, live: Filled, backtest: Filled) -> Iterator[str]:
-        if live.asked != backtest.asked:
-            yield f"size {live.asked} for {backtest.asked}: sized at each side's own quote and equity"
-        for name, filled in (("live", live), ("the backtest", backtest)):
-            if not filled.whole:
-                share = EXACT.divide(filled.size, filled.asked)
-                limit = _limit(name, self.config.policy.backtest.participation_pct.value)
-                yield f"{name} filled {share:.0%} of it: {limit}"
-        if live.fills != backtest.fills:
-            yield f"{live.fills} fills for {backtest.fills}: a book has levels, a bar has one price"
-
-    def _price(self, live: Filled, backtest: Filled) -> str:
-        model = self.config.policy.backtest
-        if "TAKER" in backtest.liquidity:
-            return (
-                f"live meets the book as it stands, the backtest a bar's price, {model.half_spread_bps} bps of half "
-                f"spread and {model.slippage_bps} of slippage"
-            )
-        return f"{live.liquidity} at the touch of its own book for {backtest.liquidity} at a limit made from the close"
+        yield from self._fills.faults(item, side)
+        bought = total(
+            part.size for entry in side.entries if entry.product == item.product for part in entry.filled.parts
+            if item.opened <= self.data.newest(part.booked) and part.booked <= item.ended
+        )  # fmt: skip
+        if not item.filled.size == item.filled.asked == bought:
+            yield Told(f"{side.name}: sold {item.filled.size} of {item.filled.asked}, entries bought {bought}", False)
 
     @property
-    def _latency(self) -> str:
-        return f"the backtest sends {self.config.policy.backtest.latency_bars} bar later and books at a bar's close"
+    def _fills(self) -> Fills:
+        return Fills(self.data, self.config)
+
+    @property
+    def _sizes(self) -> Sizes:
+        return Sizes(self.data, self.config)
 
 
 def _paired(
@@ -325,17 +323,22 @@ def _bars(one: Exit, other: Exit) -> str:
     return f"{abs(one.opened - other.opened)} bars"
 
 
-def _bps(price: Decimal, base: Decimal) -> Decimal:
-    return EXACT.multiply(EXACT.subtract(EXACT.divide(price, base), ONE), BASIS_POINTS)
+def _sold(one: Exit, other: Exit) -> Iterator[Told]:
+    if one.filled.asked != other.filled.asked:
+        yield Told(f"size {one.filled.asked} for {other.filled.asked}: what the entry of each had bought")
 
 
-def _percent(rate: Decimal | None) -> str:
-    return "-" if rate is None else f"{rate * 100:.3f} %"
+def _split(told: Iterable[Told]) -> tuple[tuple[str, ...], str]:
+    """What is explained, and what is not in one line."""
+    found = tuple(told)
+    return tuple(item.text for item in found if item.explained), "; ".join(i.text for i in found if not i.explained)
 
 
-def _seconds(wait: timedelta | None) -> str:
-    return "-" if wait is None else f"{wait.total_seconds():.0f} s"
+def _openings(live: Side, backtest: Side) -> str:
+    ours, theirs = (_account(side) for side in (live, backtest))
+    return "" if ours == theirs else f"the accounts began with {ours} live and {theirs} in the backtest"
 
 
-def _limit(name: str, share: Decimal) -> str:
-    return "what the book held within its limit" if name == "live" else f"at most {share} % of a bar's volume"
+def _account(side: Side) -> str:
+    held = [f"{amount.normalize():f} {currency}" for currency, amount in sorted(side.opening.items()) if amount]
+    return ", ".join(held) or "nothing"

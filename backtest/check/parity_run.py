@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from backtest.check import rehearsal
+from backtest.check.deeds import Entry, Exit, Filled
 from backtest.check.parity import Comparison, Row, compared
+from backtest.check.progress import Teller
 from backtest.check.rehearsal import Replayed
-from backtest.check.sides import Entry, Exit, Filled, Records, side
+from backtest.check.sides import BACKTEST, LIVE, Cycle, Records, cycle, side
 from backtest.check.trace import Watched
 from backtest.dataset import Dataset
+from backtest.drive import Tick
 from bot.domain.bars import Granularity
 from bot.domain.codec import time_text
-from bot.domain.decision import Decision
 from bot.domain.value import Value
 from bot.errors import ConfigError
 from bot.loop.finished import Finished
 from bot.settings.config import Config
 
-Note = Callable[[str], None]
 LONGEST: Final = timedelta(days=7)
 
 
@@ -35,7 +36,8 @@ class Parity(Value):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        found = [f"{_what(row)}: {row.unexplained}" for row in self.comparison.unexplained]
+        found = [self.comparison.opening] if self.comparison.opening else []
+        found += [f"{_what(row)}: {row.unexplained}" for row in self.comparison.unexplained]
         found += [
             f"{cycle}: decided over the wire, and otherwise when decided again" for cycle in self.replayed.different
         ]
@@ -65,12 +67,14 @@ class Parity(Value):
 
     def text(self) -> Iterator[str]:
         for row in self.comparison.rows:
-            yield f"{'same     ' if row.same else 'FAILED   ' if row.unexplained else 'explained'}  {_what(row)}"
+            yield f"{'FAILED   ' if row.unexplained else 'same     ' if row.same else 'explained'}  {_what(row)}"
             for name, deed in (("live", row.live), ("backtest", row.backtest)):
                 yield f"             {name:8}  {_told(deed, self.data)}"
             yield from (f"             because   {line}" for line in row.why)
         yield from (f"FAILED {problem}" for problem in self.problems)
         found = self.comparison
+        if not found.opening:
+            yield "both accounts began with the same"
         yield (
             f"{found.alike} of {found.bars} cycles fired the same triggers; {self.replayed.count} decided again from "
             f"what was kept, {len(self.replayed.different)} otherwise"
@@ -81,17 +85,39 @@ class Parity(Value):
         )
 
 
-def parity(config: Config, data: Dataset, folder: Path, log: TextIO, note: Note) -> Parity:
+def parity(config: Config, data: Dataset, folder: Path, log: TextIO, note: Teller) -> Parity:
     """Run the period of `data` twice. folder: for the daemon's files. Raises ConfigError, BotError."""
     config = rehearsal.rehearsed(config)
     _check(data)
-    until = data.closed(data.count - 1)
     note(f"backtest of {data.count} bars of {len(data.tracks)} products")
-    offline = _backtest(config, data, until)
+    with note.bars(data.count) as tick:
+        offline = backtested(config, data, tick)
     note("the daemon on the simulated exchange, the same bars")
-    online, replayed = rehearsal.live(config, data.paths, data.opened(0), until, folder, log)
-    sides = [side(name, records, data, config) for name, records in (("live", online), ("backtest", offline))]
-    return Parity(compared(sides[0], sides[1], data, config), replayed, data)
+    with note.bars(data.count) as tick:
+        span = rehearsal.Span(data.opened(0), offline.last, lambda now: tick(data.newest(now)))
+        online, replayed = rehearsal.live(config, data.paths, span, folder, log)
+    return judged(online, offline, replayed, data, config)
+
+
+def judged(online: Records, offline: Records, replayed: Replayed, data: Dataset, config: Config) -> Parity:
+    """Both runs against each other. config: what both should have traded with."""
+    live, backtest = side(LIVE, online, data, config), side(BACKTEST, offline, data, config)
+    return Parity(compared(live, backtest, data, config), replayed, data)
+
+
+def backtested(config: Config, data: Dataset, tick: Tick = lambda _: None) -> Records:
+    """What the backtest makes of `data`, every cycle run."""
+    cycles: list[Cycle] = []
+
+    def watch(done: Finished) -> None:
+        if done.decision is not None and done.snapshot is not None:
+            cycles.append(cycle(done.record.started_at, done.decision, done.snapshot))
+
+    drive = Watched(config, data, watch, every=True)
+    venue, until = drive.stage.venue, data.closed(data.count - 1)
+    opening = {balance.currency: balance.total for balance in venue.balances()}
+    drive.run(tick)
+    return Records(venue.orders(), venue.fills(), drive.recorder.origins, cycles, until, opening)
 
 
 def _check(data: Dataset) -> None:
@@ -106,18 +132,6 @@ def _check(data: Dataset) -> None:
         problems.append(f"--from, --to: at most {LONGEST.days} days, since the daemon runs every cycle")
     if problems:
         raise ConfigError(problems)
-
-
-def _backtest(config: Config, data: Dataset, until: datetime) -> Records:
-    decisions: list[tuple[datetime, Decision]] = []
-
-    def watch(cycle: Finished) -> None:
-        if cycle.decision is not None:
-            decisions.append((cycle.record.started_at, cycle.decision))
-
-    drive = Watched(config, data, watch, every=True)
-    drive.run(lambda _: None)
-    return Records(drive.stage.venue.orders(), drive.stage.venue.fills(), drive.recorder.origins, decisions, until)
 
 
 def _what(row: Row) -> str:
@@ -165,7 +179,7 @@ def _filled(filled: Filled) -> dict[str, Any]:
         "price": str(filled.price) if filled.price is not None else None,
         "fee": str(filled.fee),
         "fee_rate": str(filled.rate) if filled.rate is not None else None,
-        "fills": filled.fills,
+        "fills": len(filled.parts),
         "liquidity": filled.liquidity,
         "seconds": filled.wait.total_seconds() if filled.wait is not None else None,
     }

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, TextIO
 
-from backtest.check.sides import Records, decided_at
+from backtest.check.sides import Cycle, Records, cycle, decided_at
 from backtest.recorder import Origin
 from bot.adapters.storage import FileStorage
 from bot.app import App, Launch, open_app
@@ -30,9 +30,8 @@ from bot.domain.value import Value
 from bot.errors import BotError
 from bot.record.cycles import CYCLES, INPUTS, cycle_of, read_inputs
 from bot.settings.config import Config
-from bot.settings.environment import Settings, read_settings
+from bot.settings.environment import read_settings
 from bot.settings.secrets import read_secrets
-from bot.venue.orders import OrderRecord, VenueFill
 from bot.venue.rules import FillRules
 from simulator.markets.replay import ReplayMarket
 from simulator.server import Simulator, SimulatorConfig
@@ -43,6 +42,14 @@ CYCLES_KEPT: Final = 1_000_000
 GLANCE_S: Final = 0.05
 REPLAYED: Final = 20
 """Cycles decided again from what was kept of them, besides those that traded (at most three times as many in all)."""
+
+
+class Span(Value):
+    """When a rehearsal begins and ends. tick: is told the venue's time now and then."""
+
+    since: datetime
+    until: datetime
+    tick: Callable[[datetime], None] = lambda _: None
 
 
 class Replayed(Value):
@@ -65,16 +72,18 @@ def rehearsed(config: Config) -> Config:
 
 
 def live(
-    config: Config, files: Mapping[ProductId, Path], since: datetime, until: datetime, folder: Path, log: TextIO
+    config: Config, files: Mapping[ProductId, Path], span: Span, folder: Path, log: TextIO
 ) -> tuple[Records, Replayed]:
-    """Trade from `since` to `until` and gather what venue and journal kept. Raises BotError when the end is bad."""
-    with _venue(config, files, since) as sim:
+    """Trade a span and gather what venue and journal kept. Raises BotError when the end is bad."""
+    with _venue(config, files, span.since) as sim:
+        opening = {b.currency: b.total for b in sim.do(lambda controls: controls.world.venue.balances())}
         launch = _launch(sim, config, folder, log)
         with open_app(launch) as app:
-            _run(app, sim, until)
+            _run(app, sim, span)
         orders, fills = sim.do(lambda controls: (controls.world.venue.orders(), controls.world.venue.fills()))
-    settings = launch.settings
-    return _records(settings, orders, fills, until), _replayed(settings)
+    storage = look(launch.settings)
+    cycles = [item for item, service in _cycles(storage) if not service]
+    return Records(orders, fills, _origins(storage), cycles, span.until, opening), _replayed(storage)
 
 
 @contextmanager
@@ -98,13 +107,15 @@ def _launch(sim: Simulator, config: Config, folder: Path, log: TextIO) -> Launch
     return Launch(settings, secrets, config, environ, log, True)
 
 
-def _run(app: App, sim: Simulator, until: datetime) -> None:
+def _run(app: App, sim: Simulator, span: Span) -> None:
     """The loop on this thread; another one looks at the venue's clock and ends it. Raises BotError on a bad end."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(GLANCE_S):
-            if sim.now() > until:
+            now = sim.now()
+            span.tick(now)
+            if now > span.until:
                 app.stop("the period is over")
                 return
 
@@ -119,9 +130,8 @@ def _run(app: App, sim: Simulator, until: datetime) -> None:
         raise BotError(f"the rehearsal ended with exit code {code}: some orders may still be working")
 
 
-def _records(settings: Settings, orders: Sequence[OrderRecord], fills: Sequence[VenueFill], until: datetime) -> Records:
-    storage = look(settings)
-    origins = {
+def _origins(storage: FileStorage) -> Mapping[str, Origin]:
+    return {
         payload.client_order_id: Origin(
             payload.kind, payload.rule, payload.why, envelope.cycle_id, payload.intent_id, payload.attempt
         )
@@ -129,29 +139,24 @@ def _records(settings: Settings, orders: Sequence[OrderRecord], fills: Sequence[
         for payload in (envelope.payload,)
         if isinstance(payload, IntentRecorded)
     }
-    scheduled = [(at, decision) for at, decision, service in _decisions(storage) if not service]
-    return Records(orders, fills, origins, scheduled, until)
 
 
-def _decisions(storage: FileStorage) -> Iterator[tuple[datetime, Decision, bool]]:
-    """Every kept decision with its time, and whether it was one of a service cycle."""
+def _cycles(storage: FileStorage) -> Iterator[tuple[Cycle, bool]]:
+    """Every kept cycle, and whether it was one of service."""
     for name in storage.names(CYCLES):
         if not name.endswith(INPUTS):
             continue
-        cycle = cycle_of(name)
-        inputs = read_inputs(storage.read(f"{CYCLES}/{name}") or b"")
-        decision = decode(Decision, json.loads(storage.read(f"{CYCLES}/{cycle}.json") or b"{}"))
-        yield decided_at(cycle), decision, inputs.snapshot.service
+        number = cycle_of(name)
+        snapshot = read_inputs(storage.read(f"{CYCLES}/{name}") or b"").snapshot
+        decision = decode(Decision, json.loads(storage.read(f"{CYCLES}/{number}.json") or b"{}"))
+        yield cycle(decided_at(number), decision, snapshot), snapshot.service
 
 
-def _replayed(settings: Settings) -> Replayed:
+def _replayed(storage: FileStorage) -> Replayed:
     """Decide again what was decided over the wire: every trade, and some of the rest."""
-    storage = look(settings)
-    kept = [(decision.cycle_id, decision.outcome) for _, decision, _ in _decisions(storage)]
+    kept = [(item.decision.cycle_id, item.decision.outcome) for item, _ in _cycles(storage)]
     stride = max(1, len(kept) // REPLAYED)
-    chosen = [
-        cycle for number, (cycle, outcome) in enumerate(kept) if outcome is Outcome.TRADED or number % stride == 0
-    ]
-    recorded = (from_storage(storage, cycle) for cycle in chosen[: 3 * REPLAYED])
+    chosen = [number for at, (number, outcome) in enumerate(kept) if outcome is Outcome.TRADED or at % stride == 0]
+    recorded = (from_storage(storage, number) for number in chosen[: 3 * REPLAYED])
     different = [item.cycle_id for item in recorded if item.decided_again() != item.decision]
     return Replayed(min(len(chosen), 3 * REPLAYED), tuple(different))

@@ -25,7 +25,15 @@ Arguments = Callable[[argparse.ArgumentParser], None]
 def add_check(verbs: Any, market: Arguments) -> None:
     """market: adds the options that name data, period, products and configuration, as those of `run`."""
     text = "whether a backtest may be believed: exit 0 or 3"
-    parser = verbs.add_parser("check", help=text, description=text)
+    parser = verbs.add_parser(
+        "check", help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=(
+            "lookahead and parity take hours or days, warmup needs weeks; `backtest check KIND --help` tells more.\n\n"
+            "example:\n"
+            "  backtest check lookahead --data candles --config-dir config\n"
+            "  backtest check parity --data candles --from 2026-02-01T06:00 --to 2026-02-01T12:00 --out out/parity.json"
+        ),
+    )  # fmt: skip
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     _add_lookahead(kinds, market)
     _add_warmup(kinds, market)
@@ -80,28 +88,31 @@ def _add_sample(parser: argparse.ArgumentParser) -> None:
 
 def _lookahead(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest.check.bias import lookahead
+    from backtest.check.progress import Teller
 
     config, data, _ = _loaded(args, 1)
-    report = lookahead(data, config, every=args.all, cuts=args.cuts, note=_note(err))
+    report = lookahead(data, config, every=args.all, cuts=args.cuts, note=Teller(err))
     return _answer(report, args.out, out)
 
 
 def _warmup(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest.check.bias import warmup
+    from backtest.check.progress import Teller
 
     config, data, declared = _loaded(args, 3)
-    report = warmup(data, config, declared=declared, every=args.all, note=_note(err))
+    report = warmup(data, config, declared=declared, every=args.all, note=Teller(err))
     return _answer(report, args.out, out)
 
 
 def _parity(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from backtest.check.parity_run import parity
+    from backtest.check.progress import Teller
 
     config, data, _ = _loaded(args, 1)
     with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
         path = args.log or Path(scratch) / "bot.log"
         with path.open("w", encoding="utf-8") as log:
-            found = parity(config, data, Path(scratch) / "data", log, _note(err))
+            found = parity(config, data, Path(scratch) / "data", log, Teller(err))
     return _answer(found, args.out, out)
 
 
@@ -114,10 +125,6 @@ def _loaded(args: argparse.Namespace, histories: int) -> tuple[Config, Dataset, 
     config = engine.adapted(load_config(args.config_dir), LENGTHS[args.bar] if args.bar else None)
     wish = engine.wish(config, args.data, products=args.products, since=args.since, until=args.until)
     return config, engine.read(replace(wish, history=histories * wish.history)), wish.history
-
-
-def _note(err: TextIO) -> Callable[[str], None]:
-    return lambda line: print(line, file=err)
 
 
 def _count(text: str) -> int:

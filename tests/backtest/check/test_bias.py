@@ -16,6 +16,7 @@ import pytest
 from backtest import engine
 from backtest.check import slices
 from backtest.check.bias import lookahead, warmup
+from backtest.check.progress import Teller
 from backtest.cli import main
 from backtest.dataset import Dataset, Segment
 from bot.domain.bars import BarSeries
@@ -84,11 +85,8 @@ def planted(data: Dataset, columns: type[SeriesColumns]) -> Dataset:
     return replace(data, tracks=tracks)
 
 
-def silent(_line: str) -> None: ...
-
-
 def test_an_honest_run_knows_no_future(data, config):
-    report = lookahead(data, config, every=False, cuts=2, note=silent)
+    report = lookahead(data, config, every=False, cuts=2, note=Teller(None))
     assert report.findings == ()
     assert report.passed
     assert 100 < report.again < report.decisions
@@ -98,7 +96,7 @@ def test_an_honest_run_knows_no_future(data, config):
 
 @pytest.mark.parametrize("columns", [Peeking, PeekingAtVolume])
 def test_a_trigger_that_reads_one_bar_ahead_is_caught(data, config, columns):
-    report = lookahead(planted(data, columns), config, every=False, cuts=1, note=silent)
+    report = lookahead(planted(data, columns), config, every=False, cuts=1, note=Teller(None))
     assert not report.passed
     ways = {finding.way for finding in report.findings}
     assert {"data cut at the decision", "another future"} <= ways
@@ -107,20 +105,39 @@ def test_a_trigger_that_reads_one_bar_ahead_is_caught(data, config, columns):
 
 def test_an_honest_run_needs_no_more_history_than_it_asks_for(data, config):
     declared = 1500 // 5
-    report = warmup(data, config, declared=declared, every=False, note=silent)
+    report = warmup(data, config, declared=declared, every=False, note=Teller(None))
     assert report.findings == ()
     assert report.passed
     assert report.lines > 50
     assert report.runs == 2, "half as much again, and twice as much, which is all there is"
 
 
-def test_too_little_history_to_compare_is_said_and_not_passed(data, config):
-    with pytest.raises(ConfigError, match="too few to trade on after"):
-        warmup(data, config, declared=data.count, every=False, note=silent)
+def test_too_little_history_to_compare_is_said_with_the_way_out(data, config):
+    """Four days of five minutes, of which two years cannot be taken."""
+    with pytest.raises(ConfigError) as caught:
+        warmup(data, config, declared=data.count, every=False, note=Teller(None))
+    have = data.count - min(part.first for track in data.tracks.values() for part in track.segments)
+    lacking = 3 * data.count - have
+    assert f"{have} bars are too few, {2 * data.count} of history and {data.count} to trade on are wanted" in str(
+        caught.value
+    )
+    assert f"move --to {lacking} bars later, or give candles that begin as much earlier" in str(caught.value)
+    assert "move --from by as much" in str(caught.value)
+
+
+def test_too_few_bars_behind_enough_history_ask_for_another_from(data, config):
+    late = slices.begun(data, data.count - 100)
+    with pytest.raises(ConfigError, match="only 100 bars to trade on, 150 are wanted: move --from to 2024-01-"):
+        warmup(late, config, declared=150, every=False, note=Teller(None))
+    earlier = slices.begun(data, data.count - 150)
+    at = f"{earlier.opened(0):%Y-%m-%dT%H:%M}"
+    with pytest.raises(ConfigError, match=f"move --from to {at}, or --to later"):
+        warmup(late, config, declared=150, every=False, note=Teller(None))
+    assert warmup(earlier, config, declared=150, every=False, note=Teller(None)).runs, "and there it goes"
 
 
 def test_a_check_that_looked_at_nothing_has_not_passed(data, config):
-    report = lookahead(slices.cut(data, 3), config, every=True, cuts=1, note=silent)
+    report = lookahead(slices.cut(data, 3), config, every=True, cuts=1, note=Teller(None))
     assert not report.findings
     assert not report.passed
     assert any("nothing was decided" in line for line in report.text())
@@ -198,4 +215,4 @@ def test_a_period_too_short_is_bad_usage(folder):
     out, err = io.StringIO(), io.StringIO()
     arguments = ["--data", str(folder / "candles"), "--config-dir", str(folder / "config"), "--to", "2024-01-02"]
     assert main(["check", "warmup", *arguments], out, err) == 2
-    assert "too few to trade on" in err.getvalue()
+    assert "288 bars are too few, 600 of history and 300 to trade on are wanted" in err.getvalue()
