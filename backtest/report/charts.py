@@ -41,11 +41,13 @@ def equity(run: Artifacts) -> Chart:
         "yaxis": "y2", "fill": "tozeroy", "fillcolor": "rgba(220,38,38,0.15)", "showlegend": False,
         "hovertemplate": "%{y:.3f} %<extra>below the peak</extra>",
     }  # fmt: skip
-    layout = {
+    layout: dict[str, Any] = {
         "yaxis": {"domain": [0.34, 1], "title": "equity", "tickformat": ",.0f"},
         "yaxis2": {"domain": [0, 0.28], "title": "below peak", "ticksuffix": " %", "rangemode": "tozero"},
         "xaxis": {"anchor": "y2"}, "hovermode": "x unified",
     }  # fmt: skip
+    if not rows["drawdown_pct"].any():
+        layout["yaxis2"]["range"] = [-1, 0]
     note = "At the end of each hour, positions at the bid. Buying and holding the same money: click the legend."
     return Chart("equity", "Equity and drawdown", note, [*lines, falls], layout, 480)
 

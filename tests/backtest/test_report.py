@@ -145,6 +145,7 @@ def test_a_page_of_a_run_without_a_trade_claims_nothing(made, tmp_path):
     assert "nothing was traded</small>" in shown, "not a share of nothing"
     assert shown.count("no trade is closed</small>") == 2, "neither a hit rate from 0 to 100 % nor bps of no trade"
     assert "not enough data bps" not in shown
+    assert charts.equity(Artifacts(done.files)).layout["yaxis2"]["range"] == [-1, 0], "falls point down"
     for empty in ("gates", "costs"):
         assert f'id="chart-{empty}"' not in text, "an axis without anything on it"
     assert "-0.00" not in text[text.index('id="data"') : text.index("</script>", text.index('id="data"'))] + shown
