@@ -113,6 +113,9 @@ def integrity(data: Dataset, recorder: Recorder, residuals: Mapping[str, Decimal
         "failed_cycles": len(recorder.failures),
         "rejected_ticks": dict(sorted(recorder.bad_ticks.items())),
         "rows": dict(found.rows),
+        "recorded": {
+            product: {"first": _iso(first), "last": _iso(last)} for product, (first, last) in found.recorded.items()
+        },
         "quiet_bars": dict(found.quiet),
         "gaps": [{"product": product, "from": _iso(first), "to": _iso(after)} for product, first, after in found.gaps],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import os
 import sys
 import time
@@ -12,13 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from backtest.check.verbs import add_check
 from backtest.verbs import add_compare, add_gate, add_report
 from bot.errors import BotError, CandlesCorrupt, ConfigError
 
+if TYPE_CHECKING:  # loaded while files are read
+    from backtest.dataset import Dataset, Wish
+
 FINE, ERROR, USAGE = 0, 1, 2
+Told = Callable[[int, int], None]
+"""Told how much is done, of how much."""
 
 
 def entrypoint() -> NoReturn:
@@ -39,11 +45,21 @@ def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
         return USAGE if done.code else FINE
     try:
         verb: Callable[[argparse.Namespace, TextIO, TextIO], int] = args.run
-        return verb(args, out, err)
-    except (BotError, OSError) as error:
+        code = verb(args, out, err)
+        out.flush()
+        return code
+    except BotError as error:
         for line in str(error).splitlines() or [type(error).__name__]:
             print(f"backtest: {line}", file=err)
         return USAGE if isinstance(error, (ConfigError, CandlesCorrupt)) else ERROR
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return ERROR
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"backtest: {where}{error.strerror or error}", file=err)
+        return ERROR
     except KeyboardInterrupt:
         return ERROR
 
@@ -127,21 +143,25 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from bot.settings.load import load_config
 
     began = time.monotonic()
+    _may_be_folder(args.out)
     given = load_config(args.config_dir)
     config = prepare.adapted(given, LENGTHS[args.bar] if args.bar else None)
     wanted = prepare.wish(config, args.data, products=args.products, since=args.since, until=args.until)
     with ThreadPoolExecutor(1) as aside:
         # Files are read, and later hashed, outside Python's own lock: the loop's modules are loaded meanwhile.
-        reading = aside.submit(prepare.read, wanted)
-        from backtest import candles, engine
-        from backtest.drive import Drive
+        with _progress(err, "files", args.quiet) as told:
+            reading = aside.submit(_read, wanted, told)
+            from backtest import candles, engine, notes
+            from backtest.drive import Drive
 
-        code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
+            code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
         candles.release()
         hashing = aside.submit(engine.data_hashes, args.data, data)
+        for line in notes.notes(config, data):
+            print(f"backtest: {line}", file=err)
         drive = Drive(config, data, code[:12], every=args.every_cycle)
-        with _progress(err, data.count, args.quiet) as tick:
-            drive.run(tick)
+        with _progress(err, "bars", args.quiet) as told:
+            drive.run(lambda k: told(k + 1, data.count))
         run = engine.finish(drive, given.config_hash, code, _command(args))
         figures = engine.write(run, args.data, args.out, hashing.result())
     if args.report:
@@ -150,6 +170,23 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         page.bind(args.out)
     _tell(figures, drive.cycles, time.monotonic() - began, args.out, out)
     return ERROR if drive.recorder.failures else FINE
+
+
+def _may_be_folder(out: Path) -> None:
+    """Raises ConfigError when nothing could be written there: better known before the run than after it."""
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError([f"--out {out}: {there} is a file, a folder is needed"])
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError([f"--out {out}: nothing may be written in {there}"])
+
+
+def _read(wanted: Wish, told: Told) -> Dataset:
+    """The data of a run. told: how many files are read, of how many."""
+    from backtest import candles, prepare
+
+    count, read = len(candles.files(wanted.folder, wanted.length, wanted.products)), itertools.count(1)
+    return prepare.read(wanted, lambda _: told(next(read), count))
 
 
 @contextmanager
@@ -178,10 +215,10 @@ def _command(args: argparse.Namespace) -> str:
 
 
 @contextmanager
-def _progress(err: TextIO, bars: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+def _progress(err: TextIO, what: str, quiet: bool) -> Iterator[Told]:
     """A bar with the time that is left, on a terminal only."""
     if quiet or not err.isatty():
-        yield lambda _: None
+        yield lambda _done, _count: None
         return
     from rich.console import Console
     from rich.progress import (
@@ -193,17 +230,17 @@ def _progress(err: TextIO, bars: int, quiet: bool) -> Iterator[Callable[[int], N
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("bars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=err), transient=True) as progress:
-        task, shown = progress.add_task("bars", total=bars), [0.0]
+        task, shown = progress.add_task(what, total=None), [0.0]
 
-        def tick(k: int) -> None:
+        def told(done: int, count: int) -> None:
             now = time.monotonic()
-            if now - shown[0] > 0.1 or k + 1 == bars:
+            if now - shown[0] > 0.1 or done == count:
                 shown[0] = now
-                progress.update(task, completed=k + 1)
+                progress.update(task, completed=done, total=count)
 
-        yield tick
+        yield told
 
 
 def _tell(figures: Any, cycles: int, seconds: float, folder: Path, out: TextIO) -> None:

@@ -92,12 +92,17 @@ class Segment(Value):
 
 
 class Track(Value):
-    """Everything recorded of one market that reaches into the run, oldest first."""
+    """Everything recorded of one market that reaches into the run, oldest first.
+
+    since, last: openings of the first and the last bar of the recording, unix seconds, whatever a slice left of it.
+    """
 
     market: ProductId
     scale: Scale
     quoting: Quoting
     segments: tuple[Segment, ...]
+    since: int
+    last: int
 
     def scale_floor(self, price: Decimal) -> int:
         """Whole ticks at or below a price."""
@@ -116,11 +121,15 @@ class Track(Value):
 
 
 class Integrity(Value):
-    """What the files left out. quiet: bars without a trade; gaps: market, first missing opening, first one after."""
+    """What the files left out. quiet: bars without a trade; gaps: market, first missing opening, first one after.
+
+    recorded: openings of the first and the last bar that were read, history before the run among them.
+    """
 
     rows: Mapping[ProductId, int]
     quiet: Mapping[ProductId, int]
     gaps: tuple[tuple[ProductId, int, int], ...]
+    recorded: Mapping[ProductId, tuple[int, int]]
 
 
 class Dataset(Value):
@@ -136,6 +145,24 @@ class Dataset(Value):
     listings: listing.Listings
     integrity: Integrity
     paths: Mapping[ProductId, Path]
+
+    def index(self, opening: int) -> int:
+        """The bar that opens at, or is the last to open before, this second."""
+        return (opening - self.start) // self.length
+
+    def over(self, track: Track, k: int) -> bool:
+        """Whether the recording of a market ended before bar `k`."""
+        return self.start + k * self.length > track.last
+
+    def in_part(self) -> Mapping[ProductId, tuple[bool, bool]]:
+        """The markets whose recording begins so late, or ends so early, that it cannot be for want of trades: which."""
+        step = self.length.value
+        away, end = _quiet_at_most(step), self.start + (self.count - 1) * step
+        found = {
+            market: (first - self.start > away, end - last > away)
+            for market, (first, last) in self.integrity.recorded.items()
+        }
+        return {market: sides for market, sides in found.items() if any(sides)}
 
     def opened(self, k: int) -> datetime:
         # The length itself is the number: `.value` costs ten times as much, and this is hot.
@@ -202,7 +229,10 @@ def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None) -> Data
         wish.length, start, (stop - start) // wish.length.value,
         {product: _track(product, part, start) for product, part in parts.items()},
         listings.with_others(made for part in parts.values() for made in part.made),
-        Integrity({product: part.rows for product, part in parts.items()}, quiet, gaps),
+        Integrity(
+            {product: part.rows for product, part in parts.items()}, quiet, gaps,
+            {product: (part.first, part.last) for product, part in parts.items()},
+        ),
         {product: part.path for product, part in parts.items()},
     )  # fmt: skip
 
@@ -237,7 +267,7 @@ def _track(product: ProductId, part: _Part, start: int) -> Track:
     segments = tuple(
         Segment.of((series.start - start) // series.granularity.value, SeriesColumns(series)) for series in part.series
     )
-    return Track(product, part.scale, part.quoting, segments)
+    return Track(product, part.scale, part.quoting, segments, part.first, part.last)
 
 
 # ---------------------------------------------------------------------------------------------------------- the grid
@@ -398,8 +428,13 @@ def _scale(item: Candles, tick: Decimal, size_step: Decimal, wish: Wish) -> Scal
 def _holes(start: Ints, step: int) -> list[tuple[int, int]]:
     """Row that follows each gap, with the gap's length in seconds."""
     away = np.diff(start)
-    limit = max(int(GAP.total_seconds()), GAP_BARS * step) + step
+    limit = _quiet_at_most(step) + step
     return [(int(index) + 1, int(away[index]) - step) for index in np.flatnonzero(away > limit)]
+
+
+def _quiet_at_most(step: int) -> int:
+    """Seconds that may pass without a bar for want of trades."""
+    return max(int(GAP.total_seconds()), GAP_BARS * step)
 
 
 def _series(product: ProductId, length: Granularity, scale: Scale, start: Ints, columns: Sequence[Ints]) -> BarSeries:

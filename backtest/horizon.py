@@ -202,11 +202,13 @@ class Horizon:
 
     def _calm(self, market: ProductId, position: Position, state: State, k: int) -> bool:
         """A position that nothing is due for: priced, fully covered by one order at rest, or with nothing to cover."""
-        if self._data.tracks[market].at(k) is None or market in state.quarantined:
+        track = self._data.tracks[market]
+        over = self._data.over(track, k)
+        if (track.at(k) is None and not over) or market in state.quarantined:
             return False
         levels = position.exit_levels
         working = [order for order in state.of_base.get(position.product.base, ()) if order.state.is_working]
-        if not position.managed:
+        if over or not position.managed:
             return not working
         if not self._config.policy.exits.resting_on_exchange or levels.highest_stop is None:
             return not working
@@ -236,6 +238,8 @@ class Horizon:
                 watch = _Watch.again(watch, order, _of_order(order, self._data.tracks[order.market]))
             self._watches[order.order_id] = watch
         for market, position in look.state.positions.items():
+            if self._data.over(self._data.tracks[market], look.k):
+                continue  # no level of it can be reached any more
             watch = known.get(market)
             if watch is None or watch.source is not position:
                 watch = _Watch.again(watch, position, _of_position(market, position, self._data.tracks[market]))
@@ -280,7 +284,7 @@ class Horizon:
         """What a position is worth, taken again only when it is not the same object any more."""
         part = self._parts.get(market)
         if part is None or part.position is not position:
-            part = self._parts[market] = _Part(self._data.tracks[market], position)
+            part = self._parts[market] = _Part(self._data, self._data.tracks[market], position)
         return part
 
     def _cash(self, state: State) -> Decimal:
@@ -359,8 +363,9 @@ class _Line:
 class _Part:
     """What one position is worth at each bar, for a while ahead."""
 
-    def __init__(self, track: Track, position: Position) -> None:
+    def __init__(self, data: Dataset, track: Track, position: Position) -> None:
         self.position = position
+        self._data = data
         self._track = track
         self._size = position.size.value
         up, down = track.scale.tick.as_integer_ratio()
@@ -381,13 +386,16 @@ class _Part:
         return EXACT.multiply(self._track.scale.value(int(self._bids[k - self._first])), self._size)
 
     def _look(self, first: int, stop: int) -> None:
-        segment = self._track.at(first)
-        if segment is None:
-            raise AssertionError(f"{self._track.market} shows nothing at bar {first}, which is a landmark")
-        self._first, self._stop = first, min(stop, segment.stop)
-        self._bids = self._track.quoting.bids(
-            segment.columns.series.close[first - segment.first : self._stop - segment.first]
-        )
+        track, segment = self._track, self._track.at(first)
+        if segment is not None:
+            self._first, self._stop = first, min(stop, segment.stop)
+            closes = segment.columns.series.close[first - segment.first : self._stop - segment.first]
+        elif self._data.over(track, first):
+            self._first, self._stop = first, stop
+            closes = np.full(stop - first, track.segments[-1].columns.close[-1])
+        else:
+            raise AssertionError(f"{track.market} shows nothing at bar {first}, which is a landmark")
+        self._bids = track.quoting.bids(closes)
         self._worth = np.multiply(self._bids, self._unit, dtype=np.float64)
 
 
@@ -488,9 +496,11 @@ def _after(bars: list[int], k: int, stop: int) -> int:
 
 
 def _silent(data: Dataset) -> bytes:
-    """One byte a bar, not 0 where some market shows nothing."""
+    """One byte a bar, not 0 where some listed market shows nothing."""
     shown = np.zeros(data.count, np.int64)
     for track in data.tracks.values():
+        shown[: max(0, data.index(track.since))] += 1
+        shown[max(0, data.index(track.last) + 1) :] += 1
         for segment in track.segments:
             shown[max(0, segment.first) : max(0, segment.stop)] += 1
     return (shown < len(data.tracks)).tobytes()

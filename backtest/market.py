@@ -28,12 +28,18 @@ BOTTOMLESS: Final = Size(Decimal(10) ** 12)
 what an order may take is bounded by the fill rules, as a share of each bar's volume."""
 
 DAY_S: Final = 86_400
+OUT_OF_REACH: Final = Decimal(10) ** 12
+"""Least size of an order in a market whose recording ended: nobody is known who would take the other side."""
 _NOT_RECORDED: Final = "nothing was recorded of this time"
 _UNKNOWN: Final = MarketFacts(None, None, None, quote_error=_NOT_RECORDED, windows_error=_NOT_RECORDED)
 
 
 class RecordedMarket:
-    """MarketData: the newest closed bar of each market, and a quote made from its close."""
+    """MarketData: the newest closed bar of each market, and a quote made from its close.
+
+    Once a recording has ended the last quote stands: a holding goes on to be valued at it, and without bars nothing is
+    entered. In a gap, which ends, nothing is known.
+    """
 
     def __init__(self, data: Dataset, clock: Clock) -> None:
         self._data = data
@@ -76,14 +82,23 @@ class RecordedMarket:
     def _made(self, market: ProductId) -> MarketFacts:
         track, newest, at = self._data.tracks.get(market), self._newest, self._closed_at
         segment = track.at(newest) if track is not None else None
-        if track is None or segment is None:
+        if track is None:
             return _UNKNOWN
+        if segment is None:
+            return _last_known(track, at) if self._data.over(track, newest) else _UNKNOWN
         t = newest - segment.first
         close = segment.columns.close[t]
         quote = quote_around(track, close, at)
         windows: Windows = ColumnWindows(segment.columns, t)
         book = Book(market, (Level(quote.bid, BOTTOMLESS),), (Level(quote.ask, BOTTOMLESS),), at)
         return MarketFacts(quote, book, windows, track.scale.price(close), at)
+
+
+def _last_known(track: Track, at: datetime) -> MarketFacts:
+    """What stands of a market whose recording ended before `at`."""
+    ended = datetime.fromtimestamp(track.last, UTC)
+    quote = quote_around(track, track.segments[-1].columns.close[-1], at)
+    return MarketFacts(quote, None, None, windows_error=f"its last recorded bar is that of {ended:%Y-%m-%d %H:%M} UTC")
 
 
 def quote_around(track: Track, close: int, at: datetime) -> Quote:
@@ -151,8 +166,9 @@ class Tape:
 class Listed:
     """The venue's product list as it was, with the volume of the day before counted from the candles.
 
-    Volumes move once in a slot of the policy's metadata age: what is answered hangs on the slot alone, whenever in it
-    somebody asks.
+    A market is listed from its first recorded bar on. After its last one it stays, for what is held of it, but takes no
+    order of a size that could be sent. All of this moves once in a slot of the policy's metadata age: what is answered
+    hangs on the slot alone, whenever in it somebody asks.
     """
 
     def __init__(self, data: Dataset, clock: Clock, policy: DataPolicy) -> None:
@@ -160,24 +176,30 @@ class Listed:
         self._clock = clock
         self._slot_s = metadata_slot(policy).total_seconds()
         self._volumes: dict[ProductId, Decimal] = {}
+        self._over: frozenset[ProductId] = frozenset()
         self._counted: datetime | None = None
 
     def products(self) -> Sequence[Product]:
-        """Every product of which there are candles, read now."""
+        """Every product of which there are candles by now, read now."""
         now = self._clock.now()
         begun = datetime.fromtimestamp(now.timestamp() // self._slot_s * self._slot_s, UTC)
         if begun != self._counted:
-            self._volumes, self._counted = self._count(begun), begun
+            self._count(begun)
+            self._counted = begun
         listed = self._data.listings.at(now).values()
-        return [
-            replace(product, as_of=now, quote_volume_24h=self._volumes[product.market])
-            for product in listed
-            if product.market in self._volumes
-        ]
+        return [self._told(product, now) for product in listed if product.market in self._volumes]
 
-    def _count(self, at: datetime) -> dict[ProductId, Decimal]:
-        newest = self._data.newest(at)
-        return {market: self._day(track, newest) for market, track in self._data.tracks.items()}
+    def _told(self, product: Product, now: datetime) -> Product:
+        told = replace(product, as_of=now, quote_volume_24h=self._volumes[product.market])
+        return replace(told, base_min=OUT_OF_REACH) if product.market in self._over else told
+
+    def _count(self, at: datetime) -> None:
+        """The volumes of the markets that have begun, and which of them are over. A run begins with what it has."""
+        data, newest = self._data, self._data.newest(at)
+        opening = data.start + max(0, newest) * data.length
+        begun = {market: track for market, track in data.tracks.items() if track.since <= opening}
+        self._volumes = {market: self._day(track, newest) for market, track in begun.items()}
+        self._over = frozenset([market for market, track in begun.items() if track.last < opening])
 
     def _day(self, track: Track, newest: int) -> Decimal:
         """Quote volume of the day that ends with bar `newest`; zero where nothing was recorded."""

@@ -202,12 +202,21 @@ def _integrity(run: Artifacts) -> Table:
         ["bars", f"{period['bars']:,} of {period['bar'].replace('_', ' ').lower()}"],
         ["ledger residual", ", ".join(f"{a} {c}" for c, a in residual.items()) or "none in any currency"],
         ["books and venue disagreed", text(told["mismatches"])], ["failed cycles", text(told["failed_cycles"])],
-        ["gaps in the data", text(len(told["gaps"]))],
+        ["gaps in the data", text(len(told["gaps"]))], *_recorded(told["recorded"]),
         ["bars without a trade", text(sum(told["quiet_bars"].values()))],
         ["ticks held back or rejected", ", ".join(f"{n} {k}" for k, n in told["rejected_ticks"].items()) or "none"],
         *([f"cycles {name}", text(count)] for name, count in run.summary["coverage"]["cycles"].items()),
     ]  # fmt: skip
     return Table("Integrity", ("what", "found"), rows)
+
+
+def _recorded(spans: Mapping[str, Mapping[str, str]]) -> Iterator[list[str]]:
+    """First and last bar of the products, those with the same ones together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for product, span in spans.items():
+        found.setdefault((span["first"][:16], span["last"][:16]), []).append(product)
+    for (first, last), products in sorted(found.items()):
+        yield [f"recorded {first.replace('T', ' ')} to {last.replace('T', ' ')}", ", ".join(products)]
 
 
 def _identity(run: Artifacts) -> Table:

@@ -6,6 +6,7 @@ import json
 import random
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.backtest import runs
 from tests.backtest.markets import rows, write_csv, write_markets
 
 PRODUCTS = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD")
+LISTED_EVERY_S = 4500
 
 
 def both(folder: Path, policy: Mapping[str, Any], universe: Mapping[str, Any] | None = None) -> runs.Outcome:
@@ -81,6 +83,51 @@ def test_gaps_and_listings_that_come_and_go_are_lived_through_alike(tmp_path):
     done = both(tmp_path, {})
     assert done.figures["trades"]["closed"] > 0
     assert len(done.figures["integrity"]["gaps"]) >= 2
+
+
+@pytest.mark.parametrize("name", ["takers", "naked", "full"])
+@pytest.mark.parametrize("moment", ["holding", "entering", "leaving"])
+def test_a_recording_that_ends_at_a_bad_moment_is_lived_through_alike(tmp_path, name, moment):
+    """While something is held, an entry is on its way, or an exit; and another market begins on the second day."""
+    policy, universe = VARIANTS[name]
+    # Listings are read so rarely that they lag far behind the bars, and a cycle may be about one market alone.
+    policy = merged(
+        policy, {"data": {"product_max_age_minutes": LISTED_EVERY_S // 30}, "triggers": {"max_triggers_per_cycle": 100}}
+    )
+    candles = {product: rows(seed + 40, 2 * 1440, price=50) for seed, product in enumerate(PRODUCTS)}
+    candles["BTC-USD"] = candles["BTC-USD"][1500:]
+    for product in PRODUCTS:
+        write_csv(tmp_path / "whole", product, candles[product])
+    whole = runs.backtest(tmp_path / "whole", runs.settings(policy, universe), tmp_path / "first", every=False)
+    product, ends = moment_of(whole, moment)
+    for each in PRODUCTS:
+        write_csv(tmp_path, each, [row for row in candles[each] if each != product or row[0] < ends])
+    done = both(tmp_path, policy, universe)
+    after = [order for order in json.loads(done.files["orders.json"]) if seconds(order["created_at"]) > ends]
+    assert {order["product"] for order in after} - {product}
+    late = [order for order in after if order["product"] == product]
+    assert all(seconds(order["created_at"]) < ends + LISTED_EVERY_S + 300 for order in late)
+    assert all(order["status"] == "CANCELLED" and order["filled_size"] == "0" for order in late)
+    assert set(done.figures["coverage"]["cycles"]) == {"NO_TRADE", "TRADED"}
+
+
+def merged(policy: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    return {**policy, **{name: {**policy.get(name, {}), **change} for name, change in changes.items()}}
+
+
+def moment_of(done: runs.Outcome, moment: str) -> tuple[str, float]:
+    """A product and the second before which its recording shall end."""
+    trades, orders = (json.loads(done.files[f"{name}.json"]) for name in ("trades", "orders"))
+    if moment == "holding":
+        trade = next(trade for trade in trades if trade["bars"] > 20)
+        return trade["product"], seconds(trade["opened_at"]) + 3000
+    kind = "entry" if moment == "entering" else "exit"
+    order = next(order for order in orders if order["kind"] == kind)
+    return order["product"], seconds(order["created_at"])
+
+
+def seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 @settings(

@@ -1,0 +1,48 @@
+"""What a run says of its data and its settings before it begins: one line each, for whoever reads stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from backtest.dataset import Dataset
+from backtest.drive import cycle_stride
+from backtest.summary import LEADER
+from bot.domain.product import ProductId
+from bot.settings.config import Config
+
+NAMED: Final = 4
+"""Products named in a line; the rest is counted."""
+
+
+def notes(config: Config, data: Dataset) -> Iterator[str]:
+    """The lines of a run, none when there is nothing to say."""
+    stride = cycle_stride(config, data)
+    if stride > 1:
+        seconds = config.policy.loop.interval_seconds
+        yield (
+            f"loop.interval_seconds {seconds} is longer than a bar: a cycle runs at every {stride}. bar only, and none "
+            "of these is skipped"
+        )
+    partly = data.in_part()
+    if partly:
+        spans = [f"{market} {_span(data, market, *sides)}" for market, sides in list(partly.items())[:NAMED]]
+        more = f" and {len(partly) - NAMED} more" if len(partly) > NAMED else ""
+        late = LEADER in data.tracks and data.tracks[LEADER].at(0) is None
+        without = f"; {LEADER} is not there at the first bar: no benchmark of it" if late else ""
+        yield (
+            f"{len(partly)} of {len(data.tracks)} products are recorded for a part of the run only and trade in that: "
+            f"{', '.join(spans)}{more} (integrity.recorded of summary.json){without}"
+        )
+
+
+def _span(data: Dataset, market: ProductId, late: bool, early: bool) -> str:
+    first, last = (_minute(at) for at in data.integrity.recorded[market])
+    if late and early:
+        return f"from {first} to {last}"
+    return f"from {first}" if late else f"to {last}"
+
+
+def _minute(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
