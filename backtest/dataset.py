@@ -123,13 +123,15 @@ class Track(Value):
 class Integrity(Value):
     """What the files left out. quiet: bars without a trade; gaps: market, first missing opening, first one after.
 
-    recorded: openings of the first and the last bar that were read, history before the run among them.
+    recorded: openings of the first and the last bar that were read, history before the run among them. absent: products
+    with a file, and no bar of the period in it.
     """
 
     rows: Mapping[ProductId, int]
     quiet: Mapping[ProductId, int]
     gaps: tuple[tuple[ProductId, int, int], ...]
     recorded: Mapping[ProductId, tuple[int, int]]
+    absent: tuple[ProductId, ...]
 
 
 class Dataset(Value):
@@ -232,6 +234,7 @@ def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None) -> Data
         Integrity(
             {product: part.rows for product, part in parts.items()}, quiet, gaps,
             {product: (part.first, part.last) for product, part in parts.items()},
+            tuple(product for product in chosen if product not in parts),
         ),
         {product: part.path for product, part in parts.items()},
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,16 +25,22 @@ def notes(config: Config, data: Dataset) -> Iterator[str]:
             f"loop.interval_seconds {seconds} is longer than a bar: a cycle runs at every {stride}. bar only, and none "
             "of these is skipped"
         )
-    partly = data.in_part()
+    absent, partly = data.integrity.absent, data.in_part()
+    if absent:
+        yield f"{len(absent)} files hold no bar of the period and are left out: {_named(absent)}"
     if partly:
-        spans = [f"{market} {_span(data, market, *sides)}" for market, sides in list(partly.items())[:NAMED]]
-        more = f" and {len(partly) - NAMED} more" if len(partly) > NAMED else ""
+        spans = [f"{market} {_span(data, market, *sides)}" for market, sides in partly.items()]
         late = LEADER in data.tracks and data.tracks[LEADER].at(0) is None
         without = f"; {LEADER} is not there at the first bar: no benchmark of it" if late else ""
         yield (
             f"{len(partly)} of {len(data.tracks)} products are recorded for a part of the run only and trade in that: "
-            f"{', '.join(spans)}{more} (integrity.recorded of summary.json){without}"
+            f"{_named(spans)} (integrity.recorded of summary.json){without}"
         )
+
+
+def _named(items: Sequence[str]) -> str:
+    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return f"{', '.join(items[:NAMED])}{more}"
 
 
 def _span(data: Dataset, market: ProductId, late: bool, early: bool) -> str:

@@ -150,6 +150,13 @@ def test_a_run_says_in_one_line_which_files_cover_a_part_of_it(tmp_path):
     assert list(notes(runs.settings({}), loaded(folder(tmp_path / "even", BTC=(0, 900), ETH=(0, 870))))) == []
 
 
+def test_files_without_a_bar_of_the_period_are_told_of(tmp_path):
+    path = folder(tmp_path, BTC=(0, 300), ETH=(0, 900), SOL=(0, 300))
+    data = dataset.load(Wish(path, Granularity.FIVE_MINUTE, since=at(600), history=30))
+    (line,) = notes(runs.settings({}), data)
+    assert line == "2 files hold no bar of the period and are left out: BTC-USD, SOL-USD"
+
+
 def test_a_cycle_rarer_than_bars_is_told(tmp_path):
     config = runs.settings({"loop": {"interval_seconds": 400}})
     (line,) = notes(config, loaded(folder(tmp_path, BTC=(0, 900))))
