@@ -172,6 +172,13 @@ class Evidence:
     def equity(self) -> pd.Series:
         return self.cash + self.worth.sum(axis=1)
 
+    @cached_property
+    def benchmarks(self) -> dict[str, pd.Series[float]]:
+        """What one unit of money would be worth at each close, bought into BTC, or a part into every market."""
+        grown = {product: bars["close"].to_numpy() / bars["close"].iloc[0] for product, bars in self.bars.items()}
+        held = pd.DataFrame(grown, index=self.closes)
+        return {"btc": held["BTC-USD"], "equal_weight": held.mean(axis=1)}
+
     def falls(self, line: pd.Series, opening: float) -> pd.Series:
         return line / line.cummax().clip(lower=opening) - 1
 

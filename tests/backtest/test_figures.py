@@ -231,8 +231,7 @@ def test_equity_and_its_falls_are_those_of_cash_and_holdings_at_every_close(run,
 
 
 def test_benchmarks_alpha_and_beta_are_those_of_a_straight_line_through_the_days(run, told):
-    held = pd.DataFrame({p: b["close"].to_numpy() / b["close"].iloc[0] for p, b in run.bars.items()}, index=run.closes)
-    lines, own = {"btc": held["BTC-USD"], "equal_weight": held.mean(axis=1)}, run.daily(run.equity, run.opening)
+    lines, own = run.benchmarks, run.daily(run.equity, run.opening)
     assert set(told["benchmark"]) == set(lines)
     for name, line in lines.items():
         beta, alpha = np.polyfit(run.daily(line, 1.0), own, 1)
@@ -254,5 +253,7 @@ def test_the_hourly_tables_are_the_run_at_the_hours(run):
     assert table["high"].tolist() == near(run.equity.groupby(in_hour).max().tolist())
     falls = run.falls(run.equity, run.opening) * 100
     assert table["drawdown_pct"].tolist() == near(falls.groupby(in_hour).min().tolist())
+    for name, line in run.benchmarks.items():
+        assert table[name].tolist() == near((line[hours] * run.opening).tolist()), name
     assert exposure["cash"].tolist() == near(run.cash[hours].tolist())
     assert exposure["invested"].tolist() == near(run.worth.sum(axis=1)[hours].tolist())
