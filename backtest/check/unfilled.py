@@ -35,8 +35,7 @@ class Unfilled(Value):
         if filled.whole:
             return
         missed = [text for order in filled.orders for text in self._missed(entry, order, side)]
-        share = EXACT.divide(filled.size, filled.asked)
-        what = f"{side.name} filled {share:.0%} of it" if filled.parts else f"{side.name} filled none of it"
+        what = f"{side.name} filled {filled.size if filled.parts else 'nothing'} of {filled.asked}"
         why = f"at most {self._share_pct} % of a bar's volume" if side.recorded else "what the book held, and its time"
         limits = ", ".join(f"{order.limit}" for order in filled.orders)
         yield from (Told(f"{what}: {text}", False) for text in missed)

@@ -11,9 +11,11 @@ import pytest
 
 from backtest import engine
 from backtest.check import rehearsal
+from backtest.check.deeds import Entry, Exit
+from backtest.check.fills import Fills
 from backtest.check.parity_run import Parity, backtested, judged
 from backtest.check.rehearsal import Replayed, Span
-from backtest.check.sides import Records
+from backtest.check.sides import BACKTEST, Records, side
 from backtest.dataset import Dataset
 from bot.domain.money import Percent
 from bot.domain.order import Liquidity
@@ -225,6 +227,28 @@ def test_a_tier_that_was_reached_and_not_given_is_red(data):
     assert "backtest: a fee of" in row(paying("0.0018", 1_000_000), paying("0.002", 1_000_000), data).unexplained
 
 
+def test_the_tiers_a_run_climbs_are_those_that_its_volume_has_reached(tmp_path):
+    """A day in which fees fall: every one is worked out again from the fills before it."""
+    rates = {"maker_pct": 0.3, "taker_pct": 0.5}
+    feared = {f"worst_{name}": rate for name, rate in rates.items()}
+    rich = {"fees": feared, "backtest": rates, "paper": {"starting_cash": {"USD": 150_000}}}
+    config = rehearsal.rehearsed(runs.settings({**POLICY, **rich}, runs.UNIVERSE))
+    write_markets(tmp_path, {"BTC-USD": 31, "ETH-USD": 12}, 3 * 1440)
+    since = datetime(2024, 1, 2, 5, tzinfo=UTC)
+    bars = engine.read(engine.wish(config, tmp_path, since=since, until=since + timedelta(hours=24)))
+    backtest = side(BACKTEST, backtested(config, bars), bars, config)
+    deeds: tuple[Entry | Exit, ...] = (*backtest.entries, *backtest.exits)
+    assert [told for deed in deeds for told in Fills(bars, config).faults(deed, backtest)] == []
+    charged = {part.fee / part.value for deed in deeds for part in deed.filled.parts}
+    assert max(charged) == Decimal("0.005")
+    assert len(charged) >= 3, "as maker and taker, and then less"
+    for order in (order for deed in deeds for order in deed.filled.orders):
+        hour = order.at.replace(minute=0)
+        assert order.volume == sum(fill.value for fill in backtest.fills if fill.booked_at < hour)
+    unfair = settings()
+    assert any(DUE in told.text for deed in deeds for told in Fills(bars, unfair).faults(deed, backtest))
+
+
 def test_a_maker_beside_a_taker_explains_the_fee(data):
     found = row(quoted(), entry(), data)
     assert found.unexplained == ""
@@ -333,8 +357,8 @@ def unfilled(limit: str, **changes: Any):
 def test_a_quote_that_no_bar_passed_may_stay_unfilled(data):
     found = row(quoted(), unfilled("99.80"), data)
     assert not found.same
-    assert any("backtest filled none of it: at most 10 % of a bar's volume at 99.80" in line for line in found.why)
-    assert "filled none" not in found.unexplained
+    assert any("backtest filled nothing of 1: at most 10 % of a bar's volume at 99.80" in line for line in found.why)
+    assert "filled nothing" not in found.unexplained
 
 
 def test_a_quote_that_a_bar_passed_with_volume_to_spare_is_red(data):
@@ -344,13 +368,13 @@ def test_a_quote_that_a_bar_passed_with_volume_to_spare_is_red(data):
 
 def test_an_immediate_order_within_the_market_that_took_nothing_is_red(data):
     nothing = bought(sent(at=51))
-    assert "backtest filled none of it: the bar that closed at 00:52" in row(entry(), nothing, data).unexplained
+    assert "backtest filled nothing of 1: the bar that closed at 00:52" in row(entry(), nothing, data).unexplained
     far = bought(sent(at=51, limit=Decimal("99.00")))
-    assert "filled none" not in row(entry(), far, data).unexplained
+    assert "filled nothing" not in row(entry(), far, data).unexplained
 
 
 def test_live_may_miss_a_price_that_was_only_touched(data):
-    assert "live filled none" not in row(unfilled("99.98"), quoted(), data).unexplained
+    assert "live filled" not in row(unfilled("99.98"), quoted(), data).unexplained
     far = row(bought(resting(at=86, limit="99.98"), bar=85), quoted(85), data).unexplained
     assert "the minute before 01:27 went down to 99.00, more than 25 bps below its limit 99.98" in far
     brief = bought(resting(at=86, limit="99.98", ended=minute(86.4)), bar=85)
@@ -367,7 +391,7 @@ def test_a_part_is_explained_by_the_share_of_the_volume_and_by_nothing_else(data
     live = run("live", entry(size="10"))
     (found,) = answer(live, backtest("5"), data).comparison.rows
     assert found.unexplained == ""
-    assert any("backtest filled 50% of it: at most 10 % of a bar's volume" in line for line in found.why)
+    assert any("backtest filled 5 of 10: at most 10 % of a bar's volume" in line for line in found.why)
     (found,) = answer(live, backtest("4"), data).comparison.rows
     assert "5 of it were to be had and 4 taken" in found.unexplained
 

@@ -67,7 +67,7 @@ def test_every_difference_between_two_fills_is_told_with_its_reason(checked):
         assert ("price" in told) == (live["price"] != backtest["price"])
         assert ("fee " in told) == (live["fee_rate"] != backtest["fee_rate"])
         assert ("after " in told) == (live["seconds"] != backtest["seconds"])
-        assert ("of it:" in told) == (live["size"] != live["asked"] or backtest["size"] != backtest["asked"])
+        assert (" filled " in told) == (live["size"] != live["asked"] or backtest["size"] != backtest["asked"])
         assert all(line in text for line in row["because"])
     assert any(row["because"] for row in found["rows"])
 
