@@ -66,10 +66,11 @@ def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -
         _add(found, segment, _jumps(segment, config) | _ranges(segment, market, config))
         # The loop asks for these of every market sooner or later; here both cores are at work.
         segment.columns.unsteady(config.policy.data.max_price_deviation_pct.value)
-    # The list of products follows a slot later than the recording that begins or ends.
+    # The list of products follows a slot later than the recording that begins or ends within the run.
     late = -int(-metadata_slot(config.policy.data).total_seconds() // data.length.value)
     for bar in (data.index(track.since), data.index(track.last) + 1):
-        _mark(found, bar, bar + late + 1 + FIRST_BARS)
+        if bar > 0:
+            _mark(found, bar, bar + late + 1 + FIRST_BARS)
     for flips in _flips(data, config, market, track):
         found[flips] = True
     return np.flatnonzero(found)

@@ -45,6 +45,17 @@ def test_a_week_trades_alike_with_and_without_skipping(tmp_path):
     assert set(done.figures["trades"]["by"]["exit_reason"]) >= {"stop_loss", "take_profit"}
 
 
+def test_listings_that_are_seldom_read_cost_no_cycles_where_every_recording_spans_the_run(tmp_path):
+    market(tmp_path, 2 * 1440)
+    often, seldom = (
+        runs.backtest(
+            tmp_path, runs.settings({"data": {"product_max_age_minutes": age}}), tmp_path / str(age), every=False
+        )
+        for age in (60, 2880)
+    )
+    assert seldom.cycles <= often.cycles < 288
+
+
 VARIANTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "takers": ({"execution": {"default_order_type": "limit_ioc"}, "backtest": {"fill_model": "touch"}}, {}),
     "attached": ({"exits": {"style": "attached_bracket"}, "execution": {"maker_max_reprices": 0}}, {}),
