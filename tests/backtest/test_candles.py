@@ -175,7 +175,8 @@ def test_two_files_that_may_hold_the_same_bars_are_not_chosen_between_in_silence
     with pytest.raises(ConfigError, match=r"BTC-USD\.parquet and BTC-USD_1m\.csv are both of BTC-USD"):
         files(tmp_path, Granularity.FIVE_MINUTE)
     write_csv(tmp_path, "ETH-USD", bar)
-    assert list(files(tmp_path, Granularity.FIVE_MINUTE, ["ETH-USD"])) == ["ETH-USD"]
+    other = ProductId("ETH-USD")
+    assert list(files(tmp_path, Granularity.FIVE_MINUTE, [other])) == [other]
     path.unlink()
     assert files(tmp_path, Granularity.FIVE_MINUTE)[ProductId("BTC-USD")].name == "BTC-USD.parquet"
 
