@@ -138,8 +138,6 @@ class Guard:
     def permission(self) -> Permission:
         """What all halts in force permit at this moment; a stop that was asked for counts from that moment on."""
         observed, state = self._halts, self._store.state
-        if not (observed or self.flags.shutdown or state.latches or state.open_breakers):
-            return FREE
         now = self._world.clock.now()
         if self.flags.shutdown and not any(halt.cause is HaltCause.SHUTDOWN for halt in observed):
             observed = (*observed, Halt(HaltCause.SHUTDOWN, self.flags.shutdown, now))

@@ -223,8 +223,8 @@ class Engine:
         from one price, and crosses no spread."""
         if touch is None:
             return take
-        of_bar = self._rules.by_bars and touch.bid != touch.ask and desk.piece is not None
-        mid = desk.piece.open if of_bar and desk.piece is not None else touch.mid
+        piece = desk.piece if self._rules.by_bars and touch.bid != touch.ask else None
+        mid = touch.mid if piece is None else piece.open
         return priced(take, order.record.side, mid, touch)
 
     def _sweep(
