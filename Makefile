@@ -33,7 +33,7 @@ run: $(RUN) ## install, then trade on a simulated Coinbase: no keys, no network 
 test: $(DEV) ## install, then run the whole test suite (ARGS="-k cooldown")
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
 
-gate: $(DEV) ## two short backtests of config/ against its baseline (ARGS="--accept" makes a change that was meant the baseline)
+gate: $(DEV) ## three short backtests of config/ against its baseline (ARGS="--accept" makes a change that was meant the baseline)
 	@$(BIN)/backtest gate $(ARGS)
 
 check: $(DEV) ## format, lint, types and import rules, changing nothing

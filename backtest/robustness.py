@@ -120,10 +120,8 @@ def _name(fees: int, taking: int) -> str:
 
 def _dearer(stood: Ground, fees: int, taking: int) -> dict[str, Any]:
     """Figures of the curve, bar by bar, less what fills would have cost more; and of the closed trades."""
-    series, left = (
-        _less(stood, fees - 1, taking - 1),
-        [_profit(trade, fees - 1, taking - 1) for trade in _closed(stood)],
-    )
+    series = _less(stood, fees - 1, taking - 1)
+    left = [_profit(trade, fees - 1, taking - 1) for trade in _closed(stood)]
     won, lost = sum(p for p in left if p > 0), -sum(p for p in left if p <= 0)
     return {
         "return_pct": metrics.returns(series)["total_pct"],

@@ -12,7 +12,7 @@ FINE, REFUSED = 0, 3
 
 
 def add_gate(verbs: Any) -> None:
-    text = "two short backtests that must not have changed, nor break a rule: exit 0 or 3"
+    text = "three short backtests that must not have changed, nor break a rule: exit 0 or 3"
     parser = verbs.add_parser(
         "gate", help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=(
@@ -25,7 +25,7 @@ def add_gate(verbs: Any) -> None:
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="default: baseline.json of the config folder")
     parser.add_argument("--out", type=Path, default=Path("out/gate.json"), metavar="FILE",
                         help="the result, which `bot certify` reads (default: out/gate.json)")  # fmt: skip
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep candles and artifacts of both runs here")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep candles and artifacts of every run here")
     parser.add_argument(
         "--accept", action="store_true", help="make this result the baseline, unless more than drift is wrong"
     )

@@ -28,7 +28,8 @@ def add_check(verbs: Any, market: Arguments) -> None:
     parser = verbs.add_parser(
         "check", help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=(
-            "lookahead and parity take hours or days, warmup needs weeks; `backtest check KIND --help` tells more.\n\n"
+            "A few hours or days of candles do for lookahead and parity, warmup needs weeks of them.\n"
+            "`backtest check KIND --help` tells more.\n\n"
             "example:\n"
             "  backtest check lookahead --data candles --config-dir config\n"
             "  backtest check parity --data candles --from 2026-02-01T06:00 --to 2026-02-01T12:00 --out out/parity.json"
