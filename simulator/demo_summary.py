@@ -50,7 +50,7 @@ def summary(closing: Closing, why: str) -> list[str]:
     rows: list[tuple[str, Sequence[str]]] = [
         ("ended", [f"{why}, after {span(closing.wall)}: {span(closing.trading)} of trading time"]),
         ("cycles", [f"{story.cycles}: {told or 'none was scheduled yet'}; {story.served} in between served orders"]),
-        ("orders", [_orders(kinds), f"{len(truth.fills)} fills, fees {dollars(truth.fees)}"]),
+        ("orders", [_orders(kinds), f"{_filled(len(truth.fills))}, fees {dollars(truth.fees)}"]),
         ("result", list(_result(closing))),
         ("why no trade", _reasons(story.why_not)),
         ("ledger", list(_ledger(closing))),
@@ -68,6 +68,10 @@ def _row(name: str, lines: Sequence[str]) -> Iterator[str]:
 def _orders(kinds: Mapping[str, int]) -> str:
     names = {"entry": "to enter", "exit": "to exit", "protective": "protecting a position"}
     return f"{sum(kinds.values())} sent: " + ", ".join(f"{kinds.get(kind, 0)} {name}" for kind, name in names.items())
+
+
+def _filled(count: int) -> str:
+    return "1 fill" if count == 1 else f"{count} fills"
 
 
 def _result(closing: Closing) -> Iterator[str]:
