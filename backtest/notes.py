@@ -8,7 +8,7 @@ from typing import Final
 
 from backtest.dataset import Dataset
 from backtest.drive import cycle_stride
-from backtest.summary import LEADER
+from backtest.summary import left_out
 from bot.domain.product import ProductId
 from bot.settings.config import Config
 
@@ -30,12 +30,12 @@ def notes(config: Config, data: Dataset) -> Iterator[str]:
         yield f"{len(absent)} files hold no bar of the period and are left out: {_named(absent)}"
     if partly:
         spans = [f"{market} {_span(data, market, *sides)}" for market, sides in partly.items()]
-        late = LEADER in data.tracks and data.tracks[LEADER].at(0) is None
-        without = f"; {LEADER} is not there at the first bar: no benchmark of it" if late else ""
         yield (
             f"{len(partly)} of {len(data.tracks)} products are recorded for a part of the run only and trade in that: "
-            f"{_named(spans)} (integrity.recorded of summary.json){without}"
+            f"{_named(spans)} (integrity.recorded of summary.json)"
         )
+    for name, told in left_out(data).items():
+        yield f"benchmark.{name} has no figures: {told['left_out']}"
 
 
 def _named(items: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -72,7 +73,7 @@ def summary(run: Run, beside: Lines, data_hashes: Mapping[str, str]) -> dict[str
         "returns": metrics.returns(series),
         "ratios": metrics.ratios(series),
         "drawdowns": metrics.drawdowns(series),
-        "benchmark": metrics.beside(series, beside.benchmarks),
+        "benchmark": left_out(data) | metrics.beside(series, beside.benchmarks),
         "trades": tradestats.statistics(run.trades, data.length.minutes),
         "costs": account.costs(run.ledger.fills, run.trades),
         "execution": account.execution(run.ledger),
@@ -95,6 +96,16 @@ def benchmarks(data: Dataset) -> dict[str, Floats]:
     if count:
         found["equal_weight"] = total / count
     return found
+
+
+def left_out(data: Dataset) -> dict[str, dict[str, str]]:
+    """BTC without figures, and why: those from a later bar on would be read beside a return of more time."""
+    if LEADER not in data.tracks or data.tracks[LEADER].at(0) is not None:
+        return {}
+    first, _ = data.integrity.recorded[LEADER]
+    begun = f"its recording begins {datetime.fromtimestamp(first, UTC):%Y-%m-%d %H:%M} UTC"
+    why = begun if first > data.start else "it is in a gap"
+    return {"btc": {"left_out": f"{LEADER} is not there at the first bar of the run: {why}"}}
 
 
 def _growth(data: Dataset, market: ProductId) -> Floats | None:

@@ -22,13 +22,15 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 def figures(books: Books, config: Config) -> Iterator[str]:
     """summary.json says what orders, fills, decisions and candles say, and nothing impossible."""
     ended = [trip for trip in trips(books, config) if trip.closed]
-    bench = benchmarks(books)
+    bought = {name: _beside(books, line) for name, line in benchmarks(books).items()}
+    if "BTC-USD" in books.tape.bars and "btc" not in bought:
+        bought["btc"] = {"return_pct": None}
     mine: dict[str, Facts] = {
         "equity": {"opening": books.opening, "final": books.path[books.end],
                    "lowest": min(books.path.values()), "highest": max(books.path.values())},
         "returns": _returns(books),
         "drawdowns": _drawdowns(books),
-        "benchmark": {name: _beside(books, line) for name, line in bench.items()},
+        "benchmark": bought,
         "trades": {**_trades(ended), "open": len(books.trades) - len(ended), "by": _groups(books, ended)},
         "costs": {**_costs(books.fills), "closed": _closed_costs(ended)},
         "execution": _execution(books),

@@ -106,10 +106,9 @@ def _ratios(run: Artifacts) -> Table:
 
 def _benchmarks(run: Artifacts) -> Table:
     names = ("return_pct", "max_drawdown_pct", "excess_pct", "alpha_pct", "beta", "days")
-    rows = [
-        [name.replace("_", " "), *(text(row.get(key)) for key in names)]
-        for name, row in run.summary["benchmark"].items()
-    ]
+    told = run.summary["benchmark"]
+    rows = [[name.replace("_", " "), *(text(row.get(key)) for key in names)] for name, row in told.items()]
+    without = [f"{name.replace('_', ' ')}: {row['left_out']}." for name, row in told.items() if "left_out" in row]
     head = (
         "bought and held",
         "return %",
@@ -119,7 +118,7 @@ def _benchmarks(run: Artifacts) -> Table:
         "beta",
         "daily returns",
     )
-    return Table("Beside buying and holding", head, rows)
+    return Table("Beside buying and holding", head, rows, " ".join(["Bought at the close of the first bar.", *without]))
 
 
 def _drawdowns(run: Artifacts) -> Table:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from backtest import cli, dataset
+from backtest.audit import books, figures, tape
 from backtest.dataset import Wish
 from backtest.landmarks import landmarks
 from backtest.market import OUT_OF_REACH, Listed, RecordedMarket
@@ -140,14 +142,52 @@ def test_what_is_held_when_a_recording_ends_is_kept_at_its_last_price_and_the_re
 
 def test_a_run_says_in_one_line_which_files_cover_a_part_of_it(tmp_path):
     data = loaded(folder(tmp_path, BTC=(300, 900), ETH=(0, 900), SOL=(0, 400), XRP=(100, 500), ADA=(3, 899)))
-    (line,) = notes(runs.settings({}), data)
+    line, without = notes(runs.settings({}), data)
     assert line.startswith("3 of 5 products are recorded for a part of the run only")
     assert (
         "BTC-USD from 2024-01-01 05:00, SOL-USD to 2024-01-01 06:35, XRP-USD from 2024-01-01 01:40 to 2024-01-01"
         in line
     )
-    assert line.endswith("; BTC-USD is not there at the first bar: no benchmark of it")
+    assert without == (
+        "benchmark.btc has no figures: BTC-USD is not there at the first bar of the run: its recording begins "
+        "2024-01-01 05:00 UTC"
+    )
     assert list(notes(runs.settings({}), loaded(folder(tmp_path / "even", BTC=(0, 900), ETH=(0, 870))))) == []
+
+
+def in_a_gap(path: Path) -> Path:
+    write_csv(path, BTC, [row for i, row in enumerate(rows(40, 900, quiet=0)) if not 100 <= i < 700])
+    return folder(path, ETH=(0, 900))
+
+
+@pytest.mark.parametrize(
+    ("market", "why"),
+    [
+        (lambda path: folder(path, BTC=(600, 900), ETH=(0, 900)),
+         "BTC-USD is not there at the first bar of the run: its recording begins 2024-01-01 10:00 UTC"),
+        (in_a_gap, "BTC-USD is not there at the first bar of the run: it is in a gap"),
+    ], ids=["late", "gap"],
+)  # fmt: skip
+def test_a_benchmark_without_figures_says_why_in_the_summary_and_on_the_page(tmp_path, market, why):
+    candles, out, config = market(tmp_path / "candles"), tmp_path / "out", runs.settings({})
+    done = runs.backtest(candles, config, out, every=False, since=at(300))
+    told = done.figures["benchmark"]
+    assert told["btc"] == {"left_out": why}
+    assert told["equal_weight"]["return_pct"] != 0
+    assert f"btc: {why}." in done.files["report.html"].decode()
+    assert objections(candles, config, done.files) == []
+    invented = json.loads(done.files["summary.json"])
+    invented["benchmark"]["btc"] = {"return_pct": 12.5}
+    files = {**done.files, "summary.json": json.dumps(invented).encode()}
+    assert objections(candles, config, files) == ["benchmark.btc.return_pct is 12.5, the records say None"]
+
+
+def objections(candles: Path, config: Config, files: Mapping[str, bytes]) -> list[str]:
+    """What the audit has against the figures of a run."""
+    products = json.loads(files["summary.json"])["period"]["products"]
+    markets = tape.read(candles, products, Granularity.FIVE_MINUTE, config.policy.backtest.half_spread_bps)
+    account = books.Account(config.policy.paper.starting_cash[config.policy.portfolio.quote_currency], None)
+    return list(figures.figures(books.read(files, markets, account), config))
 
 
 def test_files_without_a_bar_of_the_period_are_told_of(tmp_path):
