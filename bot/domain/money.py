@@ -15,10 +15,9 @@ from decimal import (
     InvalidOperation,
     Overflow,
 )
-from functools import cached_property
 from typing import Final, Self
 
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 from bot.errors import UnitError
 
 EXACT: Final = Context(prec=64, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
@@ -90,28 +89,8 @@ def total(values: Iterable[Decimal]) -> Decimal:
     return result
 
 
-class _Ordered:
-    """Order among values of one unit; a comparison with any other unit is a TypeError."""
-
-    __slots__ = ()
-
-    value: Decimal
-
-    def __lt__(self, other: Self) -> bool:
-        return self.value < other.value if other.__class__ is self.__class__ else NotImplemented
-
-    def __le__(self, other: Self) -> bool:
-        return self.value <= other.value if other.__class__ is self.__class__ else NotImplemented
-
-    def __gt__(self, other: Self) -> bool:
-        return self.value > other.value if other.__class__ is self.__class__ else NotImplemented
-
-    def __ge__(self, other: Self) -> bool:
-        return self.value >= other.value if other.__class__ is self.__class__ else NotImplemented
-
-
-class Price(_Ordered, Value):
-    """Quote currency for one unit of base; positive and finite."""
+class Price(Value, order=True):
+    """Quote currency for one unit of base; positive and finite. Comparing it with another unit is a TypeError."""
 
     value: Decimal
 
@@ -132,8 +111,8 @@ class Price(_Ordered, Value):
         return EXACT.divide(EXACT.multiply(EXACT.subtract(other.value, self.value), BASIS_POINTS), self.value)
 
 
-class Size(_Ordered, Value):
-    """An amount of base currency; finite and never negative."""
+class Size(Value, order=True):
+    """An amount of base currency; finite and never negative. Comparing it with another unit is a TypeError."""
 
     value: Decimal
 
@@ -225,7 +204,7 @@ class Money(Value):
         return other.amount
 
 
-class Percent(_Ordered, Value, dict=True):
+class Percent(Value, order=True, dict=True):
     """A percentage on the 0-100 scale of the policy files; `of` is the way to use one."""
 
     value: Decimal
