@@ -157,7 +157,7 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
             code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
         candles.release()
         hashing = aside.submit(engine.data_hashes, args.data, data)
-        for line in notes.notes(config, data):
+        for line in notes.notes(given, data):
             print(f"backtest: {line}", file=err)
         drive = Drive(config, data, code[:12], every=args.every_cycle)
         with _progress(err, "bars", args.quiet) as told:

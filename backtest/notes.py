@@ -11,13 +11,14 @@ from backtest.drive import cycle_stride
 from backtest.summary import left_out
 from bot.domain.product import ProductId
 from bot.settings.config import Config
+from bot.settings.sanity import waits_longer
 
 NAMED: Final = 4
 """Products named in a line; the rest is counted."""
 
 
 def notes(config: Config, data: Dataset) -> Iterator[str]:
-    """The lines of a run, none when there is nothing to say."""
+    """The lines of a run, none when there is nothing to say. config: as given, before it was fitted to the bars."""
     stride = cycle_stride(config, data)
     if stride > 1:
         seconds = config.policy.loop.interval_seconds
@@ -25,6 +26,8 @@ def notes(config: Config, data: Dataset) -> Iterator[str]:
             f"loop.interval_seconds {seconds} is longer than a bar: a cycle runs at every {stride}. bar only, and none "
             "of these is skipped"
         )
+    for line in waits_longer(config.policy, data.length):
+        yield f"policy.yaml: {line}"
     absent, partly = data.integrity.absent, data.in_part()
     if absent:
         yield f"{len(absent)} files hold no bar of the period and are left out: {_named(absent)}"

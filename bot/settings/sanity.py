@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import combinations, pairwise
 from typing import Final
 
+from bot.domain.bars import Granularity
 from bot.domain.money import EXACT, Percent, decimal_text
 from bot.domain.product import ProductId
 from bot.domain.value import Value
@@ -62,7 +63,7 @@ def warnings(config: Config) -> list[str]:
             found += [f"policy.yaml: rule {rule.name}: {text}" for text in _doubts(rule, policy, universe)]
     if (slow := _too_long(policy, ENTRY_BARS_LONG)) is not None:
         found.append(f"policy.yaml: execution.post_only_ttl_seconds: {slow}")
-    found += [f"policy.yaml: {text}" for text in (*unseen(policy), *_waits_longer(policy))]
+    found += [f"policy.yaml: {text}" for text in (*unseen(policy), *waits_longer(policy, policy.data.bar_granularity))]
     quotes = universe.quote_currencies
     wrong = [product for tier in universe.tiers.values() for product in tier.products if product.quote not in quotes]
     if wrong:
@@ -84,9 +85,9 @@ def _doubts(rule: Rule, policy: Policy, universe: Universe) -> Iterator[str]:
             yield f"names the trigger {kind.value}, which is disabled and so never fires"
 
 
-def _waits_longer(policy: Policy) -> Iterator[str]:
-    """With several bars of latency an order would be taken back before it reaches the venue of a backtest."""
-    bars, bar, execution = policy.backtest.latency_bars, policy.data.bar_granularity, policy.execution
+def waits_longer(policy: Policy, bar: Granularity) -> Iterator[str]:
+    """With several of these bars of latency an order would be taken back before it reaches the venue of a backtest."""
+    bars, execution = policy.backtest.latency_bars, policy.execution
     arriving = Decimal(bars * bar.value)
     for key in ("post_only_ttl_seconds", "submitted_timeout_seconds"):
         waits = getattr(execution, key)

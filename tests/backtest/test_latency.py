@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from backtest import prepare
+from backtest.cli import main
 from tests.backtest import runs
 from tests.backtest.markets import write_markets
+from tests.configs import SHIPPED
 
 BAR_S = 300
 
@@ -47,3 +52,20 @@ def test_a_policy_that_waits_longer_is_left_alone():
     execution = config.policy.execution
     assert execution.post_only_ttl_seconds == patient["post_only_ttl_seconds"]
     assert execution.submitted_timeout_seconds == patient["submitted_timeout_seconds"]
+
+
+@pytest.mark.parametrize(("bars", "said"), [("2", "an order takes 2 bars, 3600 s, to arrive and be seen"), ("1", "")])
+def test_a_run_says_how_long_its_orders_are_waited_for_on_the_bars_it_runs_on(candles, tmp_path, bars, said):
+    """Only `bot check` said it, and of the policy's own bars."""
+    config = tmp_path / "config"
+    shutil.copytree(SHIPPED, config)
+    policy = yaml.safe_load((config / "policy.yaml").read_text())
+    policy["backtest"]["latency_bars"] = int(bars)
+    (config / "policy.yaml").write_text(yaml.safe_dump(policy))
+    asked = ["--data", str(candles), "--config-dir", str(config), "--out", str(tmp_path / "out"), "--bar", "30m"]
+    out, err = io.StringIO(), io.StringIO()
+    assert main(["run", *asked, "--no-report"], out, err) == 0, err.getvalue()
+    lines = [line for line in err.getvalue().splitlines() if "latency_bars" in line]
+    keys = ("execution.post_only_ttl_seconds", "execution.submitted_timeout_seconds")
+    assert [key for key in keys if any(said in line and key in line for line in lines)] == list(keys if said else ())
+    assert len(lines) == len(keys if said else ())
