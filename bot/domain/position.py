@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property
 from typing import Final
 
 from bot.domain.evolving import Evolving
 from bot.domain.exit_levels import ExitLevels, exit_levels
 from bot.domain.money import EXACT, ZERO, Money, Price, Size, quantised, total
 from bot.domain.product import ProductId
-from bot.domain.value import Value, replace
+from bot.domain.value import Value, cached_property, replace
 from bot.errors import UnitError
 
 COST_PLACES: Final = 16

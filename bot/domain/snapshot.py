@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property
 
 from bot.domain.bars import Windows
 from bot.domain.decision import Reason
@@ -15,7 +14,7 @@ from bot.domain.money import EXACT, ONE, Money, Price, Size
 from bot.domain.order import OrderReport
 from bot.domain.product import Product, ProductId
 from bot.domain.state import FeeTier, HaltCause, State
-from bot.domain.value import Value, field
+from bot.domain.value import Value, cached_property, field
 
 
 class Environment(Enum):

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property
 from typing import ClassVar, Final
 
 from bot.domain.decision import HysteresisCount
@@ -16,7 +15,7 @@ from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import TERMINAL, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import CostMethod, Exits, Position
 from bot.domain.product import ProductId, Side
-from bot.domain.value import Value, field
+from bot.domain.value import Value, cached_property, field
 
 SCHEMA_VERSION: Final = 1
 

@@ -6,16 +6,33 @@ made in a tenth of the time, and a cycle makes hundreds.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, dataclass_transform
 
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from dataclasses import replace  # the names and types of the changes are checked
+    from functools import cached_property
 else:
     from msgspec.structs import replace
 
-__all__ = ["Value", "field", "field_names", "replace"]
+    class _Remembered(functools.cached_property):
+        """What Python 3.12 made of it: without the lock around the first look, which costs more than most answers do.
+
+        Two threads may both work it out, and of a value both find the same.
+        """
+
+        def __get__(self, instance, owner=None):
+            if instance is None:
+                return self
+            found = instance.__dict__[self.attrname] = self.func(instance)
+            return found
+
+    cached_property = _Remembered
+
+
+__all__ = ["Value", "cached_property", "field", "field_names", "replace"]
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import cached_property
 
 from bot.domain.decision import TradeProposal
 from bot.domain.fees import assumed_rate, largest_buy
@@ -13,7 +12,7 @@ from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Percent, Price, Size
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Halt, MarketView, Snapshot
 from bot.domain.state import Intent
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 from bot.risk.halts import Permission, active_halts, permission
 from bot.settings.policy import Policy
 from bot.settings.universe import Universe

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
 
 from bot.domain.codec import canonical
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 from bot.settings.policy import Policy
 from bot.settings.universe import Universe
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
 from typing import Final
 
 from bot.domain.money import ONE, is_multiple
 from bot.domain.product import Product, Side, TradingMode
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 from bot.venue.exact import add, mul, sub
 from bot.venue.holds import Need, Rates, need_of
 from bot.venue.market import Touch
