@@ -31,16 +31,18 @@ class Conditions(Value):
     skew: ClockSkew | None = None
 
 
-def halts(facts: Conditions, policy: ClockPolicy, now: datetime, since: Mapping[str, datetime]) -> tuple[Halt, ...]:
+def halts(
+    facts: Conditions, policy: ClockPolicy, now: datetime, known: Mapping[str, tuple[datetime, str]]
+) -> tuple[Halt, ...]:
     """The halts of these conditions; one that was in force before keeps its beginning.
 
-    since: cause -> when a halt of that cause began.
+    known: cause -> when the halt of that cause began that is in force, and its detail.
     """
     found = _found(facts, policy)
-    return tuple([Halt(cause, detail, since.get(cause.value, now)) for cause, detail in found])
+    return tuple([Halt(cause, told, known.get(cause.value, (now, ""))[0]) for cause, told in found]) if found else ()
 
 
-def _found(facts: Conditions, policy: ClockPolicy) -> Iterator[tuple[HaltCause, str]]:
+def _found(facts: Conditions, policy: ClockPolicy) -> list[tuple[HaltCause, str]]:
     simple = (
         (HaltCause.KILL_SWITCH, facts.kill),
         (HaltCause.STORAGE, facts.storage),
@@ -50,16 +52,15 @@ def _found(facts: Conditions, policy: ClockPolicy) -> Iterator[tuple[HaltCause, 
         (HaltCause.EXIT_ONLY, "; ".join(facts.exit_only)),
         (HaltCause.SHUTDOWN, facts.shutdown),
     )
-    for cause, detail in simple:
-        if detail:
-            yield cause, detail
+    found = [(cause, detail) for cause, detail in simple if detail]
     if facts.pending:
         amounts = ", ".join(f"{decimal_text(amount)} {currency}" for currency, amount in facts.pending.items())
-        yield HaltCause.RECONCILE_PENDING, f"books and exchange differ by {amounts}, not yet explained"
+        found.append((HaltCause.RECONCILE_PENDING, f"books and exchange differ by {amounts}, not yet explained"))
     if facts.valuation is not None and facts.valuation.nlv is None:
-        yield HaltCause.NLV_UNKNOWN, facts.valuation.problem or "no valuation"
+        found.append((HaltCause.NLV_UNKNOWN, facts.valuation.problem or "no valuation"))
     if facts.skew is not None and facts.skew.ms and facts.skew.samples >= policy.min_samples:
-        yield from _skewed(facts.skew, policy)
+        found.extend(_skewed(facts.skew, policy))
+    return found
 
 
 def _skewed(skew: ClockSkew, policy: ClockPolicy) -> Iterator[tuple[HaltCause, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -115,9 +115,8 @@ class Guard:
         Raises: StorageFailed.
         """
         state, now = self._store.state, self._world.clock.now()
-        since = {cause: known[0] for cause, known in state.halts.items()}
-        found = self._halts = halts(facts, self._config.policy.clock, now, since)
-        if self._store.broken or not (found or state.halts or state.latches):
+        found = self._halts = halts(facts, self._config.policy.clock, now, state.halts)
+        if not (found or state.halts or state.latches) or self._store.broken:
             return found
         in_force = {halt.cause.value: halt.detail for halt in (*found, *latch_halts(state, now))}
         for cause, detail in in_force.items():
@@ -138,6 +137,8 @@ class Guard:
     def permission(self) -> Permission:
         """What all halts in force permit at this moment; a stop that was asked for counts from that moment on."""
         observed, state = self._halts, self._store.state
+        if not (observed or self.flags.shutdown or state.latches or state.open_breakers):
+            return FREE
         now = self._world.clock.now()
         if self.flags.shutdown and not any(halt.cause is HaltCause.SHUTDOWN for halt in observed):
             observed = (*observed, Halt(HaltCause.SHUTDOWN, self.flags.shutdown, now))
@@ -149,11 +150,13 @@ class Guard:
 
     def cancel_kinds(self) -> tuple[OrderKind, ...]:
         """Which of our orders the halts in force want gone."""
-        now = self.permission()
-        kinds = [OrderKind.ENTRY] if now.cancel_entries else []
-        if not now.exits:
+        found = self.permission()
+        if found is FREE:
+            return ()
+        kinds = [OrderKind.ENTRY] if found.cancel_entries else []
+        if not found.exits:
             kinds.append(OrderKind.EXIT)
-        if now.protective is not Protective.STAY:
+        if found.protective is not Protective.STAY:
             kinds.append(OrderKind.PROTECTIVE)
         return tuple(kinds)
 
@@ -165,14 +168,16 @@ class Guard:
     def without_disk(self) -> None:
         """The halts while nothing can be written: shown and alerted, recorded once the disk is back."""
         facts, now = self.conditions(self.look_at_kill()), self._world.clock.now()
-        since = {halt.cause.value: halt.since for halt in self._halts}
-        self._halts = halts(facts, self._config.policy.clock, now, since)
+        self._halts = halts(facts, self._config.policy.clock, now, self._known())
 
     def start_halted(self, kill: KillState) -> None:
         """The halts of a start without trusted books: shown and alerted, never recorded."""
         facts, now = Conditions(kill=kill_reason(kill), start=self.flags.start), self._world.clock.now()
-        since = {halt.cause.value: halt.since for halt in self._halts}
-        self._halts = halts(facts, self._config.policy.clock, now, since)
+        self._halts = halts(facts, self._config.policy.clock, now, self._known())
+
+    def _known(self) -> Mapping[str, tuple[datetime, str]]:
+        """The observed halts as durable state keeps them."""
+        return {halt.cause.value: (halt.since, halt.detail) for halt in self._halts}
 
     # ------------------------------------------------------------------------------------ what execution asks for
 
