@@ -55,8 +55,7 @@ def proposals(snap: Snapshot, policy: Policy, flatten: bool = False) -> tuple[Tr
     wanted = []
     for _, position in sorted(snap.state.positions.items()):
         holding = _holding(snap, policy, position)
-        proposal = None if holding is None else _due(holding, flatten)
-        if proposal is not None:
+        if holding is not None and (proposal := _due(holding, flatten)) is not None:
             wanted.append(proposal)
     return tuple(wanted)
 
@@ -85,7 +84,7 @@ def _reason(holding: Holding) -> ExitReason | None:
     """Why the whole position is to be sold."""
     if holding.fell_to(holding.levels.highest_stop):
         return ExitReason.STOP_LOSS if holding.fell_to(holding.levels.stop) else ExitReason.TRAILING_STOP
-    for reason, due in DUE.items():
+    for reason, due in DUE:
         if due(holding):
             return reason
     return None
@@ -114,6 +113,8 @@ def _banned(holding: Holding) -> bool:
 def _delisting(holding: Holding) -> bool:
     """Closed by the venue, or restricted on the way out. The gates refuse what cannot be sent, and say so."""
     product = holding.product
+    if product.mode is TradingMode.NORMAL:
+        return False
     return product.mode is TradingMode.CLOSED or "delist" in product.mode_reason.lower()
 
 
@@ -122,12 +123,12 @@ def _max_hold(holding: Holding) -> bool:
     return limit is not None and holding.snap.now - holding.position.opened_at >= timedelta(minutes=limit)
 
 
-DUE: Final[dict[ExitReason, Callable[[Holding], bool]]] = {
-    ExitReason.TAKE_PROFIT: _take_profit,
-    ExitReason.BANNED: _banned,
-    ExitReason.DELISTING: _delisting,
-    ExitReason.MAX_HOLD: _max_hold,
-}
+DUE: Final[tuple[tuple[ExitReason, Callable[[Holding], bool]], ...]] = (
+    (ExitReason.TAKE_PROFIT, _take_profit),
+    (ExitReason.BANNED, _banned),
+    (ExitReason.DELISTING, _delisting),
+    (ExitReason.MAX_HOLD, _max_hold),
+)
 """Reasons to sell the whole position besides its stops; the first that holds is given."""
 
 
