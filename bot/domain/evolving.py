@@ -11,18 +11,20 @@ from bot.domain.value import Value, replace
 class Evolving(Value, dict=True):
     """Base of a value with cached properties that is changed a few fields at a time, many times a cycle.
 
-    follows_from: cached property -> the one field it is worked out of. A changed copy keeps it while that field stays,
-    and of every other cached property nothing.
+    leads_to: field -> every cached property that is worked out of it. A changed copy keeps those that no changed field
+    leads to. A class that names one has to name all of its own; one that names none keeps nothing.
     """
 
-    follows_from: ClassVar[Mapping[str, str]] = {}
+    leads_to: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def changed(self, **changes: Any) -> Self:
         """A copy with these fields instead. Raises TypeError for a name that is no field."""
-        copy, follows_from = replace(self, **changes), self.follows_from
-        if follows_from and self.__dict__:
+        copy, known, leads_to = replace(self, **changes), self.__dict__, self.leads_to
+        if known and leads_to:
             kept = copy.__dict__
-            for name, worked_out in self.__dict__.items():
-                if name in follows_from and follows_from[name] not in changes:
-                    kept[name] = worked_out
+            kept.update(known)
+            for name in changes:
+                for outdated in leads_to.get(name, ()):
+                    if outdated in kept:
+                        del kept[outdated]
         return copy

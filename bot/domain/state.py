@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import ClassVar, Final
@@ -52,6 +52,7 @@ class Order(Evolving):
     expected_price: what the decision assumed; expected_fee_rate likewise, for slippage and fee accounting.
     cancel_asked_at: when a cancel last left; cancel_first_asked_at: the first one of those that had no effect yet.
     absent_listings, absent_since: progress of the not-placed proof while UNKNOWN.
+    at_target: of a bracket, the base that its target has traded; its stop has traded the rest of what is filled.
     """
 
     client_order_id: str
@@ -82,6 +83,7 @@ class Order(Evolving):
     absent_listings: int = 0
     absent_since: datetime | None = None
     why: str = ""
+    at_target: Size = field(default_factory=Size.zero)
 
     @cached_property
     def remaining(self) -> Size:
@@ -175,7 +177,7 @@ def is_open(breaker: BreakerState, now: datetime) -> bool:
     return breaker.open and (breaker.until is None or now < breaker.until)
 
 
-class Period(Value):
+class Period(Value, dict=True):
     """Profit and loss since the start of a UTC day (`2026-11-21`) or ISO week (`2026-W47`).
 
     start_equity: equity when the period began; start_unrealised likewise; realised: booked since, fees in;
@@ -189,6 +191,12 @@ class Period(Value):
     realised: Decimal = ZERO
     transfers: Decimal = ZERO
     later: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @cached_property
+    def ends_at(self) -> datetime:
+        """When the next one begins."""
+        first, length = date.fromisoformat(self.id), 7 if "W" in self.id else 1
+        return datetime(first.year, first.month, first.day, tzinfo=UTC) + timedelta(days=length)
 
 
 def day_id(at: datetime) -> str:
@@ -330,9 +338,9 @@ class State(Evolving):
     last_cycle: str = ""
     commands: tuple[str, ...] = ()
 
-    follows_from: ClassVar[Mapping[str, str]] = {
-        "working": "orders", "unsettled": "orders", "of_base": "orders", "open_intents": "intents",
-        "exiting": "intents", "open_breakers": "breakers", "pending": "ledgers", "unmoved": "ledgers",
+    leads_to: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "orders": ("working", "unsettled", "of_base"), "intents": ("open_intents", "exiting"),
+        "breakers": ("open_breakers",), "ledgers": ("pending", "unmoved"),
     }  # fmt: skip
 
     def past_order(self, order_id: str) -> tuple[str, PastOrder] | None:
