@@ -343,13 +343,11 @@ class ListWindows(Value):
             return None
         return sum(c * v for c, v in zip(self.closes[-count:], self.volumes[-count:], strict=True))
 
-    def gains(self, count: int, step: int = 1) -> int | None:
+    def gains_and_losses(self, count: int, step: int = 1) -> tuple[int, int] | None:
         moves = self._moves(count, step)
-        return None if moves is None else sum(max(0, new - old) for old, new in moves)
-
-    def losses(self, count: int, step: int = 1) -> int | None:
-        moves = self._moves(count, step)
-        return None if moves is None else sum(max(0, old - new) for old, new in moves)
+        if moves is None:
+            return None
+        return sum(max(0, new - old) for old, new in moves), sum(max(0, old - new) for old, new in moves)
 
     def rises(self, count: int, step: int = 1) -> int | None:
         moves = self._moves(count, step)

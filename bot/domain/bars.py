@@ -249,12 +249,9 @@ class Windows(Protocol):
         """Sum of close x volume over the last `count` bars, ticks x lots."""
         ...
 
-    def gains(self, count: int, step: int = 1) -> int | None:
-        """Sum of the rises between closes `step` bars apart over the last `count` such steps, ticks."""
-        ...
-
-    def losses(self, count: int, step: int = 1) -> int | None:
-        """Sum of the falls between closes `step` bars apart over the last `count` such steps, ticks, positive."""
+    def gains_and_losses(self, count: int, step: int = 1) -> tuple[int, int] | None:
+        """Sums of the rises and of the falls between closes `step` bars apart over the last `count` such steps, ticks,
+        both positive."""
         ...
 
     def rises(self, count: int, step: int = 1) -> int | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Ints, Scale
 from bot.domain.product import ProductId
-from bot.triggers.indicators import LiveWindows, greatest, least, unsteady
+from bot.triggers.indicators import LiveWindows, gained, greatest, least, unsteady
 from bot.triggers.rolling import Prefix, packed_lows, rolled
 
 _WRAP: Final = 2**64 - 1
@@ -214,16 +214,15 @@ class ColumnWindows:
         total = self._sum("value", count, 1)
         return total if total is not None else self._live().value_sum(count)
 
-    def gains(self, count: int, step: int = 1) -> int | None:
+    def gains_and_losses(self, count: int, step: int = 1) -> tuple[int, int] | None:
+        """Gains less losses are what the close moved in all."""
         if count * step > self._t:
             return None
-        total = self._sum("gains", count, step)
-        return total if total is not None else self._live().gains(count, step)
-
-    def losses(self, count: int, step: int = 1) -> int | None:
-        """Rises less falls are what the close moved in all."""
-        rises, closes = self.gains(count, step), self._columns.close
-        return None if rises is None else rises - closes[self._t] + closes[self._t - count * step]
+        then, closes = self._t - count * step, self._columns.close
+        gains = self._sum("gains", count, step)
+        if gains is None:
+            gains = gained(self._columns.series.close[then : self._t + 1 : step])
+        return gains, gains - closes[self._t] + closes[then]
 
     def rises(self, count: int, step: int = 1) -> int | None:
         if count * step > self._t:

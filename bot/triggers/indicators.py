@@ -90,13 +90,13 @@ class LiveWindows:
     def value_sum(self, count: int) -> int | None:
         return self._window("value", count, 1, count, self._value_sum)
 
-    def gains(self, count: int, step: int = 1) -> int | None:
-        return self._window("gains", count, step, count * step + 1, self._gains)
-
-    def losses(self, count: int, step: int = 1) -> int | None:
-        """Rises less falls are what the close moved in all."""
-        rises, closes, last = self.gains(count, step), self._series.close, self._n - 1
-        return None if rises is None else rises - closes.item(last) + closes.item(last - count * step)
+    def gains_and_losses(self, count: int, step: int = 1) -> tuple[int, int] | None:
+        """Gains less losses are what the close moved in all."""
+        gains = self._window("gains", count, step, count * step + 1, self._gains)
+        if gains is None:
+            return None
+        closes, last = self._series.close, self._n - 1
+        return gains, gains - closes.item(last) + closes.item(last - count * step)
 
     def rises(self, count: int, step: int = 1) -> int | None:
         return self._window("rises", count, step, count * step + 1, self._rises)
@@ -162,8 +162,7 @@ class LiveWindows:
         return sum(map(mul, closes.tolist(), volumes.tolist()))
 
     def _gains(self, count: int, step: int) -> int:
-        moves = self._moves(count, step)
-        return exact_sum(np.maximum(moves, 0))
+        return gained(self._closes(count, step))
 
     def _rises(self, count: int, step: int) -> int:
         closes = self._closes(count, step)
@@ -187,10 +186,6 @@ class LiveWindows:
         """The `steps` + 1 closes, `step` bars apart, that end at t."""
         return self._series.close[self._n - 1 - steps * step :: step]
 
-    def _moves(self, count: int, step: int) -> Ints:
-        closes = self._closes(count, step)
-        return closes[1:] - closes[:-1]
-
 
 def unsteady(series: BarSeries, percent: Decimal) -> Ints:
     """Indices of the bars whose high or low lies more than `percent` percent off the close before it, ascending."""
@@ -208,6 +203,11 @@ def _slope_weights(count: int) -> Ints:
     weights = np.arange(1 - count, count, 2, dtype=np.int64)
     weights.flags.writeable = False
     return weights
+
+
+def gained(closes: Ints) -> int:
+    """Sum of the rises from each close to the next."""
+    return exact_sum(np.maximum(closes[1:] - closes[:-1], 0))
 
 
 def greatest(values: Ints) -> int:

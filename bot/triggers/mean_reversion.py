@@ -43,11 +43,10 @@ def fire(windows: Windows, params: MeanReversion, regime: Regime, tier: int | No
 
 
 def _trigger(windows: Windows, params: MeanReversion, z: float, bars: int) -> Trigger | None:
-    hour = windows.granularity.bars_in(60)
-    gains, losses = windows.gains(hour), windows.losses(hour)
-    if gains is None or losses is None:
+    moves = windows.gains_and_losses(windows.granularity.bars_in(60))
+    if moves is None:
         return None
-    moved = gains + losses
+    gains, moved = moves[0], sum(moves)
     return Trigger(
         windows.product,
         TriggerKind.MEAN_REVERSION,

@@ -33,15 +33,15 @@ def fire(windows: Windows, params: Momentum) -> Trigger | None:
     slope = windows.slope_sum(_HOURS + 1, hour)
     if slope is None or (params.trend_filter and slope <= 0):
         return None
-    gains, losses = windows.gains(_HOURS, hour), windows.losses(_HOURS, hour)
-    if gains is None or losses is None:
+    moved = windows.gains_and_losses(_HOURS, hour)
+    if moved is None:
         return None
     return Trigger(
         windows.product,
         TriggerKind.MOMENTUM,
         Direction.UP,
         graded(up_hours / _HOURS * min(1.0, times((close - start) * 100, start, params.threshold_pct) / 2)),
-        one_sidedness(gains, losses),
+        one_sidedness(*moved),
         {
             "r_24h": f"{percent_text(close - start, start)} (limit {limit_text(params.threshold_pct)})",
             "up_hours": f"{up_hours} of {_HOURS}",

@@ -30,9 +30,10 @@ def fire(windows: Windows, params: VolumeSpike) -> Trigger | None:
     hour = windows.volume_sum(bars(60))
     if hour is None or not at_least(hour * _HOURS, day, params.ratio_1h_vs_24h):
         return None
-    gains, losses = windows.gains(bars(60)), windows.losses(bars(60))
-    if gains is None or losses is None:
+    moved = windows.gains_and_losses(bars(60))
+    if moved is None:
         return None
+    gains, losses = moved
     return Trigger(
         windows.product,
         TriggerKind.VOLUME_SPIKE,

@@ -24,10 +24,10 @@ COUNT = (
     "close_square_sum",
     "value_sum",
 )
-STEPPED = ("gains", "losses", "rises", "slope_sum", "return_square_sum")
+STEPPED = ("gains_and_losses", "rises", "slope_sum", "return_square_sum")
 
 
-def readings(windows: object, count: int, step: int) -> Iterator[tuple[str, int | None]]:
+def readings(windows: object, count: int, step: int) -> Iterator[tuple[str, int | tuple[int, int] | None]]:
     for name in AGO:
         yield f"{name}({count - 1})", getattr(windows, name)(count - 1)
     for name in COUNT:
@@ -121,7 +121,7 @@ def test_sums_noted_when_columns_are_forgotten_are_those_of_the_bars() -> None:
     for t in (3, 59, 60, 460, 461, 899):
         live, column = LiveWindows(bars.slice(0, t + 1)), ColumnWindows(columns, t)
         assert column.volume_sum(60) == live.volume_sum(60)
-        assert column.gains(4, 15) == live.gains(4, 15)
+        assert column.gains_and_losses(4, 15) == live.gains_and_losses(4, 15)
 
 
 @pytest.mark.parametrize("ago", [-1, 3, 10**9])
@@ -152,7 +152,8 @@ def test_identity_length_and_end_are_those_of_the_series_cut_at_t() -> None:
 def test_every_reading_is_a_python_int() -> None:
     bars = series([5, 6, 4, 8, 9, 7, 3, 5])
     for windows in (LiveWindows(bars), ColumnWindows(SeriesColumns(bars), 7)):
-        assert {type(value) for _, value in readings(windows, 3, 2)} == {int}
+        told = [value if isinstance(value, tuple) else (value,) for _, value in readings(windows, 3, 2)]
+        assert {type(number) for numbers in told for number in numbers} == {int}
 
 
 def test_hand_made_numbers() -> None:
@@ -166,13 +167,13 @@ def test_hand_made_numbers() -> None:
         assert windows.close_sum(2) == 12
         assert windows.close_square_sum(2) == 80
         assert windows.value_sum(2) == 4 * 3 + 8 * 4
-        assert (windows.gains(3), windows.losses(3), windows.rises(3)) == (5, 2, 2)
+        assert (windows.gains_and_losses(3), windows.rises(3)) == ((5, 2), 2)
         assert windows.slope_sum(4) == -3 * 5 - 6 + 4 + 3 * 8
         assert windows.return_square_sum(1) == (10**7) ** 2
         assert windows.return_square_sum(2) == (10**7) ** 2 + (-3333334) ** 2  # floor, not towards zero
         assert windows.volume_sum(5) is None
         assert windows.highest_before(4) is None
-        assert windows.gains(4) is None
+        assert windows.gains_and_losses(4) is None
 
 
 def test_arrays_are_left_as_they_were() -> None:
