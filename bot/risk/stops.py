@@ -87,9 +87,9 @@ def rolled(state: State, valuation: Valuation, now: datetime) -> tuple[PeriodBeg
     Periods only move forward: a clock that was set back does not forget a loss.
     """
     due = []
-    for kind, current, fresh in (("day", state.day, day_id(now)), ("week", state.week, week_id(now))):
-        if current is None or current.id < fresh:
-            due.append((kind, current, fresh))
+    for kind, current, id_of in (("day", state.day, day_id), ("week", state.week, week_id)):
+        if current is None or current.ends_at <= now:
+            due.append((kind, current, id_of(now)))
     if not due:
         return ()
     equity, open_profit = corrected_equity(state, valuation), unrealised(state, valuation)

@@ -137,6 +137,15 @@ def test_weeks_are_iso_weeks_in_utc(at, week, end):
     assert day_end(at) == datetime(at.year, at.month, at.day, tzinfo=UTC) + timedelta(days=1)
 
 
+@given(st.integers(0, 36525 * 86400), st.sampled_from([day_id, week_id]))
+def test_a_loss_counts_for_its_period_until_the_first_moment_of_the_next(seconds, id_of):
+    at = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    here = period(of=id_of(at))
+    assert here.ends_at > at
+    assert id_of(here.ends_at - timedelta(microseconds=1)) == here.id
+    assert id_of(here.ends_at) > here.id
+
+
 def test_a_period_begins_with_the_equity_and_open_profit_of_the_moment():
     account = state([position(amount=1, at=90)], day=period(of="2026-11-17"), week=period(of="2026-W47"))
     begun = rolled(account, snapshot([market()], cash=900, account=account).valuation, NOW)

@@ -129,8 +129,8 @@ MISTAKES: Final = (
         "a corrected clock begins the day again, and the loss of the day is forgotten",
         "daily and weekly stops, drawdown",
         "bot/risk/stops.py",
-        "if current is None or current.id < fresh:",
-        "if current is None or current.id != fresh:",
+        "if current is None or current.ends_at <= now:",
+        "if current is None or current.id != id_of(now):",
         pytest("tests/risk/test_stops.py"),
     ),
     Mistake(
