@@ -19,7 +19,7 @@ from bot.loop.world import Identity, World
 from bot.observe import coldstart, ledger
 from bot.observe.observer import Metadata, Observer, Reading
 from bot.observe.reconcile import Truth, foreign_orders
-from bot.observe.valuation import Mark, market_of
+from bot.observe.valuation import Mark
 from bot.record.store import StateStore
 from bot.risk import stops
 from bot.settings.config import Config
@@ -66,7 +66,6 @@ class Observation:
         self._doubted_at: datetime | None = None
         self._needed: tuple[int, int] | None = None
         self._listed: tuple[Mapping[ProductId, Product], set[ProductId], Mapping[ProductId, Product]] | None = None
-        self._owned: tuple[list[str], Mapping[ProductId, Product], frozenset[ProductId]] | None = None
         self._limited: frozenset[ProductId] = frozenset()
 
     @property
@@ -93,7 +92,7 @@ class Observation:
     def configure(self, config: Config) -> None:
         self._config = config
         self._observer.configure(config)
-        self._needed = self._listed = self._owned = None
+        self._needed = self._listed = None
 
     def observe(self, cycle_id: str, engine: ExecutionEngine) -> Observed:
         """Read everything and record what it means for the books.
@@ -185,7 +184,8 @@ class Observation:
         held |= {order.product for order in state.working}
         held |= {intent.product for intent in state.open_intents}
         if self.valuation is not None:
-            held |= self._pricing(self.valuation, metadata.products)
+            owned = [part.currency for part in self.valuation.parts]
+            held |= {metadata.pricing[currency] for currency in owned if currency in metadata.pricing}
         # What the universe lists is watched wherever it is, held or not.
         beside = held - self._config.universe.places.keys()
         known = self._listed
@@ -203,14 +203,6 @@ class Observation:
         if regime.enabled and regime.product in products:
             found.setdefault(products[regime.product].market, products[regime.product])
         return found
-
-    def _pricing(self, valuation: Valuation, products: Mapping[ProductId, Product]) -> frozenset[ProductId]:
-        """The markets that price what the account holds; worked out once while it holds the same currencies."""
-        owned, known = [part.currency for part in valuation.parts], self._owned
-        if known is None or known[0] != owned or known[1] is not products:
-            found = [market_of(currency, products, self._config.policy.portfolio) for currency in owned]
-            known = self._owned = owned, products, frozenset([market for market in found if market is not None])
-        return known[2]
 
     def ask(self, about: Collection[ProductId] | None) -> None:
         """Judge these markets in the next cycle, and the one that leads; only price what is held beside them. None:
@@ -261,10 +253,9 @@ class Observation:
         return self._world.exchange.fills_since(self._world.clock.now() - days)
 
     def _bases(self, currencies: Iterable[str], metadata: Metadata) -> Mapping[str, ProductId]:
-        portfolio = self._config.policy.portfolio
-        pairs = ((currency, market_of(currency, metadata.products, portfolio)) for currency in currencies)
+        portfolio, pricing = self._config.policy.portfolio, metadata.pricing
         cash = {portfolio.quote_currency, *portfolio.stable_values}
-        return {currency: market for currency, market in pairs if market is not None and currency not in cash}
+        return {currency: pricing[currency] for currency in currencies if currency in pricing and currency not in cash}
 
     def _reread_when_unbalanced(self, truth: Truth, engine: ExecutionEngine) -> tuple[Truth, ActReport]:
         """Books and balances are read one after the other: a second look explains what a fill in between did."""

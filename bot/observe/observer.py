@@ -33,7 +33,7 @@ from bot.observe.markets import LastGood, RecentBids, bars_problem, quote_proble
 from bot.observe.reconcile import Truth, read_account
 from bot.observe.skew import SkewMeter
 from bot.observe.tickguard import TickGuard
-from bot.observe.valuation import Mark, market_of, value
+from bot.observe.valuation import Mark, pricing, value
 from bot.ports import AccountReader, Clock, MarketData
 from bot.settings.config import Config
 from bot.settings.policy import DataPolicy, Policy
@@ -45,10 +45,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Metadata(Value, dict=True):
-    """The product list and when it was read."""
+    """The product list and when it was read. pricing: currency -> the market that prices it."""
 
     products: Mapping[ProductId, Product]
     at: datetime
+    pricing: Mapping[str, ProductId]
 
     @cached_property
     def markets(self) -> Mapping[ProductId, ProductId]:
@@ -98,6 +99,8 @@ class Observer:
     def configure(self, config: Config) -> None:
         """Judge by these limits from the next look on; what is remembered of the market stays."""
         self._config = config
+        if self._metadata is not None:
+            self._metadata = _metadata(self._metadata.products, self._metadata.at, config.policy)
         self._spans = _spans(config.policy)
         self._skew.configure(config.policy.clock)
         self._guard.configure(config.policy.data)
@@ -126,7 +129,7 @@ class Observer:
             raise CriticalDataUnavailable("products", str(error)) from error
         if not products:
             raise CriticalDataUnavailable("products", "the product list is empty")
-        self._metadata = Metadata({product.id: product for product in products}, now)
+        self._metadata = _metadata({product.id: product for product in products}, now, self._config.policy)
         return self._metadata
 
     def account(self, state: State) -> Truth:
@@ -221,7 +224,7 @@ class Observer:
 
     def valuation(self, truth: Truth, metadata: Metadata) -> Valuation:
         portfolio, unpriced_after = self._config.policy.portfolio, self._spans.unpriced_after
-        return value(truth.balances, self.marks, metadata.products, portfolio, self._clock.now(), unpriced_after)
+        return value(truth.balances, self.marks, metadata.pricing, portfolio, self._clock.now(), unpriced_after)
 
     def residuals(self, truth: Truth, state: State) -> Mapping[str, Decimal]:
         """Where the balances of this read differ from the books, by currency."""
@@ -233,7 +236,7 @@ class Observer:
         rates: dict[str, Decimal] = {portfolio.quote_currency: ONE, **portfolio.stable_values}
         markets: dict[str, ProductId] = {}
         for currency in truth.balances:
-            market = market_of(currency, metadata.products, portfolio)
+            market = metadata.pricing.get(currency)
             if market is None or currency in rates:
                 continue
             markets[currency] = market
@@ -298,6 +301,10 @@ def _spans(policy: Policy) -> _Spans:
         timedelta(seconds=float(policy.data.unpriced_after_seconds)),
         None if poll is None else timedelta(seconds=float(poll)),
     )
+
+
+def _metadata(products: Mapping[ProductId, Product], at: datetime, policy: Policy) -> Metadata:
+    return Metadata(products, at, pricing(products.values(), policy.portfolio))
 
 
 def metadata_slot(policy: DataPolicy) -> timedelta:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
-from typing import Final, cast
+from typing import Final
 
 from bot.domain.money import EXACT, ZERO, Money, Price, total
 from bot.domain.product import Product, ProductId
@@ -27,21 +27,22 @@ class Mark(Value):
 def value(
     balances: Mapping[str, Balance],
     marks: Mapping[ProductId, Mark],
-    products: Mapping[ProductId, Product],
+    markets: Mapping[str, ProductId],
     portfolio: PortfolioPolicy,
     now: datetime,
     unpriced_after: timedelta,
 ) -> Valuation:
     """Value every wallet in the portfolio's quote currency.
 
-    marks: keyed by market, fresh or last good. A holding whose mark is missing or older than `unpriced_after` makes the
-    whole value unknown; a currency that no product prices is listed as unpriced and left out (it could not be sold).
+    marks: keyed by market, fresh or last good. markets: currency -> the market that prices it, of `pricing`. A holding
+    whose mark is missing or older than `unpriced_after` makes the whole value unknown; a currency that no product
+    prices is listed as unpriced and left out (it could not be sold).
     """
     parts, problems = [], []
     for balance in balances.values():
         if not balance.available and not balance.hold:
             continue
-        part, problem = _part(balance, marks, products, portfolio, now, unpriced_after)
+        part, problem = _part(balance, marks, markets, portfolio, now, unpriced_after)
         parts.append(part)
         if problem:
             problems.append(problem)
@@ -51,20 +52,20 @@ def value(
     return Valuation(Money(total([part.value for part in ordered]), portfolio.quote_currency), ordered)
 
 
-def market_of(currency: str, products: Mapping[ProductId, Product], portfolio: PortfolioPolicy) -> ProductId | None:
-    """The market that prices `currency` in the portfolio's quote currency (or a stable one), if there is any."""
+def pricing(products: Collection[Product], portfolio: PortfolioPolicy) -> Mapping[str, ProductId]:
+    """Currency -> the market that prices it in the portfolio's quote currency, or where none does in a stable one."""
+    found: dict[str, ProductId] = {}
     for quote in (portfolio.quote_currency, *portfolio.stable_values):
-        # A plain text finds an id, and what is no currency finds nothing.
-        product = products.get(cast("ProductId", f"{currency}-{quote}"))
-        if product is not None:
-            return product.market
-    return None
+        for product in products:
+            if product.id.quote == quote:
+                found.setdefault(product.id.base, product.market)
+    return found
 
 
 def _part(
     balance: Balance,
     marks: Mapping[ProductId, Mark],
-    products: Mapping[ProductId, Product],
+    markets: Mapping[str, ProductId],
     portfolio: PortfolioPolicy,
     now: datetime,
     unpriced_after: timedelta,
@@ -74,7 +75,7 @@ def _part(
         return ValuePart(currency, amount, None, amount, "cash", now), ""
     if (rate := portfolio.stable_values.get(currency)) is not None:
         return ValuePart(currency, amount, Price(rate), EXACT.multiply(amount, rate), "stable", now), ""
-    market = market_of(currency, products, portfolio)
+    market = markets.get(currency)
     if market is None:
         return ValuePart(currency, amount, None, ZERO, "unpriced", now), ""
     mark = marks.get(market)

@@ -89,6 +89,16 @@ def test_the_product_list_is_read_once_a_slot_and_again_when_it_is_in_doubt():
     assert world.account.reads == 3
 
 
+def test_coins_are_priced_in_the_currency_of_the_configuration_in_force():
+    world = World()
+    world.account.listed = [product("BTC-USD"), product("BTC-EUR")]
+    assert world.observer.metadata().pricing == {"BTC": "BTC-USD"}
+    europe = Policy.model_validate({"portfolio": {"quote_currency": "EUR", "stable_values": {}}})
+    world.observer.configure(Config(europe, Universe()))
+    assert world.observer.metadata().pricing == {"BTC": "BTC-EUR"}
+    assert world.account.reads == 1
+
+
 def test_a_list_that_cannot_be_read_again_serves_until_it_is_too_old_and_then_nothing_does():
     world = World()
     known = world.observer.metadata()
@@ -166,6 +176,6 @@ def test_a_currency_is_busy_while_an_order_works_in_it_or_moved_since_its_differ
     known = State(orders={moved.client_order_id: moved}, ledgers=ledgers)
     wallets = {"USD": Balance("USD", d(105), d(0))}
     truth = Truth(wallets, (), frozenset(), (), (), NOW, NOW)
-    swept = world.observer.sweep(truth, Metadata({}, NOW), known, Valuation(None, ()))
+    swept = world.observer.sweep(truth, Metadata({}, NOW, {}), known, Valuation(None, ()))
     assert swept.busy == busy
     assert swept.rates["USD"] == 1

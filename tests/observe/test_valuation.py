@@ -8,7 +8,7 @@ from decimal import Decimal
 from bot.domain.money import Money, Price
 from bot.domain.product import Product, ProductId, TradingMode
 from bot.domain.snapshot import Balance
-from bot.observe.valuation import Mark, market_of, unrealised, value
+from bot.observe.valuation import Mark, pricing, unrealised, value
 from bot.settings.policy import PortfolioPolicy
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,12 +25,12 @@ def product(name: str, alias: str | None = None) -> Product:
     )  # fmt: skip
 
 
-PRODUCTS = {p.id: p for p in (product("BTC-USD"), product("ETH-USDC", alias="ETH-USD"))}
+MARKETS = pricing((product("BTC-USDC"), product("BTC-USD"), product("ETH-USDC", alias="ETH-USD")), PortfolioPolicy())
 
 
 def valued(marks: dict[ProductId, Mark], **amounts: str):
     balances = {name: Balance(name, Decimal(amount), Decimal(0)) for name, amount in amounts.items()}
-    return value(balances, marks, PRODUCTS, PortfolioPolicy(), NOW, LIMIT)
+    return value(balances, marks, MARKETS, PortfolioPolicy(), NOW, LIMIT)
 
 
 def mark(price: str, age_s: int = 0) -> Mark:
@@ -64,9 +64,8 @@ def test_empty_wallets_do_not_need_a_price():
     assert valued({}, USD="1", BTC="0").nlv == Money(Decimal(1), "USD")
 
 
-def test_an_alias_is_priced_by_its_one_book():
-    assert market_of("ETH", PRODUCTS, PortfolioPolicy()) == ProductId("ETH-USD")
-    assert market_of("USD", PRODUCTS, PortfolioPolicy()) is None
+def test_a_coin_is_priced_in_the_currency_of_the_portfolio_before_a_stable_one_and_an_alias_by_its_one_book():
+    assert (MARKETS["BTC"], MARKETS["ETH"], len(MARKETS)) == (BTC, ProductId("ETH-USD"), 2)
 
 
 def test_unrealised_profit_is_unknown_while_a_mark_is_missing():
