@@ -106,12 +106,17 @@ class Conditions:
             if below is None:
                 return None
             found += below
-        some = [below for child in node.any if (below := self.holds(child, seen, acting)) is not None]
-        if node.any and not some:
+        some = not node.any
+        for child in node.any:
+            if (below := self.holds(child, seen, acting)) is not None:
+                some = True
+                found += below
+        if not some:
             return None
-        if any(self.holds(child, seen, acting=False) is not None for child in node.none):
-            return None
-        return _distinct((*found, *(trigger for below in some for trigger in below)))
+        for child in node.none:
+            if self.holds(child, seen, acting=False) is not None:
+                return None
+        return _distinct(found)
 
     def _fired(self, leaf: Leaf, seen: Seen, acting: bool) -> Trigger | None:
         if not leaf.own and (acting or self._complete):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -60,25 +60,34 @@ class RulesEngine:
         conditions = Conditions(policy.triggers, signals.regime, signals.triggers, self._fires)
         rules = _speaking(self._config, signals.regime, self._in_force)
         sizing = Sizing(self._config, snap, signals.regime)
-        desk = _Desk(self._config, snap, signals, conditions, sizing, rules)
-        outcomes = [result for product in desk.order() for result in desk.of_product(product)]
-        entering = tuple(item for item in outcomes if isinstance(item, TradeProposal))
-        given_up = tuple(item for item in outcomes if isinstance(item, Evaluated))
-        return Wishes((*leaving, *entering), given_up)
+        desk = _Desk(self._config, snap, signals, conditions, sizing, rules, [])
+        found = [desk.of_product(product) for product in desk.order()]
+        entering = [proposal for proposal in found if proposal is not None]
+        return Wishes((*leaving, *entering), tuple(desk.given_up))
+
+
+class _Speaker(Value):
+    """A rule that speaks in a regime, its condition made ready. exits: of whatever it buys."""
+
+    rule: Rule
+    when: Tree
+    exits: Exits
 
 
 @lru_cache(maxsize=16)
-def _speaking(config: Config, regime: Regime, in_force: InForce) -> tuple[tuple[Rule, Tree], ...]:
-    """The rules of a regime in policy order, each with its condition made ready: the same in every cycle."""
+def _speaking(config: Config, regime: Regime, in_force: InForce) -> tuple[_Speaker, ...]:
+    """The rules of a regime in policy order: the same in every cycle."""
     policy = config.policy
     in_regime = (rule for rule in policy.rules if rule.enabled and (not rule.regimes or regime in rule.regimes))
-    return tuple((rule, ready(rule.when, policy.triggers, regime, in_force)) for rule in in_regime)
+    return tuple(
+        _Speaker(rule, ready(rule.when, policy.triggers, regime, in_force), _exits_of(rule)) for rule in in_regime
+    )
 
 
 class _Desk(Value):
     """The entry rules of one cycle.
 
-    rules: those that speak in this regime, in policy order, each with its condition.
+    rules: those that speak in this regime, in policy order. given_up: the wishes that a rule itself spoke against.
     """
 
     config: Config
@@ -86,7 +95,8 @@ class _Desk(Value):
     signals: Signals
     conditions: Conditions
     sizing: Sizing
-    rules: tuple[tuple[Rule, Tree], ...]
+    rules: tuple[_Speaker, ...]
+    given_up: list[Evaluated]
 
     def order(self) -> Sequence[ProductId]:
         if self.config.policy.triggers.rank_by == "product":
@@ -95,45 +105,48 @@ class _Desk(Value):
         rest = sorted(product for product in self.signals.eligible if product not in ranked)
         return (*ranked, *rest)
 
-    def of_product(self, product: ProductId) -> Iterator[TradeProposal | Evaluated]:
-        """What each rule made of a product, up to the first that proposes it."""
+    def of_product(self, product: ProductId) -> TradeProposal | None:
+        """The proposal of the first rule that has one; what those before it give up is noted."""
         view = self.snap.markets.get(product)
         if view is None or view.quote is None or view.windows is None:
-            return
+            return None
         seen = Seen(product, view.product, view.quote, view.windows, self.signals.tiers.get(product))
         fired = self.conditions.fired_in(product)
-        for rule, when in self.rules:
-            result = self._by_rule(rule, when, seen) if fired or not when.needs_ranked else None
-            if result is None:
-                continue
-            yield result
-            if isinstance(result, TradeProposal) or _is_final(result):
-                return
+        for speaker in self.rules:
+            result = self._by_rule(speaker, seen) if fired or not speaker.when.needs_ranked else None
+            if isinstance(result, TradeProposal):
+                return result
+            if result is not None:
+                self.given_up.append(result)
+                if _is_final(result):
+                    return None
+        return None
 
-    def _by_rule(self, rule: Rule, when: Tree, seen: Seen) -> TradeProposal | Evaluated | None:
+    def _by_rule(self, speaker: _Speaker, seen: Seen) -> TradeProposal | Evaluated | None:
         """None when the rule does not hold; a refusal when it does but something of its own speaks against it."""
+        rule = speaker.rule
         if rule.tiers and seen.tier not in rule.tiers:
             return None
-        fired = self.conditions.holds(when, seen)
+        fired = self.conditions.holds(speaker.when, seen)
         if fired is None:
             return None
         sized = self.sizing.wanted(rule, seen)
-        proposal = self._proposal(rule, seen, fired, sized if isinstance(sized, Money) else None)
         if isinstance(sized, Reject):
-            return _given_up(proposal, "sizing", sized)
+            return _given_up(self._proposal(speaker, seen, fired, Money.zero(seen.product.quote)), "sizing", sized)
+        proposal = self._proposal(speaker, seen, fired, sized)
         return self._objection(rule, proposal) or proposal
 
-    def _proposal(self, rule: Rule, seen: Seen, fired: tuple[Trigger, ...], size: Money | None) -> TradeProposal:
+    def _proposal(self, speaker: _Speaker, seen: Seen, fired: tuple[Trigger, ...], size: Money) -> TradeProposal:
         return TradeProposal(
             product=seen.product.id,
             side=Side.BUY,
             kind=OrderKind.ENTRY,
-            size_quote=size or Money.zero(seen.product.quote),
+            size_quote=size,
             size_base=None,
             reference=seen.quote.mid,
-            rule=rule.name,
+            rule=speaker.rule.name,
             conviction=self._conviction(fired),
-            exits=_exits_of(rule),
+            exits=speaker.exits,
             triggers=fired,
         )
 
@@ -170,14 +183,10 @@ class _Desk(Value):
             reason = Reason.ORDER_UNRESOLVED if unresolved else Reason.ALREADY_WORKING
             detail = f"entry {order.client_order_id} of {order.product} is {order.state.value}"
             return _given_up(proposal, "one_position", Reject(reason, detail))
-        held = (
-            p
-            for market, p in state.positions.items()
-            if p.product.base == base and (p.managed or market not in state.ignored)
-        )
-        if (position := next((p for p in held if not is_dust(self.snap, p)), None)) is not None:
-            detail = f"{position.size} {base} is held already"
-            return _given_up(proposal, "one_position", Reject(Reason.ALREADY_HELD, detail))
+        for market, p in state.positions.items():
+            if p.product.base == base and (p.managed or market not in state.ignored) and not is_dust(self.snap, p):
+                detail = f"{p.size} {base} is held already"
+                return _given_up(proposal, "one_position", Reject(Reason.ALREADY_HELD, detail))
         return None
 
     def _too_soon(self, rule: Rule, proposal: TradeProposal) -> Evaluated | None:

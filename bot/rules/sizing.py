@@ -14,7 +14,7 @@ from bot.domain.bars import Windows
 from bot.domain.decision import Reason, Regime, Reject
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Money, Percent, floor_to, quantised
 from bot.domain.snapshot import Snapshot
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 from bot.rules.conditions import Seen
 from bot.settings.config import Config
 from bot.settings.policy import SizingPolicy
@@ -25,7 +25,7 @@ _RETURN_UNIT: Final = Decimal(10) ** 7
 _MINUTES_A_YEAR: Final = Decimal(365 * 24 * 60)
 
 
-class Sizing(Value):
+class Sizing(Value, dict=True):
     """Sizes entries of one cycle. regime: in force now."""
 
     config: Config
@@ -38,7 +38,7 @@ class Sizing(Value):
         if nlv is None or not nlv.is_positive:
             known = self.snap.valuation.problem or f"it is {nlv}"
             return Reject(Reason.NLV_UNKNOWN, f"equity is not known ({known}): nothing is sized")
-        multiplier = self.multiplier()
+        multiplier = self.multiplier
         if multiplier <= 0:
             return Reject(Reason.REGIME_CRASH, f"regime {self.regime.value} opens nothing (multiplier {multiplier})")
         product = seen.product
@@ -50,6 +50,7 @@ class Sizing(Value):
         amount = EXACT.divide(EXACT.multiply(base.amount, factor), value)
         return Money(floor_to(amount, product.quote_step), product.quote)
 
+    @cached_property
     def multiplier(self) -> Decimal:
         """The regime's factor; zero in a crash whatever the policy says, and for a regime it does not name."""
         given = self.config.policy.regime.size_multipliers.get(self.regime, ZERO)

@@ -40,7 +40,8 @@ def fire(windows: Windows, params: PriceMove) -> Trigger | None:
     score: min(1, larger |r| / threshold / 2). confidence: `volume_confirmation`.
     """
     moves = moves_of(windows, params)
-    counted = [move for move in moves if params.direction in ("any", _direction(move).value)]
+    wanted = params.direction
+    counted = moves if wanted == "any" else [move for move in moves if _direction(move).value == wanted]
     if not any(move.beyond for move in counted):
         return None
     ratio, _, largest = max([(move.ratio, move.minutes, move) for move in counted])
