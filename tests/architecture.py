@@ -115,6 +115,7 @@ WORLD_USERS: Final = (
     "backtest/cli.py",
     "simulator/",
 )
+THE_STORE: Final = "bot/record/store.py"
 MONEY: Final = tuple(f"bot/{name}/" for name in ("domain", "risk", "execution", "rules", "record", "venue", "adapters"))
 
 
@@ -277,6 +278,15 @@ def float_near_money(source: Source) -> Iterator[tuple[int, str]]:
             yield line, "float( near money; prices, sizes and fees are Decimal from wire to wire"
 
 
+def state_set_beside_the_fold(source: Source) -> Iterator[tuple[int, str]]:
+    """`state` and `broken` are plain attributes of the store, since they are asked all the time."""
+    if source.package != "bot" or source.path == THE_STORE:
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and node.attr in {"state", "broken"} and isinstance(node.ctx, ast.Store):
+            yield node.lineno, f".{node.attr} is set by {THE_STORE} alone: record an event"
+
+
 RULES: Final[tuple[Callable[[Source], Iterator[tuple[int, str]]], ...]] = (
     too_long,
     against_the_arrows,
@@ -286,4 +296,5 @@ RULES: Final[tuple[Callable[[Source], Iterator[tuple[int, str]]], ...]] = (
     reaches_the_world,
     file_by_path,
     float_near_money,
+    state_set_beside_the_fold,
 )

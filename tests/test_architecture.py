@@ -116,6 +116,10 @@ PLANTED = [
         (f"bot/{unit}/a.py", "limit = float('0.1')", "float( near money")
         for unit in ("domain", "risk", "execution", "rules", "record", "venue", "adapters")
     ],
+    # the state is a fold over events
+    ("bot/loop/guard.py", "store.state = store.state.changed(halts={})", ".state is set by bot/record/store.py alone"),
+    ("bot/loop/guard.py", "self._store.state, held = state, True", ".state is set by bot/record/store.py alone"),
+    ("bot/loop/guard.py", "store.broken = False", ".broken is set by bot/record/store.py alone"),
     # syntax
     ("bot/risk/gates.py", "def fold[T](gates: list[T]) -> T: ...", "not Python 3.11"),
     ("bot/risk/gates.py", "def evaluate(:", "not Python 3.11"),
@@ -145,6 +149,8 @@ INNOCENT = [
     ("backtest/candles.py", "import pandas as pd\nfrom bot.domain.bars import Bars\nopen('x')"),
     ("backtest/cli.py", "import time\ntime.perf_counter()"),
     ("simulator/ws.py", "import random\nfrom bot.venue.venue import Venue\nrandom.Random(7)"),
+    ("bot/record/store.py", "self.state = apply(self.state, envelope)"),
+    ("bot/loop/guard.py", "state = self._store.state"),
     ("bot/ops/metrics.py", "\n" * 600),
 ]
 

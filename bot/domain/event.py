@@ -458,7 +458,7 @@ class Envelope(Value):
     """One journal line: a payload with its place in the chain.
 
     seq: 1, 2, 3, ...; ts: trading time, UTC, microseconds; causation: seq of the event that led to this one, 0 if none;
-    hash: SHA-256 over the canonical JSON of everything else, prev_hash included.
+    hash: SHA-256 over the canonical JSON of everything else, prev_hash included; empty where no journal is written.
     """
 
     seq: int
@@ -471,4 +471,4 @@ class Envelope(Value):
     config_hash: str
     code_version: str
     prev_hash: str
-    hash: str
+    hash: str = ""

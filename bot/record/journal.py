@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -23,28 +22,9 @@ _FIELDS: Final = frozenset(
 )  # fmt: skip
 
 
-class Origin(Value):
-    """Where an event comes from: its cycle, the event that led to it, and the configuration and code that ran."""
-
-    cycle_id: str
-    causation: int
-    config_hash: str
-    code_version: str
-
-
-def sealed(payload: Payload, seq: int, ts: datetime, prev_hash: str, origin: Origin) -> Envelope:
-    """The payload in its envelope. Its hash is the SHA-256 of the canonical JSON of everything else."""
-    envelope = unsealed(payload, seq, ts, prev_hash, origin)
+def sealed(envelope: Envelope) -> Envelope:
+    """The envelope with its hash: the SHA-256 of the canonical JSON of everything else."""
     return replace(envelope, hash=_digest(_body(envelope)))
-
-
-def unsealed(payload: Payload, seq: int, ts: datetime, prev_hash: str, origin: Origin) -> Envelope:
-    """The payload in an envelope that is not for the journal: it has no hash."""
-    return Envelope(
-        seq=seq, ts=ts, topic=payload.topic, cycle_id=origin.cycle_id, causation=origin.causation, payload=payload,
-        version=payload.version, config_hash=origin.config_hash, code_version=origin.code_version,
-        prev_hash=prev_hash, hash="",
-    )  # fmt: skip
 
 
 def line(envelope: Envelope) -> bytes:

@@ -11,7 +11,7 @@ from bot.domain.state import State, day_id
 from bot.domain.value import Value
 from bot.errors import StateCorrupt, UnitError
 from bot.ports import Storage
-from bot.record.journal import Damage, Origin, line, read_day, sealed
+from bot.record.journal import Damage, line, read_day, sealed
 from bot.record.statefile import load
 from bot.record.store import RENEW
 
@@ -110,6 +110,8 @@ def _cut(storage: JournalFiles, broken: _Break) -> None:
 def _begin_again(storage: JournalFiles, state: State, now: datetime, code_version: str) -> None:
     for day in storage.journal_days():
         storage.remove_journal(day)
-    origin = Origin("", 0, state.config_hash, code_version)
-    anchor = sealed(JournalAnchored(state.seq, state.head, state), state.seq + 1, now, state.head, origin)
-    storage.append(day_id(now), line(anchor), True)
+    anchor = JournalAnchored(state.seq, state.head, state)
+    envelope = Envelope(
+        state.seq + 1, now, anchor.topic, "", 0, anchor, anchor.version, state.config_hash, code_version, state.head
+    )
+    storage.append(day_id(now), line(sealed(envelope)), True)

@@ -25,7 +25,7 @@ from bot.domain.value import replace
 from bot.errors import StateCorrupt, StorageFailed
 from bot.ports import Clock, Storage
 from bot.record.fold import apply
-from bot.record.journal import Damage, Origin, line, sealed, unsealed
+from bot.record.journal import Damage, line, sealed
 from bot.record.recovery import Recovered, examine
 from bot.record.statefile import dump
 from bot.record.streak import Streak, likeness
@@ -42,6 +42,9 @@ class StateStore:
 
     `record` appends an event and folds it; nothing else changes `state`. When storage fails the event has not happened:
     `record` raises StorageFailed, `state` stays as it was and `broken` is True until `probe` writes successfully.
+
+    state: after the last recorded event. broken: a write failed and no probe has succeeded since, so no entries. Both
+    are set here alone.
     """
 
     def __init__(
@@ -58,27 +61,17 @@ class StateStore:
         self._code_version = code_version
         self._account = account
         self._journalled = journalled
-        self._state = State()
         self._saved_seq = -1
         self._day = ""
         self._streak = Streak()
-        self._broken = False
         self._recovered: Recovered | None = None
-
-    @property
-    def state(self) -> State:
-        """The state after the last recorded event."""
-        return self._state
+        self.state = State()
+        self.broken = False
 
     @property
     def recovered(self) -> Recovered | None:
         """What `open` found; None before it."""
         return self._recovered
-
-    @property
-    def broken(self) -> bool:
-        """Whether a write failed and no probe has succeeded since: no entries while this is so."""
-        return self._broken
 
     def open(self, genesis: str) -> Recovered:
         """Recover the state, or begin a new journal. `genesis`: a random id never used before, in case one is needed.
@@ -91,7 +84,7 @@ class StateStore:
         found = examine(self._storage, self._account)
         self._keep_damaged(found)
         self._cut(found.cut)
-        self._state = found.state
+        self.state = found.state
         self._saved_seq = found.state.seq if found.generation == 0 and not found.replayed else -1
         self._day = max(self._storage.journal_days(), default="")
         if found.fresh:
@@ -140,19 +133,19 @@ class StateStore:
 
     def use_config(self, config_hash: str, cost_method: CostMethod) -> Envelope | None:
         """Put every later event under this configuration, and record it when it is not the one in force."""
-        previous = self._state.config_hash
+        previous = self.state.config_hash
         self._config_hash = config_hash
-        if (previous, self._state.cost_method) == (config_hash, cost_method):
+        if (previous, self.state.cost_method) == (config_hash, cost_method):
             return None
         return self.record(ConfigLoaded(config_hash, previous, cost_method))
 
     def save(self) -> bool:
         """Write state.json if anything was recorded since; whether it was. Raises StorageFailed."""
-        if self._state.seq == self._saved_seq:
+        if self.state.seq == self._saved_seq:
             return False
         with self._writing():
-            self._storage.save_state(dump(self._state))
-        self._saved_seq = self._state.seq
+            self._storage.save_state(dump(self.state))
+        self._saved_seq = self.state.seq
         return True
 
     def probe(self) -> bool:
@@ -161,24 +154,25 @@ class StateStore:
             self._storage.write(PROBE, b"probe\n")
             self._storage.remove(PROBE)
         except StorageFailed:
-            self._broken = True
+            self.broken = True
         else:
-            self._broken = False
-        return not self._broken
+            self.broken = False
+        return not self.broken
 
     def _append(self, payload: Payload, cycle_id: str = "", causation: int = 0) -> Envelope:
-        origin = Origin(cycle_id, causation, self._config_hash, self._code_version)
-        now = self._clock.now()
+        state, now = self.state, self._clock.now()
+        envelope = Envelope(
+            state.seq + 1, now, payload.topic, cycle_id, causation, payload, payload.version, self._config_hash,
+            self._code_version, state.head,
+        )  # fmt: skip
         if not self._journalled:
-            envelope = unsealed(payload, self._state.seq + 1, now, self._state.head, origin)
-            self._state = apply(self._state, envelope)
+            self.state = apply(state, envelope)
             return envelope
-        envelope = sealed(payload, self._state.seq + 1, now, self._state.head, origin)
-        folded = apply(self._state, envelope)
-        day = self._day_of(now)
+        envelope = sealed(envelope)
+        folded, day = apply(state, envelope), self._day_of(now)
         with self._writing():
             self._storage.append(day, line(envelope), payload.durable)
-        self._state, self._day = folded, day
+        self.state, self._day = folded, day
         return envelope
 
     def _day_of(self, now: datetime) -> str:
@@ -209,7 +203,7 @@ class StateStore:
         except ValueError:
             self._storage.write(f"corrupt/{REPEATED}", content)
         else:
-            if repeated.last_cycle != self._state.last_cycle:
+            if repeated.last_cycle != self.state.last_cycle:
                 self._append(repeated, repeated.last_cycle)
         self._storage.remove(REPEATED)
 
@@ -218,5 +212,5 @@ class StateStore:
         try:
             yield
         except StorageFailed:
-            self._broken = True
+            self.broken = True
             raise

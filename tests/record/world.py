@@ -19,7 +19,6 @@ from bot.domain.product import ProductId, Side
 from bot.domain.state import Approval, Ban, BreakerState, Cooldown, FeeTier, HaltCause, Latch, Period, State
 from bot.ports import Storage
 from bot.record.fold import apply
-from bot.record.journal import Origin as EventOrigin
 from bot.record.journal import sealed
 from bot.record.store import StateStore
 
@@ -141,7 +140,8 @@ def fold(payloads: Iterable[Payload], state: State | None = None, at: datetime =
 
 
 def enveloped(payload: Payload, state: State, at: datetime, cycle_id: str = "cycle") -> Envelope:
-    return sealed(payload, state.seq + 1, at, state.head, EventOrigin(cycle_id, 0, "cfg", "1.0"))
+    kind = type(payload)
+    return sealed(Envelope(state.seq + 1, at, kind.topic, cycle_id, 0, payload, kind.version, "cfg", "1.0", state.head))
 
 
 class TickingClock(ManualClock):

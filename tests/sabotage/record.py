@@ -40,8 +40,8 @@ MISTAKES: Final = (
         "fail-closed gating",
         "bot/record/store.py",
         "        with self._writing():\n            self._storage.append(day, line(envelope), payload.durable)\n"
-        "        self._state, self._day = folded, day",
-        "        self._state, self._day = folded, day\n        with self._writing():\n"
+        "        self.state, self._day = folded, day",
+        "        self.state, self._day = folded, day\n        with self._writing():\n"
         "            self._storage.append(day, line(envelope), payload.durable)",
         pytest("tests/record/test_store.py"),
     ),
