@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from operator import attrgetter
 from typing import Final
 
@@ -88,14 +87,3 @@ def _part(
         limit = int(unpriced_after.total_seconds())
         return part, f"{currency}: last price of {market} is {age.total_seconds():.0f} s old, limit {limit} s"
     return part, ""
-
-
-def unrealised(marks: Mapping[ProductId, Mark], costs: Mapping[ProductId, tuple[Decimal, Decimal]]) -> Decimal | None:
-    """Sum of value less cost over positions given as market -> (size, cost); None while a mark is missing."""
-    result = ZERO
-    for market, (size, cost) in costs.items():
-        mark = marks.get(market)
-        if mark is None:
-            return None
-        result = EXACT.add(result, EXACT.subtract(EXACT.multiply(size, mark.price.value), cost))
-    return result

@@ -8,7 +8,7 @@ from decimal import Decimal
 from bot.domain.money import Money, Price
 from bot.domain.product import Product, ProductId, TradingMode
 from bot.domain.snapshot import Balance
-from bot.observe.valuation import Mark, pricing, unrealised, value
+from bot.observe.valuation import Mark, pricing, value
 from bot.settings.policy import PortfolioPolicy
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,9 +66,3 @@ def test_empty_wallets_do_not_need_a_price():
 
 def test_a_coin_is_priced_in_the_currency_of_the_portfolio_before_a_stable_one_and_an_alias_by_its_one_book():
     assert (MARKETS["BTC"], MARKETS["ETH"], len(MARKETS)) == (BTC, ProductId("ETH-USD"), 2)
-
-
-def test_unrealised_profit_is_unknown_while_a_mark_is_missing():
-    costs = {BTC: (Decimal(2), Decimal(90_000))}
-    assert unrealised({BTC: mark("50000")}, costs) == Decimal(10_000)
-    assert unrealised({}, costs) is None
