@@ -27,7 +27,6 @@ UNRESOLVED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.
 
 _UNANSWERED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED})
 _SETTLED: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL, OrderState.CANCEL_PENDING})
-_ROUNDED_OFF_BPS: Final = Decimal(1)
 _IMMEDIATE: Final = (OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET)
 
 
@@ -73,7 +72,7 @@ def measured(order: Order) -> ExecutionMeasured | None:
     if not order.state.is_terminal or order.filled.is_zero or order.filled_value <= 0:
         return None
     actual = Price(EXACT.divide(order.filled_value, order.filled.value))
-    expected = _expected(order, actual)
+    expected = _expected(order)
     moved = expected.distance_bps(actual)
     return ExecutionMeasured(
         order.client_order_id, expected, actual, moved if order.side is Side.BUY else -moved,
@@ -81,17 +80,19 @@ def measured(order: Order) -> ExecutionMeasured | None:
     )  # fmt: skip
 
 
-def _expected(order: Order, actual: Price) -> Price:
-    """What an order was to fill at: of a bracket, the price of the leg that traded.
+def _expected(order: Order) -> Price:
+    """What an order was to fill at: of a bracket, the price of the leg that traded, or their mean, each for its part.
 
-    The target rests as a limit and never fills at worse, but for what the venue rounds off; a worse average was sold by
-    the stop, all of it or the part that counts.
+    The venue's reports do not name the leg: what they had fetched so far tells it (`Order.at_target`).
     """
     target, stop = order.limit_price, order.stop_price
     if order.type is not OrderType.BRACKET or target is None or stop is None:
         return order.expected_price
-    gained = target.distance_bps(actual) if order.side is Side.SELL else -target.distance_bps(actual)
-    return target if gained > -_ROUNDED_OFF_BPS else stop
+    gained, lost = order.at_target, EXACT.subtract(order.filled.value, order.at_target.value)
+    if gained.is_zero or not lost:
+        return stop if gained.is_zero else target
+    meant = EXACT.add(EXACT.multiply(target.value, gained.value), EXACT.multiply(stop.value, lost))
+    return Price(EXACT.divide(meant, order.filled.value))
 
 
 class Due(Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from bot.domain.event import (
@@ -16,8 +17,8 @@ from bot.domain.event import (
     IntentRecorded,
     OrderChanged,
 )
-from bot.domain.money import EXACT, ZERO
-from bot.domain.order import OrderKind, OrderState
+from bot.domain.money import EXACT, ZERO, Size
+from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.position import Exits
 from bot.domain.product import Side
 from bot.domain.state import Intent, Order, PastOrder, SentOrder, State
@@ -27,6 +28,9 @@ KEPT: Final = timedelta(hours=24)
 
 PAST_KEPT: Final = 200
 """Of so many orders that are over it stays known that they were ours."""
+
+_ROUNDED_OFF: Final = Decimal("0.0001")
+"""Share of an order's value that the venue's sums may be short of, by what it rounds."""
 
 
 def intent_recorded(state: State, event: IntentRecorded, envelope: Envelope) -> State:
@@ -53,14 +57,15 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
     if order is None:
         return state
     filled = max(order.filled, event.filled)
+    value = max(order.filled_value, event.filled_value)
     moved = event.to_state is not order.state or filled != order.filled
     absent = event.absent_listings
-    asked = _cancel_asked_at(order, event, envelope.ts, moved=moved)
+    asked, bracket = _cancel_asked_at(order, event, envelope.ts, moved=moved), order.type is OrderType.BRACKET
     changed = order.changed(
         state=event.to_state,
         order_id=event.order_id or order.order_id,
         filled=filled,
-        filled_value=max(order.filled_value, event.filled_value),
+        filled_value=value,
         fees=max(order.fees, event.fees),
         changed_at=envelope.ts if moved else order.changed_at,
         cancel_asked_at=asked,
@@ -68,6 +73,7 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
         absent_listings=absent,
         absent_since=(order.absent_since or envelope.ts) if absent else None,
         why=event.why,
+        at_target=_at_target(order, filled, value) if bracket and filled.value else order.at_target,
     )
     return with_order(_never_entered(state, order) if event.unsent else state, changed)
 
@@ -200,6 +206,19 @@ def _cancel_asked_at(order: Order, event: OrderChanged, at: datetime, *, moved: 
         return order.cancel_asked_at or at
     returned = order.state is OrderState.CANCEL_PENDING and event.to_state.is_working
     return None if returned else order.cancel_asked_at
+
+
+def _at_target(order: Order, filled: Size, value: Decimal) -> Size:
+    """What a bracket's target has traded: all, while the whole fetched its price.
+
+    It rests as a limit, so nothing of it trades at worse, and it trades before the stop, which puts an end to it. Of a
+    report that tells of both legs at once the new part counts as the stop's.
+    """
+    if order.limit_price is None:
+        return order.at_target
+    better = EXACT.subtract(value, EXACT.multiply(order.limit_price.value, filled.value))
+    gained = better if order.side is Side.SELL else -better
+    return filled if gained >= EXACT.multiply(value, -_ROUNDED_OFF) else order.at_target
 
 
 def _is_over(order: Order) -> bool:

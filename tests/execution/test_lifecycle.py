@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from bot.domain.event import Mismatch, OrderChanged
 from bot.domain.order import TRANSITIONS, OrderEvent, OrderState, OrderType, VenueStatus
 from bot.domain.product import Side
+from bot.domain.state import Order
 from bot.domain.value import replace
 from bot.execution.lifecycle import Due, cancel_again_at, changed, due, measured, observed, timer
+from bot.record.fold import apply
 from bot.settings.policy import ExecutionPolicy
-from tests.builders import NOW, d, order, price, report, size
+from tests.builders import NOW, d, order, price, report, size, state
+from tests.record.world import enveloped
 
 S, V = OrderState, VenueStatus
 POLICY = ExecutionPolicy()
@@ -202,16 +205,52 @@ def test_slippage_is_positive_when_it_was_worse_on_either_side():
 )
 def test_a_bracket_is_measured_against_the_leg_that_traded(assumed, side, got, leg, worse_bps):
     """A target that fills is no windfall against the stop, and a stop that fills in time no loss against the target."""
-    stop, target = (90, 110) if side is Side.SELL else (110, 90)
-    sold = measured(
-        order(
-            side=side, amount=2, limit=target, stop_price=price(stop), type=OrderType.BRACKET, state=S.FILLED,
-            filled=size(2), filled_value=2 * d(got), fees=d(1), expected_price=price(assumed),
-        )
-    )  # fmt: skip
+    sold = measured(traded(bracket(side, expected_price=price(assumed)), (2, 2 * d(got))))
     assert sold is not None
     assert (sold.expected_price, sold.actual_price) == (price(leg), price(got))
     assert round(sold.slippage_bps, 4) == d(worse_bps)
+
+
+@pytest.mark.parametrize(
+    ("side", "parts", "expected", "actual", "worse_bps"),
+    [
+        (Side.SELL, [(1, 110), (2, "199.9")], 100, "99.95", 5),
+        (Side.SELL, [(1, 110), ("1.5", 165), (2, "207.75")], 105, "103.875", "107.1429"),
+        (Side.SELL, [("1.5", 165), (2, 210)], 105, 105, 0),
+        (Side.SELL, [("0.5", 45), (2, 180)], 90, 90, 0),
+        (Side.SELL, [(1, 110), (2, "219.99")], 110, "109.995", "0.4545"),
+        (Side.SELL, [(1, 0), (2, 220)], 110, 110, 0),
+        (Side.SELL, [(2, "199.9")], 90, "99.95", "-1105.5556"),
+        (Side.BUY, [(1, 90), (2, "201.1")], 100, "100.55", 55),
+    ],
+    ids=[
+        "half and half", "three parts", "stop without slippage", "stop in two parts", "rounded by the venue",
+        "its value shown late", "both legs in one report", "bought back",
+    ],
+)  # fmt: skip
+def test_a_bracket_that_both_legs_sold_is_measured_against_each_for_its_part(side, parts, expected, actual, worse_bps):
+    """Half taken at the target made a windfall of a stop that slipped, and hid it from the breaker."""
+    sold = measured(traded(bracket(side), *parts))
+    assert sold is not None
+    assert (sold.expected_price, sold.actual_price) == (price(expected), price(actual))
+    assert round(sold.slippage_bps, 4) == d(worse_bps)
+
+
+def bracket(side: Side, **changes: Any) -> Order:
+    """Two coins between 90 and 110."""
+    stop, target = (90, 110) if side is Side.SELL else (110, 90)
+    return order(side=side, amount=2, limit=target, stop_price=price(stop), type=OrderType.BRACKET, **changes)
+
+
+def traded(ours: Order, *parts: tuple[Any, Any]) -> Order:
+    """The order as the state knows it after reports of so much filled, for so much, in all."""
+    now = state(orders=[ours])
+    for filled, value in parts:
+        status = V.FILLED if size(filled) == ours.size else V.OPEN
+        theirs = report(status=status, side=ours.side, amount=2, filled=size(filled), filled_value=d(value))
+        for step in observed(now.orders[ours.client_order_id], theirs):
+            now = apply(now, enveloped(step, now, NOW))
+    return now.orders[ours.client_order_id]
 
 
 def test_a_stop_limit_and_an_exit_are_measured_against_what_was_decided_on():
