@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from bot.domain.fees import largest_sale
 from bot.domain.money import EXACT, ZERO, Size, total
-from bot.domain.order import TERMINAL, OrderKind, OrderReport
+from bot.domain.order import OrderKind, OrderReport
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import Balance, MarketView, Snapshot
@@ -34,7 +34,7 @@ def free_to_sell(state: State, balance: Balance | None, external: tuple[OrderRep
     base = position.product.base
     protective, exits = ZERO, ZERO
     for order in state.of_base.get(base, ()):
-        if order.side is Side.SELL and order.state not in TERMINAL:
+        if order.side is Side.SELL and order.state.is_working:
             if order.kind is OrderKind.PROTECTIVE:
                 protective = EXACT.add(protective, order.remaining.value)
             else:

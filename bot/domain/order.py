@@ -15,7 +15,10 @@ from bot.errors import IllegalTransition
 
 
 class OrderState(Enum):
-    """Where we believe an order stands."""
+    """Where we believe an order stands.
+
+    is_working: whether the venue may still hold or match it; is_terminal: that it does not.
+    """
 
     NEW = "NEW"  # intent recorded, nothing sent
     SUBMITTED = "SUBMITTED"  # sent, or about to be: the answer has not been recorded
@@ -30,18 +33,10 @@ class OrderState(Enum):
 
     __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
-    @property
-    def is_terminal(self) -> bool:
-        return self in TERMINAL
+    def __init__(self, name: str) -> None:
+        self.is_terminal = name in {"FILLED", "CANCELED", "EXPIRED", "REJECTED"}
+        self.is_working = not self.is_terminal
 
-    @property
-    def is_working(self) -> bool:
-        """Whether the venue may still hold or match it."""
-        return self not in TERMINAL
-
-
-TERMINAL: Final = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED})
-"""States in which the venue holds the order no more."""
 
 RESTING: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL})
 """States in which the venue is known to hold it, and nothing was asked of it since."""
@@ -189,12 +184,8 @@ class VenueStatus(Enum):
 
     __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
-    @property
-    def is_terminal(self) -> bool:
-        return self in _VENUE_TERMINAL
-
-
-_VENUE_TERMINAL: Final = frozenset({VenueStatus.FILLED, VenueStatus.CANCELLED, VenueStatus.EXPIRED, VenueStatus.FAILED})
+    def __init__(self, name: str) -> None:
+        self.is_terminal = name in {"FILLED", "CANCELLED", "EXPIRED", "FAILED"}
 
 
 class OrderReport(Value):

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from bot.domain.decision import HysteresisCount
 from bot.domain.evolving import Evolving
 from bot.domain.money import EXACT, ZERO, Price, Size
-from bot.domain.order import TERMINAL, Bracket, OrderKind, OrderState, OrderType
+from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import CostMethod, Exits, Position
 from bot.domain.product import ProductId, Side
 from bot.domain.value import Value, cached_property, field
@@ -88,7 +88,7 @@ class Order(Evolving):
     @cached_property
     def remaining(self) -> Size:
         """Base that may still fill; zero once terminal."""
-        if self.state in TERMINAL:
+        if self.state.is_terminal:
             return Size.zero()
         done = max(self.filled.value, self.booked.value)
         return Size(max(ZERO, EXACT.subtract(self.size.value, done))) if done else self.size
@@ -362,15 +362,13 @@ class State(Evolving):
     @cached_property
     def working(self) -> tuple[Order, ...]:
         """Our orders that the venue may still hold or match."""
-        return tuple([order for order in self.orders.values() if order.state not in TERMINAL])
+        return tuple([order for order in self.orders.values() if order.state.is_working])
 
     @cached_property
     def unsettled(self) -> tuple[Order, ...]:
         """Our orders that the venue knows by an id, and that work or have filled more than is booked."""
         known = [order for order in self.orders.values() if order.order_id]
-        return tuple(
-            [order for order in known if order.state not in TERMINAL or order.booked.value < order.filled.value]
-        )
+        return tuple([order for order in known if order.state.is_working or order.booked.value < order.filled.value])
 
     @cached_property
     def open_breakers(self) -> tuple[BreakerState, ...]:

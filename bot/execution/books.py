@@ -17,7 +17,7 @@ from bot.domain.event import (
     SettleObserved,
 )
 from bot.domain.money import EXACT, ZERO, Size, total
-from bot.domain.order import TERMINAL, Fill, OrderKind, OrderReport, OrderState
+from bot.domain.order import Fill, OrderKind, OrderReport, OrderState
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Intent, Order, State
@@ -112,7 +112,7 @@ class Books:
     def working(self, base: str, *kinds: OrderKind) -> list[Order]:
         """Our orders of these kinds that the venue may still hold, for one base currency."""
         found = self.state.of_base.get(base, ())
-        return [order for order in found if order.state not in TERMINAL and (not kinds or order.kind in kinds)]
+        return [order for order in found if order.state.is_working and (not kinds or order.kind in kinds)]
 
     def doubt(self, base: str, *sides: Side) -> Reject | None:
         """An order of unknown fate on this base currency, which forbids further ones."""

@@ -17,7 +17,7 @@ from bot.domain.decision import Reason
 from bot.domain.fees import smallest_legal
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, ZERO, Price, Size, total
-from bot.domain.order import RESTING, TERMINAL, Bracket, OrderKind, OrderState, OrderType
+from bot.domain.order import RESTING, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.state import Intent, Order
 from bot.domain.value import Value
@@ -80,7 +80,7 @@ def next_command(
 
     target None: without market data working orders are still tended, and nothing new is sent.
     """
-    live = [order for order in orders if order.state not in TERMINAL]
+    live = [order for order in orders if order.state.is_working]
     if live:
         return _tend(intent, orders, live, now, policy)
     if intent.closed:
