@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -399,10 +398,11 @@ class State(Evolving):
     @cached_property
     def of_base(self) -> Mapping[str, tuple[Order, ...]]:
         """Our orders by the base currency they trade, oldest first."""
-        found: defaultdict[str, list[Order]] = defaultdict(list)
+        found: dict[str, tuple[Order, ...]] = {}
         for order in self.orders.values():
-            found[order.product.base].append(order)
-        return {base: tuple(orders) for base, orders in found.items()}
+            base = order.product.base
+            found[base] = (*found[base], order) if base in found else (order,)
+        return found
 
     def has_fill(self, entry_id: str, order_id: str, trade_id: str, adjustment: str = "") -> bool:
         """Whether this row is booked: its entry id is, or (for a plain fill) its trade is under another entry id."""
