@@ -139,12 +139,12 @@ class Product(Value):
             return f"price {price} is not a multiple of {self.price_step}"
         if not is_multiple(size.value, self.size_step):
             return f"size {size} is not a multiple of {self.size_step}"
-        if not self.base_min <= size.value <= self.base_max or size.is_zero:
+        if self.fits(price, size):
+            return None
+        if size.is_zero or not self.base_min <= size.value <= self.base_max:
             return f"size {size} is outside {self.base_min} to {self.base_max} {self.base}"
         value = self.notional(price, size).amount
-        if not self.quote_min <= value <= self.quote_max:
-            return f"notional {value} is outside {self.quote_min} to {self.quote_max} {self.quote}"
-        return None
+        return f"notional {value} is outside {self.quote_min} to {self.quote_max} {self.quote}"
 
     def largest_within(self, budget: Money, price: Price) -> Size | None:
         """Largest legal size `budget` pays for, fees already set aside; None when below the minimums."""

@@ -82,6 +82,22 @@ def test_illegal_orders_say_why(price, size, word):
     assert word in (BTC.illegal(Price(Decimal(price)), Size(Decimal(size))) or "")
 
 
+@given(
+    st.integers(1, 40), st.integers(0, 40),
+    st.tuples(st.integers(0, 30), st.integers(1, 30)), st.tuples(st.integers(0, 900), st.integers(1, 900)),
+)  # fmt: skip
+def test_what_fits_is_legal_and_what_does_not_is_refused_for_the_bound_it_breaks(price, size, base, quote):
+    small = replace(
+        BTC, price_step=Decimal(1), size_step=Decimal(1), base_min=Decimal(base[0]), base_max=Decimal(base[1]),
+        quote_min=Decimal(quote[0]), quote_max=Decimal(quote[1]),
+    )  # fmt: skip
+    sized = size > 0 and base[0] <= size <= base[1]
+    paid = quote[0] <= price * size <= quote[1]
+    why = small.illegal(Price(Decimal(price)), Size(Decimal(size)))
+    assert small.fits(Price(Decimal(price)), Size(Decimal(size))) == (why is None) == (sized and paid)
+    assert why is None or why.split()[0] == ("notional" if sized else "size")
+
+
 def test_a_budget_below_the_minimum_buys_nothing_rather_than_the_minimum():
     assert BTC.largest_within(Money(Decimal("0.99"), "USD"), Price(Decimal(50_000))) is None
 
