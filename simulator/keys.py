@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Final
 
@@ -49,6 +49,12 @@ class ApiKey(Value):
 
     def __repr__(self) -> str:
         return f"ApiKey({self.name}, {self.algorithm.value}, scopes={sorted(scope.value for scope in self.scopes)})"
+
+    def __rich_repr__(self) -> Iterator[object]:
+        """What rich shows of it, in tracebacks too: a struct shows every field there, whatever its repr says."""
+        yield self.name
+        yield self.algorithm.value
+        yield "scopes", sorted(scope.value for scope in self.scopes)
 
 
 def make_key(

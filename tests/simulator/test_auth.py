@@ -9,6 +9,7 @@ import jwt
 import pytest
 from coinbase import jwt_generator
 from cryptography.hazmat.primitives import serialization
+from rich.pretty import pretty_repr
 
 from simulator.auth import Authenticator, Refused
 from simulator.keys import Algorithm, ApiKey, make_key, named_uuid
@@ -124,5 +125,7 @@ def test_a_revoked_key_opens_nothing_from_then_on() -> None:
 
 
 def test_a_key_never_shows_its_secret() -> None:
-    assert ES256.secret.splitlines()[1] not in repr(ES256)
+    for text in (repr(ES256), str(ES256), pretty_repr(ES256), pretty_repr({"keys": [ES256]}, max_width=40)):
+        assert ES256.name in text
+        assert ES256.secret.splitlines()[1] not in text.replace("\n", "")
     assert named_uuid("a", 1) == named_uuid("a", 1) != named_uuid("a", 2)
