@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
@@ -38,28 +38,29 @@ def sort_fills(state: State, fills: Sequence[Fill], reports: Mapping[str, OrderR
     fresh = [f for f in fills if not state.has_fill(f.entry_id, f.order_id, f.trade_id, f.adjustment)]
     if not fresh:
         return Sorted((), ())
-    sized = _sized(_unique(fresh), reports)
     blocked = blocked_bases(state.working)
     ready: list[Fill] = []
     deferred: list[Fill] = []
-    for fill in sized:
-        strange = owner_of(state, fill.order_id) is None and fill.order_id not in state.foreign_orders
-        doubtful = strange and (fill.product.base, fill.side) in blocked and not _is_foreign(fill, reports, state)
+    for fill in _sized(_unique(fresh), reports):
+        doubtful = (fill.product.base, fill.side) in blocked and not _is_known(fill, reports, state)
         (deferred if doubtful or fill.size is None else ready).append(fill)
     return Sorted(tuple(sorted(ready, key=lambda f: (f.at, f.side is Side.SELL, f.entry_id))), tuple(deferred))
 
 
-def booking(state: State, fill: Fill, market: ProductId) -> FillBooked:
+def booking(state: State, fill: Fill, market_of: Callable[[ProductId], ProductId]) -> FillBooked:
     """The entry for one sized fill. realised: what the sale earns against the position as it stands now.
 
     A sale of more than the books hold earns on what they hold; the fold keeps the rest until its purchase is booked.
+    market_of: the book on which a listing trades.
     """
     owner = owner_of(state, fill.order_id)
-    cid, product = owner if owner is not None else ("", fill.product)
+    foreign, (cid, product) = owner is None, owner or ("", fill.product)
     size = fill.size if fill.size is not None else Size.zero()
+    market = market_of(product)
+    realised = _realised(state, fill, size, market, foreign=foreign)
     return FillBooked(
         fill.entry_id, fill.trade_id, fill.order_id, cid, product, fill.side, fill.price, size, fill.value, fill.fee,
-        fill.at, fill.liquidity.value, owner is None, _realised(state, fill, size, market), fill.adjustment, market,
+        fill.at, fill.liquidity.value, foreign, realised, fill.adjustment, market,
     )  # fmt: skip
 
 
@@ -74,8 +75,8 @@ def owner_of(state: State, order_id: str) -> tuple[str, ProductId] | None:
 
 def cursor_after(state: State, sorted_fills: Sorted, read_at: datetime, overlap: timedelta) -> CursorMoved | None:
     """Where the next read may begin: never beyond a fill that waits, nor backwards, nor for every quiet minute."""
-    waiting = [fill.at for fill in sorted_fills.deferred]
-    target = min([read_at, *waiting])
+    waiting = sorted_fills.deferred
+    target = min([read_at, *(fill.at for fill in waiting)]) if waiting else read_at
     known = state.fill_cursor
     if known is not None and target <= known.at:
         return None
@@ -128,19 +129,27 @@ def _unit(value: Decimal) -> Decimal:
     return EXACT.divide(value, Decimal(1_000_000))
 
 
+def _is_known(fill: Fill, reports: Mapping[str, OrderReport], state: State) -> bool:
+    """Whether it is certain whose order it is of: ours, or somebody else's."""
+    return (
+        owner_of(state, fill.order_id) is not None
+        or fill.order_id in state.foreign_orders
+        or _is_foreign(fill, reports, state)
+    )
+
+
 def _is_foreign(fill: Fill, reports: Mapping[str, OrderReport], state: State) -> bool:
     """Certainly of no order of ours; a bracket's leg has an id of its own and is known by its parent alone."""
     report = reports.get(fill.order_id)
     return report is not None and report.client_order_id not in state.orders and not report.parent_id
 
 
-def _realised(state: State, fill: Fill, size: Size, market: ProductId) -> Decimal | None:
+def _realised(state: State, fill: Fill, size: Size, market: ProductId, *, foreign: bool) -> Decimal | None:
     position = state.positions.get(market)
     if fill.side is Side.BUY or position is None or size.is_zero:
         return None
     proceeds = EXACT.subtract(fill.value, fill.fee)
     done = sale(
-        position, size, proceeds, state.cost_method,
-        foreign=owner_of(state, fill.order_id) is None, unexplained=state.unexplained(market.base),
-    )  # fmt: skip
+        position, size, proceeds, state.cost_method, foreign=foreign, unexplained=state.unexplained(market.base)
+    )
     return None if done.nothing else done.profit

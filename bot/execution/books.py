@@ -21,7 +21,7 @@ from bot.domain.order import Fill, OrderKind, OrderReport, OrderState
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Intent, Order, State
-from bot.execution.booking import Sorted, booking, cursor_after, owner_of, sort_fills
+from bot.execution.booking import booking, cursor_after, sort_fills
 from bot.execution.controls import Controls, Recorder
 from bot.execution.last_hop import on_offer
 from bot.execution.lifecycle import measured, observed, unresolved
@@ -92,16 +92,14 @@ class Books:
     def book(
         self, fills: Sequence[Fill], reports: Mapping[str, OrderReport], read_at: datetime, overlap: timedelta,
         tally: Tally,
-    ) -> Sorted:  # fmt: skip
+    ) -> None:  # fmt: skip
         """Book every new fill once, oldest first. read_at: when the read of the fills began."""
         found = sort_fills(self.state, fills, reports)
         for fill in found.ready:
-            owner = owner_of(self.state, fill.order_id)
-            market = self._controls.market_of(fill.product if owner is None else owner[1])
-            self.record((booking(self.state, fill, market),), tally)
+            self.record((booking(self.state, fill, self._controls.market_of),), tally)
         moved = cursor_after(self.state, found, read_at, overlap)
-        self.record(() if moved is None else (moved,), tally)
-        return found
+        if moved is not None:
+            self.record((moved,), tally)
 
     def orders_of(self, intent: Intent) -> list[Order]:
         """Every order made for an intent, oldest first; an adopted child is not an attempt."""
@@ -149,7 +147,8 @@ class Books:
     def _ended(self, order: Order, tally: Tally) -> None:
         """Measured against what was expected; a protective order's intent ends with its one order."""
         figures = measured(order)
-        self.record(() if figures is None else (figures,), tally)
+        if figures is not None:
+            self.record((figures,), tally)
         if order.kind is OrderKind.PROTECTIVE and not order.parent_order_id:
             self.close(order.intent, f"its order is {order.state.value}", tally)
 

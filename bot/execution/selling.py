@@ -10,7 +10,7 @@ from typing import Final
 from bot.domain.decision import Approved, Reason, Reject
 from bot.domain.fees import largest_sale
 from bot.domain.money import ZERO, Price, Size
-from bot.domain.order import OrderKind, OrderReport, OrderState, OrderType
+from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.position import Position
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Balance, MarketView
@@ -90,7 +90,7 @@ class SellSide:
         self.refresh_fills(tally)
         return ended or not self._books.working(base, OrderKind.PROTECTIVE)
 
-    def refresh_fills(self, tally: Tally, reports: Mapping[str, OrderReport] | None = None) -> None:
+    def refresh_fills(self, tally: Tally) -> None:
         """Book what has filled up to now, so that nothing already sold is sold again."""
         began = self._venue.clock.now()
         cursor = self._books.state.fill_cursor or FillCursor(began - timedelta(minutes=10))
@@ -99,7 +99,7 @@ class SellSide:
         except READ_FAILED as error:
             noted(error, "reading fills", tally)
             return
-        self._books.book(fills, reports or {}, began, cursor.overlap, tally)
+        self._books.book(fills, {}, began, cursor.overlap, tally)
 
     def _sell(self, intent: Intent, view: MarketView, terms: Terms, tally: Tally, *, flatten: bool) -> None:
         """Nothing is taken back before it is known that the sale itself could leave: a refused exit keeps its stop."""

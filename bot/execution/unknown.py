@@ -87,6 +87,8 @@ def unexplained_fills(
 def blocked_bases(orders: Collection[Order]) -> frozenset[tuple[str, Side]]:
     """Where a stranger's fill may be ours: base and side of orders without an order id, and of brackets they carry."""
     nameless = [order for order in orders if order.state.is_working and not order.order_id]
+    if not nameless:
+        return frozenset()
     carrying = (order for order in nameless if order.attached is not None)
     return frozenset(
         [(o.product.base, o.side) for o in nameless] + [(o.product.base, o.side.opposite) for o in carrying]

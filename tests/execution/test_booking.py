@@ -29,6 +29,10 @@ def row(number=1, amount: str | None = "0.5", at="100", order_id="o-1", trade=""
     return Fill(**{**fields, **changes})
 
 
+def listed_alone(product):
+    return product
+
+
 def known(*rows):
     return state([], [OURS], fill_ids={r.entry_id: (r.order_id, r.trade_id, r.at) for r in rows})
 
@@ -61,13 +65,13 @@ def test_of_one_instant_what_was_bought_is_booked_before_what_was_sold():
 
 
 def test_a_strangers_fill_is_booked_as_foreign():
-    entry = booking(known(), row(order_id="o-9"), pid("BTC-USD"))
+    entry = booking(known(), row(order_id="o-9"), listed_alone)
     assert (entry.foreign, entry.client_order_id) == (True, "")
 
 
 def test_our_fill_carries_our_id_and_the_market_of_its_book():
-    entry = booking(known(), row(), pid("BTC-USD"))
-    assert (entry.foreign, entry.client_order_id, entry.market) == (False, OURS.client_order_id, pid("BTC-USD"))
+    entry = booking(known(), row(product=pid("BTC-USDC")), {pid("BTC-USD"): pid("BTC-EUR")}.__getitem__)
+    assert (entry.foreign, entry.client_order_id, entry.market) == (False, OURS.client_order_id, pid("BTC-EUR"))
 
 
 def test_a_fill_that_may_belong_to_an_unnamed_order_of_ours_waits():
@@ -97,7 +101,7 @@ def test_a_fill_sized_in_quote_waits_until_all_of_its_order_is_there():
 def test_a_sale_earns_its_proceeds_less_cost_and_fees_of_both_sides():
     held = position(amount=2, at=100, fees="1.2")
     sale = row(amount="1", at="110", side=Side.SELL)
-    entry = booking(state([held], []), sale, pid("BTC-USD"))
+    entry = booking(state([held], []), sale, listed_alone)
     assert entry.realised == d("110") - d("0.66") - d("100.6")
 
 

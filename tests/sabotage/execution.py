@@ -394,7 +394,7 @@ MISTAKES: Final = (
         "the cursor moves past a fill that could not be named yet, and its coins are never booked",
         "quote-sized and lagging fills",
         "bot/execution/booking.py",
-        "target = min([read_at, *waiting])",
+        "target = min([read_at, *(fill.at for fill in waiting)]) if waiting else read_at",
         "target = read_at",
         pytest("tests/execution/test_booking.py"),
     ),
