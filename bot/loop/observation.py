@@ -108,30 +108,30 @@ class Observation:
         self._observer.skew()
         self.key_problems = self._observer.key_problems()
         truth = self._observer.account(self._store.state)
-        report = self._applied(truth, engine)
-        report = combined((report, engine.resolve_unknown()))
+        booked, resolved = self._applied(truth, engine), engine.resolve_unknown()
         views = self._observer.views(watched, self.asked)
         self._open_books(truth, metadata, cycle_id)
         truth, late = self._reread_when_unbalanced(truth, engine)
-        report = combined((report, late))
+        report = combined((booked, resolved, late))
         self.truth, self._others = truth, self._of_others(truth)
-        self._record(foreign_orders(self._store.state, self._others), cycle_id)
-        self._record(self._strangers(report), cycle_id)
-        now = self._world.clock.now()
+        self._record((*foreign_orders(self._store.state, self._others), *self._strangers(report)), cycle_id)
         valuation = self.valuation = self._observer.valuation(truth, metadata)
+        self._check_ledgers(truth, metadata, valuation, cycle_id)
+        now, policy = self._world.clock.now(), self._config.policy
+        period_now = self._observer.trusted(now)
+        state = self._store.state
+        self._record(
+            (*self._flags(now), *upkeep.due(state, valuation, views, report.fills, policy, period_now)), cycle_id
+        )
+        performance = stops.performance(self._store.state, valuation)
+        self._record(upkeep.stop_latches(performance, self._store.state, policy, period_now), cycle_id)
+        return Observed(Reading(truth, self._others, views, valuation, performance), metadata, report)
+
+    def _check_ledgers(self, truth: Truth, metadata: Metadata, valuation: Valuation, cycle_id: str) -> None:
         state = self._store.state
         if not ledger.balanced(state, truth.balances, self._observer.residuals(truth, state)):
             sweep = self._observer.sweep(truth, metadata, state, valuation)
             self._record(ledger.check(state, sweep, self._config.policy.state), cycle_id)
-        self._record(self._flags(now), cycle_id)
-        period_now = self._observer.trusted_now()
-        self._record(upkeep.expiries(self._store.state, period_now), cycle_id)
-        self._record(upkeep.equity_marks(self._store.state, valuation, period_now), cycle_id)
-        self._record(upkeep.high_marks(self._store.state, views), cycle_id)
-        self._record(upkeep.pauses_after(report.fills, self._store.state, self._config.policy), cycle_id)
-        performance = stops.performance(self._store.state, valuation)
-        self._record(upkeep.stop_latches(performance, self._store.state, self._config.policy, period_now), cycle_id)
-        return Observed(Reading(truth, self._others, views, valuation, performance), metadata, report)
 
     def last_known(self, cycle_id: str) -> Observed | None:
         """The account as last read completely beside the markets of now; None once that is too long ago.
@@ -156,17 +156,16 @@ class Observation:
         self._record(upkeep.breaker_changes(snap, self._config.policy), cycle_id)
         return snap if self._store.state is state else replace(snap, state=self._store.state)
 
-    def _is_ours(self, report: OrderReport) -> bool:
-        """Whether an order at the venue is one of ours, attached children included."""
-        orders = self._store.state.orders
-        if report.client_order_id in orders:
-            return True
-        ids = {order.order_id for order in orders.values()} - {""}  # what was never accepted has none
-        return report.order_id in ids or report.parent_id in ids
-
     def _of_others(self, truth: Truth) -> tuple[OrderReport, ...]:
         """What works on the account and is not ours."""
-        return tuple([one for one in truth.reports if not one.status.is_terminal and not self._is_ours(one)])
+        orders = self._store.state.orders
+        unknown = [report for report in truth.reports if report.client_order_id not in orders]
+        return tuple([one for one in unknown if not (one.status.is_terminal or self._is_ours(one))])
+
+    def _is_ours(self, report: OrderReport) -> bool:
+        """Whether an order whose name is none of ours is one of ours all the same, as attached children are."""
+        ids = {order.order_id for order in self._store.state.orders.values()} - {""}  # what was never accepted has none
+        return report.order_id in ids or report.parent_id in ids
 
     def strange_siblings(self) -> tuple[str, ...]:
         """Working orders with our prefix that the journal does not know: another instance trades this account."""
@@ -180,7 +179,7 @@ class Observation:
     def _watched(self, metadata: Metadata) -> Mapping[ProductId, Product]:
         """Market -> the listing traded on it: the universe's candidates, and whatever is held, on order or to be."""
         state = self._store.state
-        held = {position.product for position in state.positions.values()}
+        held = set(state.positions)
         held |= {order.product for order in state.working}
         held |= {intent.product for intent in state.open_intents}
         if self.valuation is not None:
@@ -191,7 +190,10 @@ class Observation:
         known = self._listed
         if known is None or known[0] is not metadata.products or known[1] != beside:
             known = self._listed = metadata.products, beside, self._candidates(metadata.products, beside)
-        return known[2] if self.asked is None else self._narrowed(known[2], self.asked | held)
+        if self.asked is None:
+            return known[2]
+        wanted = self.asked | held
+        return {market: product for market, product in known[2].items() if market in wanted or product.id in wanted}
 
     def _candidates(
         self, products: Mapping[ProductId, Product], beside: Collection[ProductId]
@@ -205,15 +207,9 @@ class Observation:
         return found
 
     def ask(self, about: Collection[ProductId] | None) -> None:
-        """Judge these markets in the next cycle, and the one that leads; only price what is held beside them. None:
-        judge all."""
+        """Judge these markets in the next cycle, by the name of the market or of its listing, and the one that leads;
+        only price what is held beside them. None: judge all."""
         self.asked = None if about is None else frozenset((*about, self._config.policy.regime.product))
-
-    def _narrowed(
-        self, watched: Mapping[ProductId, Product], wanted: frozenset[ProductId]
-    ) -> Mapping[ProductId, Product]:
-        """Those of the watched that are wanted by the name of the market or of its listing."""
-        return {market: product for market, product in watched.items() if market in wanted or product.id in wanted}
 
     def _follow(self, watched: Mapping[ProductId, Product]) -> None:
         policy = self._config.policy

@@ -25,21 +25,34 @@ from bot.settings.policy import Policy
 Record = Callable[[Payload], object]
 
 
-def expiries(state: State, now: datetime) -> Sequence[Payload]:
+def due(
+    state: State, valuation: Valuation, views: Mapping[ProductId, MarketView], fills: Iterable[FillBooked],
+    policy: Policy, now: datetime,
+) -> list[Payload]:  # fmt: skip
+    """What an observation makes due in the books as it found them: none of it hangs on what the others change.
+
+    fills: those that this observation booked. now: the time by which periods end.
+    """
+    return [
+        *_expiries(state, now),
+        *stops.rolled(state, valuation, now),
+        *stops.peak(state, valuation),
+        *high_marks(state, views),
+        *pauses_after(fills, state, policy),
+    ]
+
+
+def _expiries(state: State, now: datetime) -> Sequence[Payload]:
     """Approvals and period latches whose time is over."""
+    if not (state.approvals or state.latches):
+        return ()
     over = [item for item in state.approvals.values() if item.expires_at <= now]
     return (*[ApprovalAnswered(item.id, "expired", "time") for item in over], *stops.ended(state, now))
 
 
-def equity_marks(state: State, valuation: Valuation, now: datetime) -> Sequence[Payload]:
-    """New day or week, new peak."""
-    begun, peak = stops.rolled(state, valuation, now), stops.peak(state, valuation)
-    return begun if peak is None else (*begun, peak)
-
-
 def stop_latches(performance: Performance, state: State, policy: Policy, now: datetime) -> tuple[LatchSet, ...]:
     """Loss stops reached just now."""
-    return tuple(LatchSet(latch) for latch in stops.breaches(performance, state, policy.risk, now))
+    return tuple([LatchSet(latch) for latch in stops.breaches(performance, state, policy.risk, now)])
 
 
 def high_marks(state: State, views: Mapping[ProductId, MarketView]) -> Iterator[PositionMarked]:
@@ -54,7 +67,7 @@ def high_marks(state: State, views: Mapping[ProductId, MarketView]) -> Iterator[
 
 def breaker_changes(snap: Snapshot, policy: Policy) -> tuple[BreakerChanged, ...]:
     """Breakers that the snapshot trips, keeps open or closes."""
-    return tuple(BreakerChanged(state) for state in breakers.observed(snap, policy))
+    return tuple([BreakerChanged(state) for state in breakers.observed(snap, policy)])
 
 
 def breaker_hit(kind: str, state: State, policy: Policy, now: datetime, detail: str) -> BreakerChanged | None:

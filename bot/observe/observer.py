@@ -174,9 +174,9 @@ class Observer:
         self._skew.measure_when_due(self._exchange, self._clock)
         return self._skew.figure()
 
-    def trusted_now(self) -> datetime:
+    def trusted(self, now: datetime) -> datetime:
         """The time by which periods and their stops begin and end: a clock that is off ends none of them."""
-        return self._skew.trusted(self._clock.now())
+        return self._skew.trusted(now)
 
     def clock_problem(self) -> str:
         """How far our clock is from the exchange's right now, when that is further than entries allow; else empty.

@@ -78,7 +78,7 @@ def breaches(performance: Performance, state: State, policy: RiskPolicy, now: da
         _breach(WEEKLY, HaltCause.WEEKLY_STOP, performance.weekly_pnl_pct, policy.weekly_stop_pct, now),
         _breach(DRAWDOWN, HaltCause.DRAWDOWN_STOP, performance.drawdown_pct, policy.max_drawdown_pct, now),
     )
-    return tuple(latch for latch in found if latch is not None and not _latched(state, latch, now))
+    return tuple([latch for latch in found if latch is not None and not _latched(state, latch, now)])
 
 
 def rolled(state: State, valuation: Valuation, now: datetime) -> tuple[PeriodBegan, ...]:
@@ -104,12 +104,12 @@ def _opening(before: Period | None, fresh: str, equity: Decimal, open_profit: De
     return Period(fresh, EXACT.subtract(equity, made), open_profit, realised=made)
 
 
-def peak(state: State, valuation: Valuation) -> PeakMoved | None:
+def peak(state: State, valuation: Valuation) -> tuple[PeakMoved, ...]:
     """The new peak when equity is above the old one; never while a difference of the ledger is unexplained."""
     if valuation.nlv is None or state.pending:
-        return None
+        return ()
     equity = valuation.nlv.amount
-    return PeakMoved(equity) if equity > 0 and (state.peak_equity is None or equity > state.peak_equity) else None
+    return (PeakMoved(equity),) if equity > 0 and (state.peak_equity is None or equity > state.peak_equity) else ()
 
 
 def ended(state: State, now: datetime) -> tuple[LatchCleared, ...]:

@@ -168,11 +168,11 @@ def test_a_period_does_not_begin_on_unknown_or_empty_equity(valuation):
 
 def test_the_peak_moves_up_only_and_never_on_an_unexplained_difference():
     thousand = snapshot(cash=1000).valuation
-    assert peak(state(), thousand) == PeakMoved(d(1000))
-    assert peak(state(peak_equity=d(999)), thousand) == PeakMoved(d(1000))
-    assert peak(state(peak_equity=d(1000)), thousand) is None
+    assert peak(state(), thousand) == (PeakMoved(d(1000)),)
+    assert peak(state(peak_equity=d(999)), thousand) == (PeakMoved(d(1000)),)
+    assert peak(state(peak_equity=d(1000)), thousand) == ()
     pending = {"USD": Ledger(d(1), NOW, pending=d(5))}
-    assert peak(state(peak_equity=d(1), ledgers=pending), thousand) is None
+    assert peak(state(peak_equity=d(1), ledgers=pending), thousand) == ()
 
 
 def test_a_resumed_stop_is_measured_from_the_moment_it_was_resumed():
