@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -50,11 +50,10 @@ class ApiKey(Value):
     def __repr__(self) -> str:
         return f"ApiKey({self.name}, {self.algorithm.value}, scopes={sorted(scope.value for scope in self.scopes)})"
 
-    def __rich_repr__(self) -> Iterator[object]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """What rich shows of it, in tracebacks too: a struct shows every field there, whatever its repr says."""
-        yield self.name
-        yield self.algorithm.value
-        yield "scopes", sorted(scope.value for scope in self.scopes)
+        scopes = sorted(scope.value for scope in self.scopes)
+        return [("name", self.name), ("algorithm", self.algorithm.value), ("scopes", scopes)]
 
 
 def make_key(
