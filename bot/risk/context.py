@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
+from typing import Final
 
 from bot.domain.decision import TradeProposal
 from bot.domain.fees import assumed_rate, largest_buy
 from bot.domain.holdings import view_of
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Percent, Price, Size
+from bot.domain.order import OrderKind
 from bot.domain.product import Product, Side
 from bot.domain.snapshot import Halt, MarketView, Snapshot
 from bot.domain.state import Intent
@@ -17,36 +20,28 @@ from bot.risk.halts import Permission, active_halts, permission
 from bot.settings.policy import Policy
 from bot.settings.universe import Universe
 
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+
 
 class Candidate(Value, dict=True):
     """A proposal on its way through the gates.
 
-    size_quote: notional still allowed, fees not included; each clamp makes it smaller. view: its market, None when the
-    snapshot has none. worst: the worst price it may trade at, legal under its product; None without a price.
-    continues: the intent whose next attempt this is; it was counted when it was first approved.
+    base: of what it trades. size_quote: notional still allowed, fees not included; each clamp makes it smaller.
+    view: its market, None when the snapshot has none; product, quote: of the view. worst: the worst price it may trade
+    at, legal under its product; None without a price. continues: the intent whose next attempt this is; it was counted
+    when it was first approved.
     """
 
     proposal: TradeProposal
+    is_entry: bool
+    base: str
     size_quote: Money
     view: MarketView | None
+    product: Product | None
+    quote: Quote | None
     worst: Price | None
-    continues: Intent | None = None
-
-    @property
-    def base(self) -> str:
-        return self.proposal.product.base
-
-    @property
-    def is_entry(self) -> bool:
-        return self.proposal.side is Side.BUY
-
-    @property
-    def product(self) -> Product | None:
-        return self.view.product if self.view is not None else None
-
-    @property
-    def quote(self) -> Quote | None:
-        return self.view.quote if self.view is not None else None
+    continues: Intent | None
 
     @cached_property
     def entry_size(self) -> Size | None:
@@ -57,7 +52,7 @@ class Candidate(Value, dict=True):
         return largest_buy(product, self.size_quote, worst, min(quote.bid, worst))
 
 
-class RiskContext(Value):
+class RiskContext(Value, dict=True):
     """One cycle as the gates see it. rate: fee assumed for every buy, a fraction."""
 
     snap: Snapshot
@@ -67,17 +62,24 @@ class RiskContext(Value):
     permission: Permission
     rate: Decimal
 
-    @property
+    @cached_property
     def equity(self) -> Money | None:
         """Net liquidation value; None while it is unknown or not positive, and then nothing is entered."""
         nlv = self.snap.valuation.nlv
         return nlv if nlv is not None and nlv.is_positive else None
 
+    @cached_property
+    def entered(self) -> tuple[int, int]:
+        """Entries approved before this cycle, within the last hour and within the last day."""
+        ages = [self.snap.now - i.at for i in self.snap.state.intents.values() if i.kind is OrderKind.ENTRY]
+        return len([age for age in ages if age < HOUR]), len([age for age in ages if age < DAY])
+
     def cap(self, percent: Percent) -> Money:
         """`percent` of equity, cut to the canary's share in the first live hours; zero while equity is unknown."""
-        if self.equity is None:
+        equity = self.equity
+        if equity is None:
             return Money.zero(self.policy.portfolio.quote_currency)
-        cap = percent.of(self.equity)
+        cap = percent.of(equity)
         return self.policy.governance.canary_scale_pct.of(cap) if self.snap.canary else cap
 
     def value_of(self, currency: str) -> Decimal | None:
@@ -95,7 +97,15 @@ def context(snap: Snapshot, policy: Policy, universe: Universe) -> RiskContext:
 def candidate(proposal: TradeProposal, ctx: RiskContext, continues: Intent | None = None) -> Candidate:
     view = view_of(ctx.snap, proposal.product)
     return Candidate(
-        proposal, proposal.size_quote, view, _worst_price(proposal, view, continues, ctx.policy), continues
+        proposal,
+        proposal.side is Side.BUY,
+        proposal.product.base,
+        proposal.size_quote,
+        view,
+        None if view is None else view.product,
+        None if view is None else view.quote,
+        _worst_price(proposal, view, continues, ctx.policy),
+        continues,
     )
 
 

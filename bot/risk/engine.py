@@ -51,12 +51,13 @@ class RiskEngine:
             return ()
         ctx = self.context(snap)
         book = exposure(snap, ctx.rate)
+        said: dict[Side, dict[str, GateResult]] = {Side.BUY: {}, Side.SELL: {}}
         done = []
         for proposal in proposals:
             wanted = candidate(proposal, ctx, continues)
             if continues is not None and continues.side is Side.BUY:
                 wanted = _within_intent(wanted, continues, ctx)
-            evaluated, book = judge(wanted, book, ctx)
+            evaluated, book = judge(wanted, book, ctx, said[proposal.side])
             done.append(evaluated)
         return tuple(done)
 
@@ -79,12 +80,22 @@ class RiskEngine:
         return context(snap, self._config.policy, self._config.universe)
 
 
-def judge(want: Candidate, book: ExposureBook, ctx: RiskContext) -> tuple[Evaluated, ExposureBook]:
-    """One proposal through the gates: clamps narrow it, the first rejection ends it; and the book after it."""
+def judge(
+    want: Candidate, book: ExposureBook, ctx: RiskContext, said: dict[str, GateResult]
+) -> tuple[Evaluated, ExposureBook]:
+    """One proposal through the gates: clamps narrow it, the first rejection ends it; and the book after it.
+
+    said: of this cycle, to the same side; what a gate says of all is noted there by the first that asks.
+    """
     results = []
     for row in GATES if want.is_entry else EXIT_GATES:
-        verdict = row.gate(want, book, ctx)
-        results.append(GateResult(row.name, verdict))
+        result = said.get(row.name) if row.of_cycle else None
+        if result is None:
+            result = GateResult(row.name, row.gate(want, book, ctx))
+            if row.of_cycle:
+                said[row.name] = result
+        results.append(result)
+        verdict = result.verdict
         if isinstance(verdict, Allow):
             continue
         if isinstance(verdict, Reject):

@@ -24,23 +24,27 @@ Gate = Callable[[Candidate, ExposureBook, RiskContext], Verdict]
 
 
 class Row(Value):
-    """One gate: its name in records, its function, and whether exits are asked too."""
+    """One gate: its name in records, its function, and whether exits are asked too.
+
+    of_cycle: it looks at the cycle alone. What it says of one entry it says of all, and of one exit of all.
+    """
 
     name: str
     gate: Gate
     exits: bool = False
+    of_cycle: bool = False
 
 
 GATES: Final[tuple[Row, ...]] = (
-    Row("kill_switch", may.kill_switch, exits=True),
-    Row("halts", may.halts, exits=True),
-    Row("environment", may.environment),
+    Row("kill_switch", may.kill_switch, exits=True, of_cycle=True),
+    Row("halts", may.halts, exits=True, of_cycle=True),
+    Row("environment", may.environment, of_cycle=True),
     Row("data_freshness", may.data_freshness),
-    Row("exchange_status", may.exchange_status),
+    Row("exchange_status", may.exchange_status, of_cycle=True),
     Row("product_status", may.product_status, exits=True),
-    Row("clock", may.clock),
+    Row("clock", may.clock, of_cycle=True),
     Row("circuit_breakers", may.circuit_breakers, exits=True),
-    Row("loss_stops", may.loss_stops),
+    Row("loss_stops", may.loss_stops, of_cycle=True),
     Row("trade_pacing", limits.trade_pacing),
     Row("cooldowns", limits.cooldowns),
     Row("bans", limits.bans),

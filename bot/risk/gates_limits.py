@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -10,11 +9,12 @@ from bot.domain.decision import Allow, Clamp, Measure, Reason, Reject, Verdict
 from bot.domain.fees import get_min_gross_size, largest_sale, net_of
 from bot.domain.holdings import sellable
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Money, Price, Size, decimal_text
-from bot.domain.order import OrderKind, OrderState
+from bot.domain.order import OrderState
 from bot.domain.product import Product
 from bot.risk.context import Candidate, RiskContext, percent_of
 from bot.risk.cooldowns import blocking
 from bot.risk.exposure import ExposureBook
+from bot.settings.rules import Rule
 
 COUNTED: Final = Allow(note="a further attempt of an entry that was counted when it was approved")
 NO_PAUSE: Final = Allow(note="neither it nor everything pauses")
@@ -23,7 +23,6 @@ BOOKS_AGREE: Final = Allow(note="books and account agree about it")
 OURS: Final = Allow(note="quarantined, and ours to sell by our books")
 NO_BUDGET: Final = Allow(note="its rule has no budget of its own")
 NO_THEME: Final = Allow(note="it is in no theme")
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def trade_pacing(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
@@ -36,7 +35,11 @@ def trade_pacing(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdi
         return _one_at_a_time(want, working)
     if want.continues is not None:
         return COUNTED
-    return _too_many_of_rule(want, book, ctx) or _too_many(want, book, ctx)
+    rule, made = ctx.policy.rule(want.proposal.rule), book.entries.get(want.proposal.rule, 0)
+    if rule is not None and made >= rule.max_new_per_cycle:
+        told = f"rule {rule.name} has {made} new this cycle, max_new_per_cycle {rule.max_new_per_cycle}"
+        return Reject(Reason.TRADE_PACING, told)
+    return _too_many(book, ctx, rule)
 
 
 def cooldowns(want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
@@ -176,40 +179,24 @@ def _one_at_a_time(want: Candidate, working: OrderState) -> Reject:
     return Reject(Reason.ALREADY_WORKING, f"a buy of {want.base} is {working.value}; one entry at a time")
 
 
-def _too_many_of_rule(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Reject | None:
-    rule, made = ctx.policy.rule(want.proposal.rule), book.entries.get(want.proposal.rule, 0)
-    if rule is None or made < rule.max_new_per_cycle:
-        return None
-    return Reject(
-        Reason.TRADE_PACING, f"rule {rule.name} has {made} new this cycle, max_new_per_cycle {rule.max_new_per_cycle}"
-    )
-
-
-def _too_many(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
+def _too_many(book: ExposureBook, ctx: RiskContext, rule: Rule | None) -> Verdict:
+    """Of all rules together; and how many the rule has made, which was few enough."""
+    approved, (hour, day) = book.entries_approved, ctx.entered
     limits = (
-        ("hour", HOUR, ctx.policy.risk.max_entries_per_hour, "risk.max_entries_per_hour"),
-        ("day", DAY, ctx.policy.risk.max_entries_per_day, "risk.max_entries_per_day"),
+        ("hour", hour, ctx.policy.risk.max_entries_per_hour, "risk.max_entries_per_hour"),
+        ("day", day, ctx.policy.risk.max_entries_per_day, "risk.max_entries_per_day"),
     )
-    entered = [i.at for i in ctx.snap.state.intents.values() if i.kind is OrderKind.ENTRY]
     measured = []
-    for name, span, limit, key in limits:
-        since = ctx.snap.now - span
-        count = book.entries_approved + len([at for at in entered if at > since])
+    for name, before, limit, key in limits:
+        count = before + approved
         if limit is not None and count >= limit:
             return Reject(Reason.TRADE_PACING, f"{count} entries within the last {name}, limit {limit}")
         most = None if limit is None else Decimal(limit)
         measured.append(Measure(f"entries of the {name} with it", Decimal(count + 1), most, key=key))
-    return Allow((*measured, *_of_rule(want, book, ctx)))
-
-
-def _of_rule(want: Candidate, book: ExposureBook, ctx: RiskContext) -> tuple[Measure, ...]:
-    rule = ctx.policy.rule(want.proposal.rule)
-    if rule is None:
-        return ()
-    made = Decimal(book.entries.get(rule.name, 0) + 1)
-    return (
-        Measure("of its rule in this cycle", made, Decimal(rule.max_new_per_cycle), key="rules.*.max_new_per_cycle"),
-    )
+    if rule is not None:
+        made, most = Decimal(book.entries.get(rule.name, 0) + 1), Decimal(rule.max_new_per_cycle)
+        measured.append(Measure("of its rule in this cycle", made, most, key="rules.*.max_new_per_cycle"))
+    return Allow(tuple(measured))
 
 
 def _within(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -84,7 +84,7 @@ def environment(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verd
 def data_freshness(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
     """Equity, the market's quote, its bars and its metadata must all be known and young."""
     refused = _account_unknown(book, ctx) or _market_unknown(want, ctx) or _metadata_old(want, ctx)
-    return refused or Allow(tuple(_ages(want, ctx)))
+    return refused or Allow(_ages(want, ctx))
 
 
 def exchange_status(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
@@ -120,9 +120,10 @@ def clock(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
             (Measure("measurements", count, least, key="clock.min_samples", floor=True),),
             "too few to judge the clock by",
         )
-    if math.isfinite(skew.ms) and abs(skew.ms) <= policy.no_entries_ms:
-        off = quantised(Decimal(abs(skew.ms)), 1)
-        return Allow((Measure("clock off by", off, policy.no_entries_ms, "ms", "clock.no_entries_ms"),))
+    off = abs(skew.ms)
+    if math.isfinite(off) and off <= policy.no_entries_ms:
+        told = quantised(Decimal(off), 1)
+        return Allow((Measure("clock off by", told, policy.no_entries_ms, "ms", "clock.no_entries_ms"),))
     limit = decimal_text(policy.no_entries_ms)
     return Reject(
         Reason.CLOCK_SKEW, f"clock is {skew.ms} ms off exchange time, limit {limit} ms; synchronise the clock"
@@ -150,15 +151,16 @@ def loss_stops(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdi
         ("daily result", figures.daily_pnl_pct, limits.daily_stop_pct, Reason.DAILY_STOP, "risk.daily_stop_pct"),
         ("weekly result", figures.weekly_pnl_pct, limits.weekly_stop_pct, Reason.WEEKLY_STOP, "risk.weekly_stop_pct"),
     )
-    found = (_stopped(*row[:4]) for row in rows)
-    refused = next((reject for reject in found if reject is not None), None)
-    return refused or Allow(
-        tuple(
-            Measure(name, figure, EXACT.minus(limit.value), "%", key, floor=True)
-            for name, figure, limit, _, key in rows
-            if figure is not None and limit is not None
-        )
-    )
+    measured = []
+    for name, figure, limit, reason, key in rows:
+        if limit is None:
+            continue
+        refused = _stopped(name, figure, limit, reason)
+        if refused is not None:
+            return refused
+        if figure is not None:
+            measured.append(Measure(name, figure, EXACT.minus(limit.value), "%", key, floor=True))
+    return Allow(tuple(measured))
 
 
 def _permits_exit(halt: Halt, ctx: RiskContext) -> bool:
@@ -208,18 +210,18 @@ def _metadata_old(want: Candidate, ctx: RiskContext) -> Reject | None:
     )
 
 
-def _ages(want: Candidate, ctx: RiskContext) -> Iterator[Measure]:
+def _ages(want: Candidate, ctx: RiskContext) -> tuple[Measure, ...]:
     """How old the data is that was found young enough."""
-    data, now = ctx.policy.data, ctx.snap.now
+    data, now, found = ctx.policy.data, ctx.snap.now, []
     if want.quote is not None:
         age, most = _units(now - want.quote.at, SECOND), data.max_quote_staleness_seconds
-        yield Measure("quote age", age, most, "s", "data.max_quote_staleness_seconds")
-    yield Measure(
-        "share of stale markets", ctx.snap.stale_fraction, data.max_stale_fraction, "", "data.max_stale_fraction"
-    )
+        found.append(Measure("quote age", age, most, "s", "data.max_quote_staleness_seconds"))
+    share, most = ctx.snap.stale_fraction, data.max_stale_fraction
+    found.append(Measure("share of stale markets", share, most, "", "data.max_stale_fraction"))
     if want.product is not None:
         age, most = _units(now - want.product.as_of, MINUTE), data.product_max_age_minutes
-        yield Measure("metadata age", age, most, "min", "data.product_max_age_minutes")
+        found.append(Measure("metadata age", age, most, "min", "data.product_max_age_minutes"))
+    return tuple(found)
 
 
 def _units(age: timedelta, unit: timedelta) -> Decimal:
@@ -235,9 +237,7 @@ def _halted_breaker(want: Candidate, ctx: RiskContext) -> Verdict:
     return NO_BREAKER
 
 
-def _stopped(name: str, figure: Decimal | None, limit: Percent | None, reason: Reason) -> Reject | None:
-    if limit is None:
-        return None
+def _stopped(name: str, figure: Decimal | None, limit: Percent, reason: Reason) -> Reject | None:
     if figure is None or not figure.is_finite():
         return Reject(reason, f"{name} is not known, limit -{limit}; wait until every holding has a price")
     if figure <= -limit.value:

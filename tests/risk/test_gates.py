@@ -330,6 +330,17 @@ def test_what_is_bought_can_still_be_sold_at_its_stop():
     assert judged(calm(), wish=near).approved is not None
 
 
+@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: f"{case.gate}-{case.reason.value}")
+def test_what_is_asked_once_a_cycle_is_told_of_every_wish_as_if_it_were_the_only_one(case):
+    once = {row.name for row in GATES if row.of_cycle}
+    wishes = (case.wish or proposal(), selling(), proposal("ETH-USD"), selling(name="ETH-USD"))
+    snap = case.snap()
+    together = RiskEngine(case.rules).evaluate(wishes, snap)
+    for wish, beside in zip(wishes, together, strict=True):
+        alone = judged(snap, case.rules, wish)
+        assert [r for r in beside.results if r.gate in once] == [r for r in alone.results if r.gate in once]
+
+
 def test_entries_of_this_cycle_count_towards_the_hour():
     rules = with_policy(rules=[rule(), rule("other")], risk={"max_entries_per_hour": 1})
     first, second = RiskEngine(rules).evaluate([proposal(), proposal("ETH-USD", rule="other")], calm())

@@ -132,9 +132,9 @@ MISTAKES: Final = (
     _mistake(
         "pacing-off",
         "entries of the last hour are counted over an hour that lies ahead",
-        "bot/risk/gates_limits.py",
-        "since = ctx.snap.now - span",
-        "since = ctx.snap.now + span",
+        "bot/risk/context.py",
+        "len([age for age in ages if age < HOUR])",
+        "len([age for age in ages if age < -HOUR])",
     ),
     _mistake(
         "breakers-open-nothing",

@@ -120,8 +120,8 @@ MISTAKES: Final = (
         "a clock that is behind passes, and its tokens are refused one by one",
         "time: UTC, monotonic durations, bar windows, gaps",
         "bot/risk/gates_permission.py",
-        "if math.isfinite(skew.ms) and abs(skew.ms) <= policy.no_entries_ms:",
-        "if math.isfinite(skew.ms) and skew.ms <= policy.no_entries_ms:",
+        "if math.isfinite(off) and off <= policy.no_entries_ms:",
+        "if math.isfinite(off) and skew.ms <= policy.no_entries_ms:",
         pytest("tests/risk/test_gates.py"),
     ),
     Mistake(
