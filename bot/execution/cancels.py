@@ -125,8 +125,7 @@ class Canceller:
 
     def orphans(self, order_ids: Sequence[str], tally: Tally) -> None:
         """Cancel orders of ours that the books had given up: they must not trade."""
-        if order_ids:
-            self._send(list(dict.fromkeys(order_ids)), tally)
+        self._send(list(dict.fromkeys(order_ids)), tally)
 
     def sweep(self, kinds: Collection[OrderKind], why: str, tally: Tally, *, pressing: bool = True) -> Sweep:
         """Cancel everything of ours of these kinds: what the books know at once, then what the venue shows.

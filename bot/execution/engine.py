@@ -92,8 +92,9 @@ class ExecutionEngine:
 
     def execute(self, decision: Decision, snapshot: Snapshot) -> ActReport:
         """Carry out a decision: exits first, then time-outs and re-quotes, then entries, then protective sells."""
-        approved = decision.approved
-        with self._round(snapshot.cycle_id) as tally:
+        approved, tally = decision.approved, Tally()
+        self._books.cycle_id = snapshot.cycle_id
+        with self._patience:
             self._exits(approved, snapshot, tally)
             self._serve(snapshot, tally)
             if not snapshot.service:
@@ -104,7 +105,10 @@ class ExecutionEngine:
 
     def manage_open_orders(self, snapshot: Snapshot | None) -> ActReport:
         """Serve timers and open intents outside a decision. Without a snapshot: cancels and reads only."""
-        with self._round(snapshot.cycle_id if snapshot is not None else self._books.cycle_id) as tally:
+        tally = Tally()
+        if snapshot is not None:
+            self._books.cycle_id = snapshot.cycle_id
+        with self._patience:
             self._serve(snapshot, tally)
             if snapshot is not None:
                 self._protect(snapshot, tally)
@@ -118,10 +122,12 @@ class ExecutionEngine:
 
         read_at: when the read began; missing: client ids of our acknowledged orders that the venue does not show.
         """
-        with self._round(self._books.cycle_id) as tally:
+        tally = Tally()
+        with self._patience:
             self._missing = tuple(missing)
             self._books.observe(reports, tally, complete=True)
-            self._canceller.orphans(tally.orphans, tally)
+            if tally.orphans:
+                self._canceller.orphans(tally.orphans, tally)
             by_id = {report.order_id: report for report in reports}
             self._books.book(fills, by_id, read_at, self._overlap(), tally)
             self._settlement.note(None, tally)
@@ -131,7 +137,8 @@ class ExecutionEngine:
         """Look for orders of unknown fate by complete listings; also after a restart, for whatever was in flight."""
         if self._resolver.nothing_to_ask(self._missing):
             return NOTHING
-        with self._round(self._books.cycle_id) as tally:
+        tally = Tally()
+        with self._patience:
             self._resolver.resolve(self._missing, tally)
         return tally.report()
 
@@ -142,7 +149,8 @@ class ExecutionEngine:
         """
         if not self._settlement.pending:
             return NOTHING
-        with self._round(self._books.cycle_id) as tally:
+        tally = Tally()
+        with self._patience:
             wait = seconds(self._policy.execution.post_trade_reconcile_wait_seconds)
             self._patience.until(self._venue.clock.now() + wait)
             balances = self._settlement.refresh(tally)
@@ -159,7 +167,8 @@ class ExecutionEngine:
         enough: asked between sweeps; True stops waiting with what is left listed. The default never does.
         pressing: repeat a cancel every second; otherwise ever more slowly, while the venue shows no effect.
         """
-        with self._round(self._books.cycle_id) as tally:
+        tally = Tally()
+        with self._patience:
             result = self._canceller.cancel_all(kinds, deadline, why, tally, enough, pressing=pressing)
             if result.seen:  # a venue that showed no orders just now would only make us wait for its fills, too
                 self._selling.refresh_fills(tally)
@@ -168,7 +177,8 @@ class ExecutionEngine:
 
     def flatten(self, products: Mapping[str, Product], tier: FeeTier) -> ActReport:
         """Sell every managed position, under the one exemption of the last hop. products: by market id."""
-        with self._round(self._books.cycle_id) as tally:
+        tally = Tally()
+        with self._patience:
             self._close_ended_exits(tally)
             terms = replace(self._terms(tier), stale_ok=True)
             for market, position in sorted(self._books.state.positions.items()):
@@ -313,19 +323,3 @@ class ExecutionEngine:
 
     def _current(self) -> Policy:
         return self._policy
-
-    def _round(self, cycle_id: str) -> _Round:
-        """One call: its tally, its cycle id on every event, and every wake it used up given back."""
-        self._books.cycle_id = cycle_id
-        return _Round(self._patience)
-
-
-class _Round:
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-
-    def __enter__(self) -> Tally:
-        return Tally()
-
-    def __exit__(self, *_: object) -> None:
-        self._patience.repay()

@@ -15,11 +15,23 @@ _URGENT: Final = frozenset({WakeReason.KILL_SWITCH, WakeReason.SIGNAL})
 
 
 class Patience:
-    """Waits on the clock; every wake that cut a wait short is given back to the clock by `repay`."""
+    """Waits on the clock.
+
+    As a context it is one round of acting: every wake that cut a wait of it short is given back to the clock at its
+    end, and wakes the next wait.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._owed: list[WakeReason] = []
+
+    def __enter__(self) -> None:
+        """Nothing is owed yet: each round gives back its own."""
+
+    def __exit__(self, *_: object) -> None:
+        owed, self._owed = self._owed, []
+        for reason in owed:
+            self._clock.wake(reason)
 
     def until(self, when: datetime, *, stubborn: bool = False, enough: Callable[[], bool] | None = None) -> bool:
         """Wait until `when`; False when cut short by the kill switch, a signal, or `enough`.
@@ -39,9 +51,3 @@ class Patience:
             if reason in _URGENT and not stubborn:
                 return False
         return True
-
-    def repay(self) -> None:
-        """Wake the next wait for every reason that was used up here."""
-        owed, self._owed = self._owed, []
-        for reason in owed:
-            self._clock.wake(reason)

@@ -19,7 +19,10 @@ BUCKETS_MS: Final = (100, 250, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 30
 
 
 class Settlement:
-    """Follows the orders of this process from their submission until the venue shows them completely."""
+    """Follows the orders of this process from their submission until the venue shows them completely.
+
+    pending: whether anything was sent since the last refresh.
+    """
 
     def __init__(self, venue: Venue, books: Books, canceller: Canceller, selling: SellSide) -> None:
         self._venue = venue
@@ -27,22 +30,18 @@ class Settlement:
         self._canceller = canceller
         self._selling = selling
         self._following: list[str] = []
-        self._fresh = False
-
-    @property
-    def pending(self) -> bool:
-        """Whether anything was sent since the last refresh."""
-        return self._fresh
+        self.pending = False
 
     def follow(self, tally: Tally) -> None:
         """Remember what the round sent."""
-        sent = [cid for cid in (*tally.placed, *tally.unknown) if cid not in self._following]
-        self._following += sent
-        self._fresh |= bool(sent)
+        for cid in (*tally.placed, *tally.unknown):
+            if cid not in self._following:
+                self._following.append(cid)
+                self.pending = True
 
     def refresh(self, tally: Tally) -> Mapping[str, Balance] | None:
         """Read the followed orders, fills and balances; None when balances could not be read."""
-        self._fresh = False
+        self.pending = False
         for order in self._orders():
             if order.state.is_working:
                 self._canceller.read(order, tally)
