@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -181,9 +181,11 @@ class Snapshot(Value):
     unread: str = ""
     asked: frozenset[ProductId] | None = None
 
-    def judges(self, market: ProductId) -> bool:
-        """Whether this market is more than priced."""
-        return self.asked is None or market in self.asked
+    @property
+    def judged(self) -> Collection[tuple[ProductId, MarketView]]:
+        """The markets that are more than priced, each with its view."""
+        asked, known = self.asked, self.markets.items()
+        return known if asked is None else [item for item in known if item[0] in asked]
 
     def available(self, currency: str) -> Decimal:
         """What is free of `currency`; zero when the account has no such wallet."""

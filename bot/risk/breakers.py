@@ -103,6 +103,8 @@ def observed(snap: Snapshot, policy: Policy) -> tuple[BreakerState, ...]:
     for name, detail in _conditions(snap, policy):
         state = after.get(name) or before.get(name) or closed(name)
         after[name] = hit(state, snap.now, limits_of(name), detail)
+    if not after:
+        return ()
     oldest_first = [after[name] for name in {**before, **after} if name in after]
     return tuple(state for state in oldest_first if state != before.get(state.name, closed(state.name)))
 
@@ -112,13 +114,22 @@ def moved_pct(windows: Windows, seconds: Decimal) -> Decimal | None:
 
     None when the history is shorter. At least one bar is looked at.
     """
-    count = max(1, int(seconds) // windows.granularity.value)
+    bounds = _extremes(windows, seconds)
+    return None if bounds is None else _percent_apart(*bounds)
+
+
+def _extremes(windows: Windows, seconds: Decimal) -> tuple[int, int] | None:
+    """Lowest low and highest high of those bars."""
+    count = max(1, int(seconds) // windows.granularity)
     lowest, newest = windows.lowest(count), windows.high()
     before = windows.highest_before(count - 1) if count > 1 else newest
     if lowest is None or newest is None or before is None or lowest <= 0:
         return None
-    spread = Decimal(max(newest, before) - lowest)
-    return quantised(EXACT.divide(EXACT.multiply(spread, HUNDRED), Decimal(lowest)), 6)
+    return lowest, max(newest, before)
+
+
+def _percent_apart(lowest: int, highest: int) -> Decimal:
+    return quantised(EXACT.divide(EXACT.multiply(Decimal(highest - lowest), HUNDRED), Decimal(lowest)), 6)
 
 
 def _tripped(state: BreakerState, now: datetime, policy: BreakerPolicy, detail: str) -> BreakerState:
@@ -153,15 +164,19 @@ def _counted(policy: BreakerPolicy) -> int:
 
 
 def _measurements(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, Decimal, Callable[[], str]]]:
-    """Name, value, and how to tell it."""
+    """Name, value, and how to tell it, of what may trip, or has and may have to be held open."""
     volatility = policy.risk.breakers.volatility
     window, limit = volatility.window_seconds, volatility.threshold
-    for market, view in snap.markets.items():
-        if view.windows is None or not snap.judges(market):
+    tripped = any(breaker_kind(name) == "volatility" for name in snap.state.breakers)
+    for market, view in snap.judged:
+        bounds = None if view.windows is None else _extremes(view.windows, window)
+        if bounds is None:
             continue
-        moved = moved_pct(view.windows, window)
-        if moved is None:
+        lowest, highest = bounds
+        # A whole percent short of the limit, which no rounding makes up for.
+        if not tripped and (highest - lowest) * 100 <= lowest * (int(limit) - 1):
             continue
+        moved = _percent_apart(lowest, highest)
         detail = partial(_told, market, moved, window, limit)
         yield breaker_name("volatility", market), moved, detail
         if market == policy.regime.product:

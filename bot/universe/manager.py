@@ -76,9 +76,7 @@ def _ranked(snapshot: Snapshot, universe: Universe) -> dict[ProductId, int | Non
     places = Places.of(universe)
     listed: list[tuple[int, int, ProductId]] = []
     loose: list[ProductId] = []
-    for market, view in markets.items():
-        if not snapshot.judges(market):
-            continue
+    for market, view in snapshot.judged:
         place = places.find(_names(market, view, markets))
         if place is None:
             loose.append(market)

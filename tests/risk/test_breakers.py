@@ -140,6 +140,22 @@ def test_a_crash_of_one_coin_stops_that_coin_and_one_of_the_leader_stops_everyth
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "opens"),
+    [
+        (10**6, 1_119_999, False),
+        (10**6, 1_120_000, True),
+        (10**9, 1_119_999_999, True),  # 11.9999999 %, which is 12 as it is told
+        (10**6, 1_110_000, False),
+        (10**6, 1_110_001, False),
+    ],
+)
+def test_a_move_trips_at_its_limit_as_it_is_told(low, high, opens):
+    rules = policy(risk={"breakers": {"volatility": {"threshold": 12}}})
+    moved = market("SOL-USD", windows=windows([low] * 14 + [high], "SOL-USD"))
+    assert bool(names_opened(snapshot([moved]), rules)) is opens
+
+
+@pytest.mark.parametrize(
     ("level", "opens"), [("minor", False), ("major", True), ("critical", True), ("unknown", False)]
 )
 def test_only_a_stated_outage_opens_the_status_breaker(level, opens):
