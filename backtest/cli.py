@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import itertools
 import os
 import sys
 import time
@@ -13,18 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from backtest.check.verbs import add_check
+from backtest.progress import progress
 from backtest.verbs import add_compare, add_gate, add_report
 from bot.errors import BotError, CandlesCorrupt, ConfigError
 
-if TYPE_CHECKING:  # loaded while files are read
-    from backtest.dataset import Dataset, Wish
-
 FINE, ERROR, USAGE = 0, 1, 2
-Told = Callable[[int, int], None]
-"""Told how much is done, of how much."""
 
 
 def entrypoint() -> NoReturn:
@@ -149,8 +144,8 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     wanted = prepare.wish(config, args.data, products=args.products, since=args.since, until=args.until)
     with ThreadPoolExecutor(1) as aside:
         # Files are read, and later hashed, outside Python's own lock: the loop's modules are loaded meanwhile.
-        with _progress(err, "files", args.quiet) as told:
-            reading = aside.submit(_read, wanted, told)
+        with progress(err, "files", quiet=args.quiet) as told:
+            reading = aside.submit(prepare.counted, wanted, told)
             from backtest import candles, engine, notes
             from backtest.drive import Drive
 
@@ -160,7 +155,7 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         for line in notes.notes(given, data):
             print(f"backtest: {line}", file=err)
         drive = Drive(config, data, code[:12], every=args.every_cycle)
-        with _progress(err, "bars", args.quiet) as told:
+        with progress(err, "bars", quiet=args.quiet) as told:
             drive.run(lambda k: told(k + 1, data.count))
         run = engine.finish(drive, given.config_hash, code, _command(args))
         figures = engine.write(run, args.data, args.out, hashing.result())
@@ -179,14 +174,6 @@ def _may_be_folder(out: Path) -> None:
         raise ConfigError([f"--out {out}: {there} is a file, a folder is needed"])
     if not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError([f"--out {out}: nothing may be written in {there}"])
-
-
-def _read(wanted: Wish, told: Told) -> Dataset:
-    """The data of a run. told: how many files are read, of how many."""
-    from backtest import candles, prepare
-
-    count, read = len(candles.files(wanted.folder, wanted.length, wanted.products)), itertools.count(1)
-    return prepare.read(wanted, lambda _: told(next(read), count))
 
 
 @contextmanager
@@ -212,35 +199,6 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--products", ",".join(args.products)] if args.products else []
     words += ["--bar", args.bar] if args.bar else []
     return " ".join(words)
-
-
-@contextmanager
-def _progress(err: TextIO, what: str, quiet: bool) -> Iterator[Told]:
-    """A bar with the time that is left, on a terminal only."""
-    if quiet or not err.isatty():
-        yield lambda _done, _count: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=err), transient=True) as progress:
-        task, shown = progress.add_task(what, total=None), [0.0]
-
-        def told(done: int, count: int) -> None:
-            now = time.monotonic()
-            if now - shown[0] > 0.1 or done == count:
-                shown[0] = now
-                progress.update(task, completed=done, total=count)
-
-        yield told
 
 
 def _tell(figures: Any, cycles: int, seconds: float, folder: Path, out: TextIO) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from backtest import dataset
+from backtest import candles, dataset
 from backtest.dataset import Dataset, Wish
+from backtest.progress import Told
 from bot.domain.bars import Granularity
 from bot.errors import ConfigError
 from bot.settings.barfit import fitted
@@ -59,3 +61,9 @@ def wish(config: Config, folder: Path, **wanted: Any) -> Wish:
 def read(wanted: Wish, note: Callable[[str], None] = lambda _: None) -> Dataset:
     """The data a run trades on. Raises ConfigError, CandlesCorrupt."""
     return dataset.load(wanted, note)
+
+
+def counted(wanted: Wish, told: Told) -> Dataset:
+    """The same. told: how many files are read, of how many."""
+    count, done = len(candles.files(wanted.folder, wanted.length, wanted.products)), itertools.count(1)
+    return read(wanted, lambda _: told(next(done), count))

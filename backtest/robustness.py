@@ -25,6 +25,7 @@ from backtest.curve import curve
 from backtest.dataset import Dataset
 from backtest.drive import Drive
 from backtest.metrics import NOT_ENOUGH, Series, rounded
+from backtest.progress import Told
 from backtest.report.artifacts import Artifacts
 from bot.domain.bars import LENGTHS
 from bot.domain.codec import parse_time
@@ -56,26 +57,27 @@ class Ground(Value, dict=True):
         return Series(closes, line.equity, self.run.opening)
 
 
-def ground(run: Artifacts, given: Config, folder: Path) -> Ground:
-    """Raises ConfigError when configuration or data are not those of the run, or its bars cannot be told;
-    CandlesCorrupt."""
-    told = run.summary
-    if given.config_hash != told["identity"]["config_hash"]:
-        raise ConfigError([f"the run was made with configuration {told['identity']['config_hash']}, this is another"])
-    length = next((length for length in LENGTHS.values() if length.name == told["period"]["bar"]), None)
+def ground(run: Artifacts, given: Config, folder: Path, told: Told) -> Ground:
+    """told: how many files are read, of how many. Raises ConfigError when configuration or data are not those of the
+    run, or its bars cannot be told; CandlesCorrupt."""
+    identity, period = run.summary["identity"], run.summary["period"]
+    if given.config_hash != identity["config_hash"]:
+        raise ConfigError([f"the run was made with configuration {identity['config_hash']}, this is another"])
+    length = next((length for length in LENGTHS.values() if length.name == period["bar"]), None)
     config = prepare.adapted(given, length)
-    data = prepare.read(prepare.wish(config, folder, **_span(told["period"])))
-    known, before = engine.data_hashes(folder, data), told["identity"]["data"]
+    data = prepare.counted(prepare.wish(config, folder, **_span(period)), told)
+    known, before = engine.data_hashes(folder, data), identity["data"]
     changed = sorted(name for name in {*known, *before} if known.get(name) != before.get(name))
     if changed:
         raise ConfigError([f"--data {folder}: {name} is not the file of that name the run read" for name in changed])
     return Ground(run, config, data, known)
 
 
-def run_late(stood: Ground, folder: Path, code: str) -> Mapping[str, Any]:
-    """The summary of the same run with every order one bar later at the venue."""
+def run_late(stood: Ground, folder: Path, code: str, told: Told) -> Mapping[str, Any]:
+    """The summary of the same run with every order one bar later at the venue. told: how many bars are behind, of how
+    many."""
     drive = Drive(_slower(stood.config), stood.data, code)
-    drive.run(lambda _: None)
+    drive.run(lambda k: told(k + 1, stood.data.count))
     with TemporaryDirectory(prefix="late-") as out:
         config_hash = stood.run.summary["identity"]["config_hash"]
         return engine.write(engine.finish(drive, config_hash, code, "late"), folder, Path(out), stood.hashes)

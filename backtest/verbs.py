@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, TextIO
 
+from backtest.progress import progress
+
 FINE, REFUSED = 0, 3
 
 
@@ -48,6 +50,7 @@ def add_report(verbs: Any) -> None:
     parser.add_argument("--config-dir", type=Path, default=Path("config"), metavar="DIR",
                         help="policy.yaml and universe.yaml of the run (default: config)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print robustness.json, made now or before")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=_report)
 
 
@@ -108,9 +111,12 @@ def _report(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         if args.data is None:
             raise ConfigError(["--robustness needs --data, the candles of the run"])
         print(f"reading {args.data}", file=err)
-        stood = robustness.ground(run, load_config(args.config_dir), args.data)
+        with progress(err, "files", quiet=args.quiet) as told:
+            stood = robustness.ground(run, load_config(args.config_dir), args.data, told)
         print("running it again with every order one bar later", file=err)
-        found = robustness.robustness(stood, robustness.run_late(stood, args.data, code_version()))
+        with progress(err, "bars", quiet=args.quiet) as told:
+            late = robustness.run_late(stood, args.data, code_version(), told)
+        found = robustness.robustness(stood, late)
         robustness.write(args.run_dir, found)
         beside = [artifacts.ROBUSTNESS]
     elif args.json and found is None:

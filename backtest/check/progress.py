@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from backtest.progress import progress
 
 
 class Teller:
@@ -23,10 +22,8 @@ class Teller:
     @contextmanager
     def bars(self, total: int) -> Iterator[Callable[[int], None]]:
         """Something to be told the newest bar that is behind, of `total`; it may be told from another thread."""
-        if self._err is None or not self._err.isatty():
+        if self._err is None:
             yield lambda _: None
             return
-        columns = (TextColumn("bars"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(file=self._err), transient=True) as progress:
-            task = progress.add_task("bars", total=total)
-            yield lambda k: progress.update(task, completed=min(total, k + 1))
+        with progress(self._err, "bars") as told:
+            yield lambda k: told(min(total, k + 1), total)

@@ -237,6 +237,23 @@ def test_json_prints_what_there_is_or_says_how_to_make_it(made, worse, tmp_path)
     assert "has none: add --robustness" in wrong
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("asked", "shown"), [((), True), (("--quiet",), False)])
+def test_how_far_a_robustness_has_come_is_seen_on_a_terminal(made, tmp_path, asked, shown):
+    """It stood still for as long as the run took that it repeats."""
+    folder, out, err = made.copied(tmp_path / "run"), io.StringIO(), Terminal()
+    words = ("report", folder, "--robustness", "--data", made.candles, "--config-dir", made.config, *asked)
+    assert main([str(word) for word in words], out, err) == 0
+    bars = json.loads((folder / "summary.json").read_text())["period"]["bars"]
+    said = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", err.getvalue())
+    assert ("1/1" in said) == (f"{bars}/{bars}" in said) == shown
+    assert "running it again" in said
+
+
 def test_a_late_run_is_another_run_and_the_page_tells_both(made, worse):
     folder, found = worse
     told = json.loads((made.out / "summary.json").read_text())
