@@ -32,7 +32,7 @@ def bars_problem(facts: MarketFacts, now: datetime, policy: DataPolicy) -> Probl
     windows = facts.windows
     if windows is None or windows.length == 0:
         return Problem(Reason.BARS_MISSING, facts.windows_error or "no bars yet")
-    limit = timedelta(seconds=float(policy.max_bar_staleness_seconds) + windows.granularity.value)
+    limit = timedelta(seconds=float(policy.max_bar_staleness_seconds) + windows.granularity)
     age = now - datetime.fromtimestamp(windows.end, UTC)
     if age > limit:
         return Problem(Reason.BARS_STALE, f"newest bar closed {age.total_seconds():.0f} s ago, limit {limit}")

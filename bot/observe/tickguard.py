@@ -45,16 +45,22 @@ class TickGuard:
 
     def bars_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
         """Why the newest bar may not be acted on; bars that closed unseen since the last look are judged before it."""
-        known = self._states.get(market)
-        if known is not None and facts.windows is not None:
-            self._states[market] = caught_up(known, facts.windows, self._policy)
-        return self._judged(market, self._bar(market, facts), facts.windows, now)
+        windows = facts.windows
+        tick = None if windows is None else self._bar(market, windows)
+        if windows is None or tick is None:
+            return None
+        before = caught_up(self._state(market), windows, self._policy)
+        return self._judged(market, before, tick, windows, now)
 
     def quote_problem(self, market: ProductId, facts: MarketFacts, now: datetime) -> Problem | None:
         """Why the quote may not be acted on."""
         if facts.quote is None:
             return None
-        return self._judged(market, quote_tick(facts.quote), facts.windows, now)
+        return self._judged(market, self._state(market), quote_tick(facts.quote), facts.windows, now)
+
+    def _state(self, market: ProductId) -> TickState:
+        known = self._states.get(market)
+        return TickState() if known is None else known
 
     def counts(self) -> Mapping[str, int]:
         """Fault -> ticks held back or rejected for it, over all markets."""
@@ -67,21 +73,16 @@ class TickGuard:
                 found[fault.value] = found.get(fault.value, 0) + count
         return found
 
-    def _bar(self, market: ProductId, facts: MarketFacts) -> BarTick | None:
+    def _bar(self, market: ProductId, windows: Windows) -> BarTick | None:
         """The newest bar; looked at once while the windows are the same object, which never changes."""
-        if facts.windows is None:
-            return None
         known = self._bars.get(market)
-        if known is None or known[0] is not facts.windows:
-            known = self._bars[market] = (facts.windows, bar_tick(facts.windows))
+        if known is None or known[0] is not windows:
+            known = self._bars[market] = (windows, bar_tick(windows))
         return known[1]
 
     def _judged(
-        self, market: ProductId, tick: QuoteTick | BarTick | None, windows: Windows | None, now: datetime
+        self, market: ProductId, before: TickState, tick: QuoteTick | BarTick, windows: Windows | None, now: datetime
     ) -> Problem | None:
-        if tick is None:
-            return None
-        before = self._states.get(market, TickState())
         after, verdict = judge(before, tick, now, self._policy)
         if verdict is not ORDINARY and windows is not None:
             # How much was traded only matters once a price lies far from the ones before.

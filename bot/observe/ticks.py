@@ -18,7 +18,7 @@ from typing import Final
 
 from bot.domain.bars import Windows
 from bot.domain.market import Quote
-from bot.domain.money import EXACT, HUNDRED, decimal_text, quantised
+from bot.domain.money import EXACT, HUNDRED, ONE, Percent, decimal_text, quantised
 from bot.domain.value import Value, field, replace
 from bot.settings.policy import DataPolicy
 
@@ -50,10 +50,6 @@ class QuoteTick(Value):
     volume_ratio: Decimal | None = None
 
     @property
-    def prices(self) -> Mapping[str, Decimal]:
-        return {"bid": self.bid, "ask": self.ask}
-
-    @property
     def mid(self) -> Decimal:
         return EXACT.divide(EXACT.add(self.bid, self.ask), Decimal(2))
 
@@ -66,10 +62,6 @@ class BarTick(Value):
     close: Decimal
     at: datetime
     volume_ratio: Decimal | None = None
-
-    @property
-    def prices(self) -> Mapping[str, Decimal]:
-        return {"high": self.high, "low": self.low, "close": self.close}
 
 
 class Accept(Value):
@@ -171,9 +163,11 @@ def caught_up(state: TickState, windows: Windows, policy: DataPolicy) -> TickSta
     """
     if state.bar is None or state.bar_doubt is not None or state.quote_doubt is not None:
         return state
-    step = windows.granularity.value
+    step = windows.granularity
     missed = (windows.end - int(state.bar.at.timestamp())) // step - 1
-    start, last = (windows.close(missed + 1), windows.close(1)) if missed > 0 else (None, None)
+    if missed < 1:
+        return state
+    start, last = windows.close(missed + 1), windows.close(1)
     if start is None or last is None or windows.scale.value(start) != state.bar.price:
         return state
     if not windows.steady_before(missed, policy.max_price_deviation_pct.value):
@@ -187,17 +181,15 @@ def judge(state: TickState, tick: QuoteTick | BarTick, now: datetime, policy: Da
 
     Judge a market's newest bar before its first quote: the very first price has nothing to be measured against.
     """
-    nonsense = _nonsense(tick, now) or _late(state, tick)
-    if nonsense is not None:
-        return state.counted(nonsense.fault), nonsense
-    if isinstance(tick, QuoteTick):
-        return _judge_quote(state, tick, policy)
-    return _judge_bar(state, tick, policy)
+    return _judge_quote(state, tick, policy) if isinstance(tick, QuoteTick) else _judge_bar(state, tick, now, policy)
 
 
 def _judge_quote(state: TickState, tick: QuoteTick, policy: DataPolicy) -> tuple[TickState, Verdict]:
     """Measured against the newest accepted price alone."""
-    mid, known, limit = tick.mid, state.newest, policy.max_price_deviation_pct.value
+    nonsense = _nonsense_quote(tick) or _late(tick.at, state.quote, state.quote_doubt)
+    if nonsense is not None:
+        return state.counted(nonsense.fault), nonsense
+    mid, known, limit = tick.mid, state.newest, policy.max_price_deviation_pct
     accepted = TickState(Seen(mid, tick.at), state.bar, None, state.bar_doubt, state.suspects, state.counts)
     if known is None or _near(mid, known.price, known.price, limit):
         return accepted, ORDINARY
@@ -209,16 +201,21 @@ def _judge_quote(state: TickState, tick: QuoteTick, policy: DataPolicy) -> tuple
     return _counted_once(state, held), _hold(mid, known.price, limit)
 
 
-def _judge_bar(state: TickState, tick: BarTick, policy: DataPolicy) -> tuple[TickState, Verdict]:
+def _judge_bar(state: TickState, tick: BarTick, now: datetime, policy: DataPolicy) -> tuple[TickState, Verdict]:
     """High and low are measured against the last accepted close and, when newer, the last accepted mid: the bar of a
     confirmed fall reaches from the one to the other."""
+    nonsense = _nonsense_bar(tick, now) or _late(tick.at, state.bar, state.bar_doubt)
+    if nonsense is not None:
+        return state.counted(nonsense.fault), nonsense
     newest = Seen(tick.close, tick.at)
     if state.bar == newest:
         return state, ORDINARY
-    limit, known = policy.max_price_deviation_pct.value, _known(state)
+    limit, known = policy.max_price_deviation_pct, _known(state)
     accepted = TickState(state.quote, newest, state.quote_doubt, None, _suspects(state, tick), state.counts)
-    low, high = min(known, default=tick.close), max(known, default=tick.close)
-    if not known or (_near(tick.low, low, high, limit) and _near(tick.high, low, high, limit)):
+    if known is None:
+        return accepted, ORDINARY
+    low, high = known
+    if _near(tick.low, low, high, limit) and _near(tick.high, low, high, limit):
         return accepted, ORDINARY
     far = tick.high if _near(tick.low, low, high, limit) else tick.low
     if wick := _near(
@@ -234,60 +231,62 @@ def _judge_bar(state: TickState, tick: BarTick, policy: DataPolicy) -> tuple[Tic
     return _counted_once(state, held), _hold(far, min(max(far, low), high), limit)
 
 
-def _nonsense(tick: QuoteTick | BarTick, now: datetime) -> Reject | None:
-    seen = (tick.bid, tick.ask) if isinstance(tick, QuoteTick) else (tick.high, tick.low, tick.close)
-    for value in seen:
-        if not (value.is_finite() and value > 0):
-            return _no_price(tick)
-    if isinstance(tick, QuoteTick):
-        crossed = tick.bid >= tick.ask
-        return Reject(Fault.CROSSED, f"bid {tick.bid} is not below ask {tick.ask}") if crossed else None
-    if not tick.low <= tick.close <= tick.high:
-        return Reject(
-            Fault.HIGH_BELOW_LOW, f"low {tick.low} and high {tick.high} do not contain the close {tick.close}"
-        )
+def _nonsense_quote(tick: QuoteTick) -> Reject | None:
+    bid, ask = tick.bid, tick.ask
+    if not (bid.is_finite() and ask.is_finite() and bid > 0 and ask > 0):
+        return _no_price({"bid": bid, "ask": ask})
+    return None if bid < ask else Reject(Fault.CROSSED, f"bid {bid} is not below ask {ask}")
+
+
+def _nonsense_bar(tick: BarTick, now: datetime) -> Reject | None:
+    high, low, close = tick.high, tick.low, tick.close
+    if not (high.is_finite() and low.is_finite() and close.is_finite() and high > 0 and low > 0 and close > 0):
+        return _no_price({"high": high, "low": low, "close": close})
+    if not low <= close <= high:
+        return Reject(Fault.HIGH_BELOW_LOW, f"low {low} and high {high} do not contain the close {close}")
     if tick.at > now:
         return Reject(Fault.FROM_FUTURE, f"closes at {tick.at:%H:%M:%S}, it is {now:%H:%M:%S}")
     return None
 
 
-def _no_price(tick: QuoteTick | BarTick) -> Reject:
+def _no_price(prices: Mapping[str, Decimal]) -> Reject:
     """The first number that is no price."""
-    name, value = next((n, v) for n, v in tick.prices.items() if not (v.is_finite() and v > 0))
+    name, value = next((n, v) for n, v in prices.items() if not (v.is_finite() and v > 0))
     return Reject(Fault.NOT_POSITIVE if value.is_finite() else Fault.NOT_FINITE, f"{name} is {value}")
 
 
-def _late(state: TickState, tick: QuoteTick | BarTick) -> Reject | None:
+def _late(at: datetime, seen: Seen | None, doubt: Doubt | None) -> Reject | None:
     """Older than something of its own kind that was already judged."""
-    quote = isinstance(tick, QuoteTick)
-    seen, doubt = (state.quote, state.quote_doubt) if quote else (state.bar, state.bar_doubt)
-    if (seen is None or tick.at >= seen.at) and (doubt is None or tick.at >= doubt.last):
+    if (seen is None or at >= seen.at) and (doubt is None or at >= doubt.last):
         return None
     times = [seen.at] if seen is not None else []
     times += [doubt.last] if doubt is not None else []
     newest = max(times)
-    return Reject(Fault.OUT_OF_ORDER, f"of {tick.at:%H:%M:%S.%f}, {newest:%H:%M:%S.%f} was seen before")
+    return Reject(Fault.OUT_OF_ORDER, f"of {at:%H:%M:%S.%f}, {newest:%H:%M:%S.%f} was seen before")
 
 
-def _known(state: TickState) -> tuple[Decimal, ...]:
-    if state.bar is None:
-        return (state.quote.price,) if state.quote is not None else ()
-    newer = state.quote is not None and state.quote.at >= state.bar.at
-    return (state.bar.price, state.quote.price) if state.quote is not None and newer else (state.bar.price,)
+def _known(state: TickState) -> tuple[Decimal, Decimal] | None:
+    """Lowest and highest of the last accepted close and, when newer, the last accepted mid; None before the first."""
+    bar, quote = state.bar, state.quote
+    if bar is None:
+        return None if quote is None else (quote.price, quote.price)
+    if quote is None or quote.at < bar.at:
+        return bar.price, bar.price
+    return (bar.price, quote.price) if bar.price < quote.price else (quote.price, bar.price)
 
 
-def _near(price: Decimal, low: Decimal, high: Decimal, limit: Decimal) -> bool:
-    """Whether `price` is at most `limit` percent below `low` or above `high`."""
-    scaled = EXACT.multiply(price, HUNDRED)
-    floor = EXACT.multiply(low, EXACT.subtract(HUNDRED, limit))
-    return floor <= scaled <= EXACT.multiply(high, EXACT.add(HUNDRED, limit))
+def _near(price: Decimal, low: Decimal, high: Decimal, limit: Percent) -> bool:
+    """Whether `price` is at most `limit` below `low` or above `high`."""
+    if price < low:
+        return price >= EXACT.multiply(low, EXACT.subtract(ONE, limit.fraction))
+    return price <= high or price <= EXACT.multiply(high, EXACT.add(ONE, limit.fraction))
 
 
 def _folded(price_low: Decimal, price_high: Decimal, low: Decimal, high: Decimal) -> bool:
     return EXACT.multiply(price_low, FOLD) < low or price_high > EXACT.multiply(high, FOLD)
 
 
-def _doubted(doubt: Doubt | None, price: Decimal, at: datetime, limit: Decimal) -> Doubt:
+def _doubted(doubt: Doubt | None, price: Decimal, at: datetime, limit: Percent) -> Doubt:
     """The running doubt with one more agreeing tick, or a new one at another level."""
     if doubt is None or not _near(price, doubt.price, doubt.price, limit):
         return Doubt(price, at, at)
@@ -305,7 +304,7 @@ def _traded(ratio: Decimal | None, policy: DataPolicy) -> bool:
 
 def _quotes_agree(state: TickState, tick: BarTick, policy: DataPolicy) -> bool:
     """The accepted mid since the last accepted bar, or a lasting doubt, lies where the bar closed."""
-    limit, doubt, quote = policy.max_price_deviation_pct.value, state.quote_doubt, state.quote
+    limit, doubt, quote = policy.max_price_deviation_pct, state.quote_doubt, state.quote
     if doubt is not None:
         return _lasting(doubt, policy) and _near(doubt.price, tick.close, tick.close, limit)
     if quote is None or (state.bar is not None and quote.at < state.bar.at):
@@ -326,7 +325,7 @@ def _counted_once(before: TickState, held: TickState) -> TickState:
     return held if held == before else held.counted(Fault.DEVIATION)
 
 
-def _hold(price: Decimal, known: Decimal, limit: Decimal) -> HoldBack:
+def _hold(price: Decimal, known: Decimal, limit: Percent) -> HoldBack:
     moved = EXACT.divide(EXACT.multiply(EXACT.subtract(price, known), HUNDRED), known)
     detail = f"{decimal_text(price)} is {quantised(moved, 2):+} % from {decimal_text(known)}"
-    return HoldBack(Fault.DEVIATION, f"{detail}, limit {decimal_text(limit)} %")
+    return HoldBack(Fault.DEVIATION, f"{detail}, limit {limit}")

@@ -30,8 +30,8 @@ MISTAKES: Final = (
         "bid above ask for a moment, and the bot trades on the difference",
         "bad ticks against crashes",
         "bot/observe/ticks.py",
-        "crossed = tick.bid >= tick.ask",
-        "crossed = tick.bid > tick.ask * 2",
+        "return None if bid < ask else Reject(Fault.CROSSED",
+        "return None if bid < ask * 2 else Reject(Fault.CROSSED",
         pytest("tests/observe/test_ticks.py"),
     ),
     Mistake(
