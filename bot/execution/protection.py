@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bot.domain.decision import Reject
 from bot.domain.holdings import free_to_sell, view_of
-from bot.domain.money import ZERO
+from bot.domain.money import ZERO, Size
 from bot.domain.order import RESTING, OrderKind, OrderReport, OrderState, PlannedOrder
 from bot.domain.position import Position
 from bot.domain.product import Product, ProductId, Side
@@ -53,15 +53,16 @@ class Protection:
             position, view = state.positions.get(market), view_of(snapshot, market)
             if position is None or view is None:
                 continue
-            if self._in_step.get(market) != _signs(state, position, view, snapshot, exits):
+            signs = _signs(state, position, view, snapshot, exits)
+            if self._in_step.get(market) != signs:
                 plan = self._step(position, view, snapshot, terms, tally)
+                self._remember(market, plan, signs)
                 state = self._books.state
-                self._remember(market, plan, _signs(state, position, view, snapshot, exits))
         self._lift_orphaned(state, tally)
 
     def _remember(self, market: ProductId, plan: protective.Plan, signs: _Signs) -> None:
         """Nothing is planned again while the signs of a plan in step stay: prices do not matter then, and the time only
-        where an order was refused."""
+        where an order was refused. Nothing was done for it either, so they are those from before."""
         if plan == protective.IN_STEP and all(order.state is not OrderState.REJECTED for order in signs[1]):
             self._in_step[market] = signs
         else:
@@ -84,18 +85,19 @@ class Protection:
         return plan
 
     def _plan(self, position: Position, view: MarketView, snapshot: Snapshot) -> protective.Plan:
-        base = position.product.base
-        now = self._books.state
+        base, now = position.product.base, self._books.state
+        ours = now.of_base.get(base, ())
+        at_work = [order for order in ours if order.state.is_working]
+        kinds = {order.kind for order in at_work}
         free = free_to_sell(now, snapshot.balances.get(base), snapshot.external_orders, position)
         scene = protective.Scene(
             view.product, view.quote, view.last_trade, free,
-            buying=bool(self._books.working(base, OrderKind.ENTRY)),
-            selling=base in now.exiting or bool(self._books.working(base, OrderKind.EXIT)),
+            buying=OrderKind.ENTRY in kinds, selling=base in now.exiting or OrderKind.EXIT in kinds,
             lagging=self._lags(base, snapshot),
         )  # fmt: skip
         exits = self._policy().exits
-        offered = protective.offered(now.of_base.get(base, ()), base, exits, self._venue.clock.now())
-        working = self._books.working(base, OrderKind.PROTECTIVE)
+        offered = protective.offered(ours, base, exits, self._venue.clock.now())
+        working = [order for order in at_work if order.kind is OrderKind.PROTECTIVE]
         plan = protective.protective_plan(position, working, scene, offered or exits)
         if offered is None and isinstance(plan, protective.Place | protective.Replace):
             return protective.Keep("the venue offers no protective order for it: the bot watches the stop itself")
@@ -145,17 +147,19 @@ class Protection:
         )
         if isinstance(legal, Reject):
             return legal
-        intent = self._intent(position, replace(cover, size=legal.size), view, terms)
+        intent = self._intent(position, product.id, legal.size, cover, terms)
         cid = generate_client_order_id(terms.tag, terms.genesis, intent.number, 1)
         order = PlannedOrder(
             cid, product.id, Side.SELL, OrderKind.PROTECTIVE, cover.type, legal.size, legal.price, cover.stop_price
         )
         return Draft(intent, order, self._venue.market.requote(product.market), rate)
 
-    def _intent(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms) -> Intent:
+    def _intent(
+        self, position: Position, product: ProductId, size: Size, cover: protective.Cover, terms: Terms
+    ) -> Intent:
         return Intent(
-            number=self._books.state.next_intent, cycle_id=self._books.cycle_id, product=view.product.id,
-            side=Side.SELL, kind=OrderKind.PROTECTIVE, size=cover.size, worst_price=cover.limit_price,
+            number=self._books.state.next_intent, cycle_id=self._books.cycle_id, product=product,
+            side=Side.SELL, kind=OrderKind.PROTECTIVE, size=size, worst_price=cover.limit_price,
             worst_quote=ZERO, reference=cover.stop_price, rule=position.rule, why="protective", at=terms.now,
         )  # fmt: skip
 
