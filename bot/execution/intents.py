@@ -56,14 +56,8 @@ class Intents:
         if not swept:
             self._obey(permits, tally)
         self._timers(tally)
-        served = self._served()
-        cancelled = self._cancel_timed_out(served, tally)
-        if cancelled:
-            wait = seconds(self._policy().execution.hold_release_seconds)
-            self._canceller.await_end(cancelled, self._venue.clock.now() + wait, tally)
-            served = self._served()
-        for intent in served:
-            self._next(intent, snapshot, terms, permits, tally)
+        if served := self._served():
+            self._next_steps(served, snapshot, terms, permits, tally)
 
     def enter(self, approved: Approved, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """Begin an approved entry; one that was approved before another was quoted again has to pass risk once more.
@@ -154,6 +148,17 @@ class Intents:
             self._canceller.ask(orders, why, tally)
         asked = (self._books.state.orders[order.client_order_id] for orders in due_for.values() for order in orders)
         return [order for order in asked if order.state not in RESTING]
+
+    def _next_steps(
+        self, served: Sequence[Intent], snapshot: Snapshot | None, terms: Terms | None, permits: Permits, tally: Tally
+    ) -> None:
+        cancelled = self._cancel_timed_out(served, tally)
+        if cancelled:
+            wait = seconds(self._policy().execution.hold_release_seconds)
+            self._canceller.await_end(cancelled, self._venue.clock.now() + wait, tally)
+            served = self._served()
+        for intent in served:
+            self._next(intent, snapshot, terms, permits, tally)
 
     def _next(
         self, intent: Intent, snapshot: Snapshot | None, terms: Terms | None, permits: Permits, tally: Tally
