@@ -42,10 +42,13 @@ class Account:
     def balances(self) -> Sequence[Balance]:
         """Every wallet ever touched, by currency; what did not change is the same object as before."""
         if self._moved:
+            known = len(self._shown)
             for name in self._moved:
                 self._shown[name] = Balance(name, self._available[name], self._hold[name])
             self._moved.clear()
-            self._told = tuple([self._shown[name] for name in sorted(self._shown)])
+            if len(self._shown) > known:
+                self._shown = dict(sorted(self._shown.items()))
+            self._told = tuple(self._shown.values())
         return self._told
 
     def keep(self) -> tuple[KeptWallet, ...]:

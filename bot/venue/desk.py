@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from bot.domain.market import Book, Level
+from bot.domain.market import Book
 from bot.domain.money import ZERO
 from bot.domain.product import Product, ProductId, Side
 from bot.venue.exact import sub
-from bot.venue.market import MarketSlice, View
+from bot.venue.market import DepthModel, MarketSlice, View
 from bot.venue.matching import share_of
 from bot.venue.orders import DOWN, OrderRecord, TriggerStatus
 from bot.venue.rules import FillRules
@@ -50,22 +50,23 @@ class Working:
         """Whether the slice certainly does nothing to this order; cheap, as most orders sleep through most slices."""
         if self.taking or self.bars_left > 0:
             return False
-        record, limit = self.record, self.resting
-        stop = record.terms.stop_price
-        if stop is not None and self.is_armed:
-            reached = piece.low <= stop if record.terms.stop_direction == DOWN else piece.high >= stop
-            if reached:
-                return False
+        if not self.live:
+            return True
+        record, terms = self.record, self.record.terms
+        stop = terms.stop_price if record.trigger is TriggerStatus.PENDING else None
+        if stop is not None and (piece.low <= stop if terms.stop_direction == DOWN else piece.high >= stop):
+            return False
+        limit, side = self.resting, record.side
         if limit is None:
             return True
-        if record.side is Side.BUY:
-            return piece.low > limit and not (isinstance(piece.depth, Book) and _inside(piece.depth.asks, limit, True))
-        return piece.high < limit and not (isinstance(piece.depth, Book) and _inside(piece.depth.bids, limit, False))
+        away = piece.low > limit if side is Side.BUY else piece.high < limit
+        return away and (piece.depth is None or not _stands_through(piece.depth, side, limit))
 
 
-def _inside(side: tuple[Level, ...], limit: Decimal, is_ask: bool) -> bool:
-    """Whether the best level of the other side stands through the limit."""
-    return bool(side) and (side[0].price.value < limit if is_ask else side[0].price.value > limit)
+def _stands_through(depth: Book | DepthModel, side: Side, limit: Decimal) -> bool:
+    """Whether a recorded book offers an order of `side` better than its limit."""
+    levels = depth.side(side) if isinstance(depth, Book) else ()
+    return bool(levels) and (levels[0].price.value < limit if side is Side.BUY else levels[0].price.value > limit)
 
 
 @dataclass(slots=True, eq=False)

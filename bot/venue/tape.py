@@ -9,21 +9,19 @@ from bot.venue.orders import FillBooked, OrderChanged, OrderRecord, Transferred,
 
 
 class Tape:
-    """Collects events until somebody takes them. at: time of the newest event, of the opening when there is none."""
+    """Collects events until somebody takes them.
+
+    at: time of the newest event, of the opening when there is none. length: how many there have been.
+    """
 
     def __init__(self, at: datetime) -> None:
         self.at = at
         self._events: list[VenueEvent] = []
-        self._seq = 0
-
-    @property
-    def length(self) -> int:
-        """How many events there have been."""
-        return self._seq
+        self.length = 0
 
     def resume_at(self, length: int, at: datetime) -> None:
         """Go on numbering after `length` events, the newest of which happened at `at`."""
-        self._seq, self.at = length, at
+        self.length, self.at = length, at
 
     def order(self, at: datetime, record: OrderRecord) -> None:
         self._events.append(OrderChanged(self._next(at), at, record))
@@ -35,8 +33,8 @@ class Tape:
         self._events.append(Transferred(self._next(at), at, currency, amount))
 
     def _next(self, at: datetime) -> int:
-        self._seq, self.at = self._seq + 1, at
-        return self._seq
+        self.length, self.at = self.length + 1, at
+        return self.length
 
     def drain(self) -> tuple[VenueEvent, ...]:
         """The events since the last call."""
