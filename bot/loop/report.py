@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from bot.domain.codec import canonical
@@ -64,10 +65,10 @@ class Reporter:
         self._operator.metrics.runs(config.config_hash, self._facts.code_version)
         self.alerts.configure(config.policy.alerts)
 
-    def stands(self, cycle: Finished) -> None:
+    def _stands(self, cycle: Finished, naked: Mapping[ProductId, datetime]) -> None:
         """Fire an alert for everything that restricts trading, resolve what ended. A refused cycle ends nothing."""
-        seen = cycle.snapshot if cycle.complete else None
-        found = standing(cycle.halts, self._store.state, seen, cycle.decision, self._config, cycle.record.finished_at)
+        state, seen, now = self._store.state, cycle.snapshot if cycle.complete else None, cycle.record.finished_at
+        found = standing(cycle.halts, state, seen, cycle.decision, naked, self._config, now)
         in_force = {item[0]: item for item in (*found, *feeds_down(self._operator.complaints()))}
         self._raise_new(in_force.values())
         for fingerprint in sorted(self._alerted - in_force.keys()):
@@ -88,7 +89,7 @@ class Reporter:
         """Fire the alert of every halt that is new, before what it takes to carry it out: that may take its time."""
         if not self._operator.audience:
             return
-        self._raise_new(standing(halts, self._store.state, None, None, self._config, self._world.clock.now()))
+        self._raise_new(standing(halts, self._store.state, None, None, {}, self._config, self._world.clock.now()))
         self._operator.courier.nudge()
 
     def _raise_new(self, found: Iterable[Standing]) -> None:
@@ -137,18 +138,21 @@ class Reporter:
 
     def finished(self, cycle: Finished) -> None:
         """Everything at the end of a cycle. A failing disk is counted and never stops trading's own clean-up."""
-        self._measure(cycle)
+        snap = cycle.snapshot
+        naked = unprotected(snap, self._store.state) if snap is not None else {}
+        self._stands(cycle, naked)
+        self._measure(cycle, naked)
         self._tell(cycle)
         self.alerts.tick()
         if self._operator.keeps_files:
-            self._show(cycle)
+            self._show(cycle, naked)
         self._operator.heart.alive()
         self._operator.courier.nudge()
 
-    def _show(self, cycle: Finished) -> None:
+    def _show(self, cycle: Finished, naked: Mapping[ProductId, datetime]) -> None:
         """What other processes read."""
         waiting, state = self.alerts.undelivered(), self._store.state
-        report = status_report(self._facts, state, cycle.snapshot, cycle.record, waiting, cycle.halts)
+        report = status_report(self._facts, state, cycle.snapshot, cycle.record, waiting, cycle.halts, naked)
         try:
             self._world.storage.post(HEARTBEAT, canonical(cycle.record.as_json()))
             self._world.storage.post(STATUS, json.dumps(report, indent=1).encode())
@@ -157,7 +161,7 @@ class Reporter:
             self._operator.log.critical("heartbeat.not_written", detail=str(error))
         self._operator.publish(report, cycle.complete, cycle.detail)
 
-    def _measure(self, cycle: Finished) -> None:
+    def _measure(self, cycle: Finished, naked: Mapping[ProductId, datetime]) -> None:
         metrics, state, snap = self._operator.metrics, self._store.state, cycle.snapshot
         metrics.cycles.labels(cycle.record.outcome).inc()
         if cycle.record.outcome == Outcome.NO_TRADE.value:
@@ -178,7 +182,7 @@ class Reporter:
             return
         metrics.residuals(snap.residuals, state.ledgers)
         if self._operator.audience:
-            metrics.unprotected.set(len(unprotected(snap, state)))
+            metrics.unprotected.set(len(naked))
         if self._operator.keeps_files:
             self._measure_equity(snap)
 

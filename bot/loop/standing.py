@@ -8,8 +8,8 @@ from typing import Final
 
 from bot.domain.decision import Decision, Reason
 from bot.domain.event import HALT_ALERT
-from bot.domain.holdings import unprotected
 from bot.domain.order import OrderState
+from bot.domain.product import ProductId
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State, is_open
 from bot.ops.alerts import Severity
@@ -33,10 +33,13 @@ GHOST_AFTER: Final = timedelta(minutes=1)
 
 
 def standing(
-    halts: tuple[Halt, ...], state: State, snapshot: Snapshot | None, decision: Decision | None, config: Config,
-    now: datetime,
+    halts: tuple[Halt, ...], state: State, snapshot: Snapshot | None, decision: Decision | None,
+    unprotected: Mapping[ProductId, datetime], config: Config, now: datetime,
 ) -> Iterator[Standing]:  # fmt: skip
-    """Everything that holds after a cycle. snapshot, decision: of this cycle, None when it refused."""
+    """Everything that holds after a cycle. snapshot, decision: of this cycle, None when it refused.
+
+    unprotected: markets in which nothing of ours is on sale, each with since when.
+    """
     yield from (_halt(halt.cause.value, halt.cause, halt.detail) for halt in halts)
     in_force = (latch for latch in state.latches.values() if latch_active(latch, now))
     yield from (_halt(latch.name, latch.cause, latch.detail) for latch in in_force)
@@ -49,7 +52,7 @@ def standing(
     yield from _paused(state, now)
     yield from _ghosts(state, now)
     if snapshot is not None:
-        yield from _naked(snapshot, state, config, now)
+        yield from _naked(unprotected, snapshot, state, config, now)
         yield from _drift(snapshot, config)
         yield from _universe(snapshot, decision, config)
 
@@ -93,13 +96,15 @@ def _ghosts(state: State, now: datetime) -> Iterator[Standing]:
             yield f"ghost.{order.client_order_id}", Severity.CRITICAL, "a cancelled order is still listed", detail
 
 
-def _naked(snapshot: Snapshot, state: State, config: Config, now: datetime) -> Iterator[Standing]:
+def _naked(
+    unprotected: Mapping[ProductId, datetime], snapshot: Snapshot, state: State, config: Config, now: datetime
+) -> Iterator[Standing]:
     """Positions whose stop does not rest at the exchange, though the policy wants it to and no halt takes it away."""
-    if not config.policy.exits.resting_on_exchange:
+    if not (unprotected and config.policy.exits.resting_on_exchange):
         return
     if permission(halts_in_force(state, now, snapshot.halts), config.policy).protective is not Protective.STAY:
         return
-    for market, since in unprotected(snapshot, state).items():
+    for market, since in unprotected.items():
         if now - since > NAKED_AFTER:
             detail = (
                 f"{state.positions[market].size} {market.base} held, none of our sells at the exchange since "

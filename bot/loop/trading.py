@@ -193,7 +193,6 @@ class TradingLoop:
         self._fruitless = self._fruitless + 1 if service and not worked else 0
         try:
             if self._operator.audience:
-                self._reporter.stands(finished)
                 self._reporter.finished(finished)
             self._operator.follow(finished)
         except Exception as error:  # a report that cannot be made must not stop trading's own clean-up

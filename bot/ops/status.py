@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from bot.domain.codec import time_text
-from bot.domain.holdings import unprotected
 from bot.domain.money import EXACT, HUNDRED, ZERO, Percent, decimal_text, quantised
 from bot.domain.order import OrderState
 from bot.domain.position import Position
+from bot.domain.product import ProductId
 from bot.domain.snapshot import Halt, MarketView, Performance, Snapshot, Valuation
 from bot.domain.state import Order, State
 from bot.domain.value import Value, field
@@ -70,11 +70,12 @@ def _limit(percent: Percent | None) -> str | None:
 
 def status_report(
     facts: RunFacts, state: State, snapshot: Snapshot | None, cycle: CycleRecord | None, undelivered: int,
-    halts: Sequence[Halt] | None = None,
+    halts: Sequence[Halt] | None = None, unprotected: Mapping[ProductId, datetime] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Everything an operator asks first. snapshot: the newest complete one, None before the first.
 
     halts: what was observed last, when that is newer than the snapshot: a disk that is full lets none be finished.
+    unprotected: markets in which nothing of ours is on sale, each with since when; None: not known.
     """
     valuation = snapshot.valuation if snapshot is not None else Valuation(None, ())
     performance = snapshot.performance if snapshot is not None else Performance(None, None, None)
@@ -106,10 +107,7 @@ def status_report(
         "fees_total": _number(state.fees_total, 2),
         "positions": [position_row(item, _view(snapshot, item)) for item in state.positions.values()],
         "orders": [order_row(order) for order in state.orders.values() if order.state.is_working],
-        "unprotected": {
-            market: time_text(since)
-            for market, since in (unprotected(snapshot, state) if snapshot is not None else {}).items()
-        },
+        "unprotected": {market: time_text(since) for market, since in (unprotected or {}).items()},
         "unknown_orders": sum(1 for order in state.orders.values() if order.state is OrderState.UNKNOWN),
         "external_orders": len(state.foreign_orders),
         "breakers": [
