@@ -83,6 +83,8 @@ def _ranked(snapshot: Snapshot, universe: Universe) -> dict[ProductId, int | Non
         else:
             listed.append((*place, market))
     ranked: dict[ProductId, int | None] = {market: number for number, _, market in sorted(listed)}
+    if not loose:
+        return ranked
     extra = discovered([markets[market].product for market in loose], universe)
     ranked |= {product.market: universe.discovery.tier for product in extra}
     return ranked | {market: None for market in sorted(loose) if market not in ranked}
@@ -101,6 +103,8 @@ def _names(market: ProductId, view: MarketView, markets: Mapping[ProductId, Mark
 def _bans(snapshot: Snapshot, universe: Universe) -> Mapping[str, Ban]:
     """Bans in force by base; flags of the file count from the first cycle that reads them."""
     known, flags = snapshot.state.bans, universe.exclusions.flagged
+    if not known and not flags:
+        return {}
     new = bans.begun(known, flags, bans.CONFIG, snapshot.now, universe.exclusions)
     return {event.ban.product.base: event.ban for event in new} | dict(bans.active(known, snapshot.now))
 
@@ -129,7 +133,8 @@ def _without_market(markets: Mapping[ProductId, MarketView], universe: Universe)
 def _too_few(eligible: Sequence[ProductId], excluded: Sequence[Exclusion], universe: Universe) -> Problem | None:
     if len(eligible) >= universe.min_eligible_assets:
         return None
-    counts = Counter(item.reason.value for item in excluded)
-    why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
     detail = f"{len(eligible)} eligible, at least {universe.min_eligible_assets} are needed"
-    return Problem(Reason.TOO_FEW_ELIGIBLE, f"{detail}: {why}" if why else detail)
+    if excluded:
+        counts = Counter(item.reason.value for item in excluded)
+        detail += ": " + ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    return Problem(Reason.TOO_FEW_ELIGIBLE, detail)
