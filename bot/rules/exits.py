@@ -25,6 +25,8 @@ from bot.domain.snapshot import Snapshot
 from bot.domain.value import Value
 from bot.settings.policy import Policy
 
+MINUTE: Final = timedelta(minutes=1)
+
 
 class Holding(Value):
     """One position with what is needed to judge it.
@@ -120,7 +122,7 @@ def _delisting(holding: Holding) -> bool:
 
 def _max_hold(holding: Holding) -> bool:
     limit = holding.position.exits.max_hold_minutes
-    return limit is not None and holding.snap.now - holding.position.opened_at >= timedelta(minutes=limit)
+    return limit is not None and holding.snap.now - holding.position.opened_at >= limit * MINUTE
 
 
 DUE: Final[tuple[tuple[ExitReason, Callable[[Holding], bool]], ...]] = (

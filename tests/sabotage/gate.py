@@ -189,8 +189,8 @@ MISTAKES: Final = (
         "holds-for-ever",
         "the longest holding time is counted in hours instead of minutes",
         "bot/rules/exits.py",
-        ">= timedelta(minutes=limit)",
-        ">= timedelta(hours=limit)",
+        ">= limit * MINUTE",
+        ">= limit * MINUTE * 60",
     ),
     _mistake(
         "double-size",
