@@ -99,11 +99,11 @@ class _Findings(Value):
         problem = self._problem()
         if problem is not None:
             return problem.reason, problem.detail
-        refusals = [item.refusal for item in self.evaluated if item.refusal is not None]
-        if not refusals:
+        refused = [(item.proposal.product, why) for item in self.evaluated if (why := item.refusal) is not None]
+        if not refused:
             return self._no_wish()
-        reasons = {refusal.reason for refusal in refusals}
-        told = "; ".join(f"{e.proposal.product}: {e.refusal.detail}" for e in self.evaluated if e.refusal is not None)
+        reasons = {why.reason for _, why in refused}
+        told = "; ".join([f"{product}: {why.detail}" for product, why in refused])
         return (reasons.pop() if len(reasons) == 1 else Reason.ALL_REJECTED), told
 
     def _problem(self) -> Problem | None:

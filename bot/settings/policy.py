@@ -387,4 +387,7 @@ class Policy(Section):
 
     def rule(self, name: str) -> Rule | None:
         """The rule of that name, enabled or not."""
-        return next((rule for rule in self.rules if rule.name == name), None)
+        for rule in self.rules:
+            if rule.name == name:
+                return rule
+        return None
