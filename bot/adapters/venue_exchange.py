@@ -84,7 +84,7 @@ class VenueExchange:
 
     def fills_since(self, since: datetime) -> Sequence[Fill]:
         self._around.catch_up()
-        self._fills.extend(fill_of(row) for row in self._venue.fills(len(self._fills)))
+        self._fills += [fill_of(row) for row in self._venue.fills(len(self._fills))]
         first = len(self._fills)  # they are kept in the order in which they were booked
         while first and self._fills[first - 1].at >= since:
             first -= 1

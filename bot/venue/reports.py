@@ -33,9 +33,9 @@ def request_for(order: PlannedOrder, owner: str = "bot") -> OrderRequest:
 
 def report_of(record: OrderRecord) -> OrderReport:
     """The order as a reader of the account sees it."""
-    terms, average = record.terms, record.average_price
+    terms, request, average = record.terms, record.request, record.average_price
     return OrderReport(
-        record.order_id, record.client_order_id, record.product, record.side, _type(terms), record.status,
+        record.order_id, request.client_order_id, request.product, request.side, _type(terms), record.status,
         _size(terms.base_size), _price(terms.limit_price), _price(terms.stop_price), Size(record.filled_size),
         record.filled_value, record.fees, _price(average), record.created_at, terms.end_time, terms.quote_size,
         record.hold, record.originating_order_id, _reject_reason(record), record.number_of_fills,
