@@ -85,6 +85,12 @@ def files(folder: Path, length: Granularity, only: Collection[ProductId] = ()) -
     return {product: max(paths)[1] for product, paths in sorted(found.items())}
 
 
+def packed(folder: Path, only: Collection[ProductId] = ()) -> list[Path]:
+    """The Parquet files by product: they are read for bars of any length. Raises ConfigError as `files` does."""
+    named = ((path, _named(path)) for path in _listed(folder) if path.suffix == ".parquet")
+    return [path for path, name in named if name is not None and (not only or name[0] in only)]
+
+
 def _listed(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())

@@ -133,23 +133,27 @@ def _run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
 
 def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    from backtest import prepare
-    from bot.domain.bars import LENGTHS
-    from bot.settings.load import load_config
-
     began = time.monotonic()
-    _may_be_folder(args.out)
-    given = load_config(args.config_dir)
-    config = prepare.adapted(given, LENGTHS[args.bar] if args.bar else None)
-    wanted = prepare.wish(config, args.data, products=args.products, since=args.since, until=args.until)
-    with ThreadPoolExecutor(1) as aside:
-        # Files are read, and later hashed, outside Python's own lock: the loop's modules are loaded meanwhile.
-        with progress(err, "files", quiet=args.quiet) as told:
-            reading = aside.submit(prepare.counted, wanted, told)
-            from backtest import candles, engine, notes
-            from backtest.drive import Drive
+    from backtest.ahead import Ahead
 
-            code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
+    _may_be_folder(args.out)
+    with ThreadPoolExecutor(1) as aside:
+        # Files are read, and later hashed, outside Python's own lock: settings and the loop's modules are loaded
+        # meanwhile.
+        with Ahead(args.data, args.products) as ahead:
+            from backtest import prepare
+            from bot.domain.bars import LENGTHS
+            from bot.settings.load import load_config
+
+            given = load_config(args.config_dir)
+            config = prepare.adapted(given, LENGTHS[args.bar] if args.bar else None)
+            wanted = prepare.wish(config, args.data, products=args.products, since=args.since, until=args.until)
+            with progress(err, "files", quiet=args.quiet) as told:
+                reading = aside.submit(prepare.counted, wanted, told, ahead.read)
+                from backtest import candles, engine, notes
+                from backtest.drive import Drive
+
+                code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
         candles.release()
         hashing = aside.submit(engine.data_hashes, args.data, data)
         for line in notes.notes(given, data):

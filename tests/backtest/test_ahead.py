@@ -1,0 +1,88 @@
+"""What is read before the settings are known: the same candles, and the same refusals in the same order."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from backtest import candles
+from backtest.ahead import Ahead
+from backtest.cli import main
+from bot.domain.product import ProductId
+from bot.errors import CandlesCorrupt
+from tests.backtest.markets import HEADER, rows, write_csv
+from tests.configs import SHIPPED
+
+SEEDS = {"BTC-USD": 3, "ETH-USD": 4, "SOL-USD": 5}
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """Three Parquet files and a text."""
+    folder = tmp_path / "candles"
+    write_csv(folder, "XRP-USD", rows(6, 300))
+    for product, seed in SEEDS.items():
+        columns = zip(HEADER.split(","), zip(*rows(seed, 300), strict=True), strict=True)
+        table = pa.table({name: [float(v) if name != "start" else v for v in values] for name, values in columns})
+        parquet.write_table(table, folder / f"{product}.parquet")
+    return folder
+
+
+def tear(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def refused(folder: Path, config: Path, out: Path) -> Sequence[str]:
+    """What a run says that ends with exit code 2."""
+    err = io.StringIO()
+    words = ["run", "--data", str(folder), "--config-dir", str(config), "--out", str(out), "--no-report"]
+    assert main(words, io.StringIO(), err) == 2
+    return err.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("only", [(), (ProductId("ETH-USD"),)])
+def test_every_file_holds_the_same_candles_whoever_begins_to_read_it(recorded, only):
+    with Ahead(recorded, only) as ahead:
+        for path in sorted(recorded.iterdir(), reverse=True):
+            found, alone = ahead.read(path), candles.read(path)
+            assert (found.product, found.length) == (alone.product, alone.length)
+            for name in candles.COLUMNS:
+                assert np.array_equal(getattr(found, name), getattr(alone, name)), (path, name)
+
+
+def test_a_torn_file_is_told_to_whoever_asks_for_it_and_to_nobody_else(recorded):
+    tear(recorded / "BTC-USD.parquet")
+    with Ahead(recorded, ()) as ahead:
+        assert len(ahead.read(recorded / "ETH-USD.parquet").start)
+        with pytest.raises(CandlesCorrupt, match=r"BTC-USD\.parquet"):
+            ahead.read(recorded / "BTC-USD.parquet")
+
+
+def test_a_run_names_the_torn_file_in_one_line(recorded, tmp_path):
+    tear(recorded / "ETH-USD.parquet")
+    (line,) = refused(recorded, SHIPPED, tmp_path / "out")
+    assert str(recorded / "ETH-USD.parquet") in line
+    assert "cannot be read" in line
+
+
+def test_a_bad_policy_is_told_before_a_torn_file_and_a_missing_folder(recorded, tmp_path):
+    tear(recorded / "BTC-USD.parquet")
+    config = tmp_path / "config"
+    shutil.copytree(SHIPPED, config)
+    (config / "policy.yaml").write_text("risk: {max_total_pct: 101}\n")
+    for folder in (recorded, tmp_path / "nowhere"):
+        said = refused(folder, config, tmp_path / "out")
+        assert said == [line for line in said if "policy.yaml" in line] != []
+
+
+def test_a_missing_folder_is_told_by_its_name(tmp_path):
+    (line,) = refused(tmp_path / "nowhere", SHIPPED, tmp_path / "out")
+    assert "nowhere" in line
+    assert "is not a folder" in line
