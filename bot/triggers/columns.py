@@ -31,7 +31,7 @@ class SeriesColumns:
 
     def __init__(self, series: BarSeries) -> None:
         self.series = series
-        self.start, self.step = series.start, series.granularity.value
+        self.start, self.step, self.size = series.start, series.granularity.value, len(series)
         self.close = series.close.data
         self.high = series.high.data
         self.low = series.low.data
@@ -48,7 +48,7 @@ class SeriesColumns:
         about as much as reading one bar in a hundred without it."""
         key = (name, count)
         reads = self._reads[key] = self._reads.get(key, 0) + 1
-        return reads * _BARS_A_READ > len(self.series)
+        return reads * _BARS_A_READ > self.size
 
     def sums(self, name: str, count: int, step: int) -> memoryview | None:
         """Prefix sums of the quantity `name` along every `step`-th bar; shape (n + step,), the first `step` zero.
@@ -96,7 +96,7 @@ class SeriesColumns:
         for key, prefix in self._windows.items():
             _, count, step = key
             bars = but[but + 1 >= count * step]
-            if prefix is not None and len(bars) * _BARS_A_READ <= len(self.series):
+            if prefix is not None and len(bars) * _BARS_A_READ <= self.size:
                 running: Ints = np.asarray(prefix)
                 sums = running[bars + step] - running[bars + step - count * step]
                 self._noted[key] = dict(zip(bars.tolist(), sums.tolist(), strict=True))
@@ -185,7 +185,7 @@ class ColumnWindows:
         column = self._columns.lowest(count)
         if column is None:
             return self._live().lowest(count)
-        return int(column[self._t + 1 - count]) // len(self._columns.series)
+        return int(column[self._t + 1 - count]) // self._columns.size
 
     def lowest_ago(self, count: int) -> int | None:
         if count > self._t + 1:
@@ -193,7 +193,7 @@ class ColumnWindows:
         column = self._columns.lowest(count)
         if column is None:
             return self._live().lowest_ago(count)
-        size = len(self._columns.series)
+        size = self._columns.size
         return self._t - (size - 1 - int(column[self._t + 1 - count]) % size)
 
     def close_sum(self, count: int) -> int | None:

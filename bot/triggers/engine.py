@@ -84,6 +84,8 @@ class TriggerEngine:
         `eligible`, then kind. A market without bars has no triggers.
         """
         policy, sections = self._config.policy.triggers, _switched_on(self._config, regime)
+        if not sections:
+            return ()
         found = [
             trigger
             for product in eligible
