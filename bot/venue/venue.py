@@ -117,8 +117,8 @@ class Venue:
         books = self._books
         for due in self._ends.before(now):
             self._perform(due)
-        self._pieces.update(market)
-        if books.busy:
+        if market:
+            self._pieces.update(market)
             for desk in tuple(books.busy.values()):
                 piece = market.get(desk.market)
                 if piece is not None:
