@@ -50,7 +50,8 @@ class RiskEngine:
         if not proposals:
             return ()
         ctx = self.context(snap)
-        book = exposure(snap, ctx.rate)
+        entering = any(proposal.side is Side.BUY for proposal in proposals)
+        book = exposure(snap, ctx.rate) if entering else ExposureBook({}, {})  # what is sold meets no cap
         said: dict[Side, dict[str, GateResult]] = {Side.BUY: {}, Side.SELL: {}}
         done = []
         for proposal in proposals:
