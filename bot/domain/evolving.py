@@ -24,7 +24,7 @@ class Evolving(Value, dict=True):
             kept = copy.__dict__
             kept.update(known)
             for name in changes:
-                for outdated in leads_to.get(name, ()):
-                    if outdated in kept:
-                        del kept[outdated]
+                if name in leads_to:
+                    for outdated in leads_to[name]:
+                        kept.pop(outdated, None)
         return copy
