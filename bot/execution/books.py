@@ -60,15 +60,16 @@ class Books:
         The very report that said nothing new of the very same order says nothing new once more.
         complete: these are all the venue shows, so what was remembered of any other can go.
         """
-        before = self._applied
+        before, orders = self._applied, self.state.orders
         if complete:
             self._applied = {}
         for report in reports:
             known = before.get(report.order_id)
-            if known is not None and known[0] is report and self._is_newest(known[1]):
+            if known is not None and known[0] is report and orders.get(known[1].client_order_id) is known[1]:
                 self._applied[report.order_id] = known
             else:
                 self._apply(report, tally)
+                orders = self.state.orders
 
     def _apply(self, report: OrderReport, tally: Tally) -> None:
         if report.parent_id:
@@ -82,12 +83,8 @@ class Books:
         self.record(observed(order, report), tally)
         if order.state is OrderState.REJECTED and not report.status.is_terminal:
             tally.orphans.append(report.order_id)
-        elif self._is_newest(order) and not report.parent_id:
+        elif self.state.orders.get(order.client_order_id) is order and not report.parent_id:
             self._applied[report.order_id] = (report, order)
-
-    def _is_newest(self, order: Order) -> bool:
-        """Whether nothing happened to an order since it was looked at."""
-        return self._recorder.state.orders.get(order.client_order_id) is order
 
     def book(
         self, fills: Sequence[Fill], reports: Mapping[str, OrderReport], read_at: datetime, overlap: timedelta,
@@ -154,7 +151,10 @@ class Books:
 
     def _find(self, report: OrderReport) -> Order | None:
         state = self.state
-        return state.order_of(report.order_id) or state.orders.get(report.client_order_id)
+        named = state.orders.get(report.client_order_id)
+        if named is not None and named.order_id == report.order_id:
+            return named
+        return state.order_of(report.order_id) or named
 
     def _adopt(self, report: OrderReport, tally: Tally) -> None:
         """The venue opened the bracket attached to one of our entries: from now on it is one of our orders.

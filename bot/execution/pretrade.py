@@ -62,7 +62,8 @@ def expected_slippage_bps(side: Side, mid: Price, average: Price) -> Decimal:
 
 def _thin(order: PlannedOrder, product: Product, book: Book, policy: ExecutionPolicy) -> Reject | None:
     """An entry must be small against both sides near the mid: the one it takes from, and the one it will leave by."""
-    depth = min(book.depth(side, policy.depth_within_bps, product.quote).amount for side in Side)
+    within = policy.depth_within_bps
+    depth = min(book.depth(side, within, product.quote).amount for side in (Side.BUY, Side.SELL))
     room = policy.max_depth_share_pct.fraction * depth
     price = order.limit_price if order.limit_price is not None else book.side(order.side)[0].price
     value = product.notional(price, order.size).amount
@@ -70,7 +71,7 @@ def _thin(order: PlannedOrder, product: Product, book: Book, policy: ExecutionPo
         return None
     detail = (
         f"{order.product}: {value:.2f} {product.quote} is more than {policy.max_depth_share_pct} of the "
-        f"{depth:.2f} within {policy.depth_within_bps} bps"
+        f"{depth:.2f} within {within} bps"
     )
     return Reject(Reason.DEPTH_THIN, detail)
 

@@ -277,8 +277,8 @@ MISTAKES: Final = (
         "the book is deep where one buys and empty where one has to sell again",
         "spread, depth and slippage",
         "bot/execution/pretrade.py",
-        "depth = min(book.depth(side, policy.depth_within_bps, product.quote).amount for side in Side)",
-        "depth = max(book.depth(side, policy.depth_within_bps, product.quote).amount for side in Side)",
+        "depth = min(book.depth(side, within, product.quote).amount for side in (Side.BUY, Side.SELL))",
+        "depth = max(book.depth(side, within, product.quote).amount for side in (Side.BUY, Side.SELL))",
         pytest("tests/execution/test_pretrade.py"),
     ),
     Mistake(
