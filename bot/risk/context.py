@@ -28,9 +28,8 @@ class Candidate(Value, dict=True):
     """A proposal on its way through the gates.
 
     base: of what it trades. size_quote: notional still allowed, fees not included; each clamp makes it smaller.
-    view: its market, None when the snapshot has none; product, quote: of the view. worst: the worst price it may trade
-    at, legal under its product; None without a price. continues: the intent whose next attempt this is; it was counted
-    when it was first approved.
+    view: its market, None when the snapshot has none; product, quote: of the view. continues: the intent whose next
+    attempt this is; it was counted when it was first approved.
     """
 
     proposal: TradeProposal
@@ -40,8 +39,13 @@ class Candidate(Value, dict=True):
     view: MarketView | None
     product: Product | None
     quote: Quote | None
-    worst: Price | None
     continues: Intent | None
+    policy: Policy
+
+    @cached_property
+    def worst(self) -> Price | None:
+        """The worst price it may trade at, legal under its product; None without a price."""
+        return _worst_price(self.proposal, self.view, self.continues, self.policy)
 
     @cached_property
     def entry_size(self) -> Size | None:
@@ -104,8 +108,8 @@ def candidate(proposal: TradeProposal, ctx: RiskContext, continues: Intent | Non
         view,
         None if view is None else view.product,
         None if view is None else view.quote,
-        _worst_price(proposal, view, continues, ctx.policy),
         continues,
+        ctx.policy,
     )
 
 
