@@ -174,7 +174,7 @@ class Observation:
     def _restricted(self) -> bool:
         """Whether something we manage may not be traded freely: then its release must be noticed soon."""
         positions = self._store.state.positions
-        return any(market in positions and positions[market].managed for market in self._limited)
+        return any(positions[market].managed for market in self._limited.intersection(positions))
 
     def _watched(self, metadata: Metadata) -> Mapping[ProductId, Product]:
         """Market -> the listing traded on it: the universe's candidates, and whatever is held, on order or to be."""

@@ -118,7 +118,7 @@ class Observer:
         now = self._clock.now()
         known = self._metadata
         half_life = self._spans.metadata_slot
-        fresh = known is not None and _slot(now, half_life) == _slot(known.at, half_life)
+        fresh = known is not None and _same_slot(now, known.at, half_life)
         if known is not None and fresh and (not doubtful or now - known.at < _DOUBT_EVERY):
             return known
         try:
@@ -141,11 +141,7 @@ class Observer:
     def fee_tier(self) -> FeeTier:
         """The account's rates; the policy's worst case until known, the higher of both when a re-read fails."""
         now, known = self._clock.now(), self._fees
-        if (
-            known is not None
-            and not self._fees_doubted
-            and _slot(now, _FEE_TIER_EVERY) == _slot(known.as_of, _FEE_TIER_EVERY)
-        ):
+        if known is not None and not self._fees_doubted and _same_slot(now, known.as_of, _FEE_TIER_EVERY):
             return known
         try:
             found = self._exchange.fee_tier()
@@ -312,9 +308,9 @@ def metadata_slot(policy: DataPolicy) -> timedelta:
     return timedelta(minutes=float(policy.product_max_age_minutes)) / 2
 
 
-def _slot(at: datetime, length: timedelta) -> int:
-    """Number of the slot that holds `at`: what is read once a slot does not hang on when reading began."""
-    return (at - _EPOCH) // length
+def _same_slot(one: datetime, other: datetime, length: timedelta) -> bool:
+    """Whether one slot, counted from 1970, holds both: what is read once a slot does not hang on when reading began."""
+    return (one - _EPOCH) // length == (other - _EPOCH) // length
 
 
 def _higher(known: FeeTier, worst: FeeTier) -> FeeTier:

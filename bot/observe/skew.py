@@ -53,7 +53,7 @@ class SkewMeter:
         A wall clock that was set is measured anew: what was measured before tells nothing of it.
         """
         now = clock.now()
-        if self._was_set(clock):
+        if self._was_set(now, clock.monotonic()):
             self._samples.clear()
             self._figure = None
         if self._measured_at is not None and len(self._samples) >= self._policy.min_samples:
@@ -83,9 +83,9 @@ class SkewMeter:
         self._measure(reader, clock)
         return self._samples[-1] if self._samples else 0.0
 
-    def _was_set(self, clock: Clock) -> bool:
+    def _was_set(self, now: datetime, monotonic_s: float) -> bool:
         """Whether the wall clock went further, or less far, than the time that passed since the last look."""
-        before, self._origin_s = self._origin_s, clock.now().timestamp() - clock.monotonic()
+        before, self._origin_s = self._origin_s, now.timestamp() - monotonic_s
         return before is not None and abs(self._origin_s - before) * 1000 > float(self._policy.no_entries_ms)
 
     def _measure(self, reader: AccountReader, clock: Clock) -> None:
