@@ -62,7 +62,7 @@ def observed(order: Order, report: OrderReport) -> list[Payload]:
     event = _event(order, state, report, figures)
     if payloads or _says_something(order, event, report, figures):
         payloads.append(_step(order, event, _why(report), figures, report.order_id, 0, state))
-    if figures.filled > max(order.size, order.filled):
+    if figures.filled.value > max(order.size.value, order.filled.value):
         payloads.append(_mismatch(order, f"size {order.size}", f"{figures.filled} filled"))
     return payloads
 
@@ -154,7 +154,7 @@ class _Figures(Value):
 
     @classmethod
     def newest(cls, order: Order, report: OrderReport) -> Self:
-        if report.filled < order.filled:
+        if report.filled.value < order.filled.value:
             return cls.of(order)
         return cls(report.filled, max(order.filled_value, report.filled_value), max(order.fees, report.fees))
 
@@ -221,8 +221,9 @@ def _event(order: Order, state: OrderState, report: OrderReport, figures: _Figur
             return OrderEvent.CANCELED if worked else OrderEvent.REFUSED
         case VenueStatus.CANCEL_QUEUED if state in RESTING:
             return OrderEvent.CANCEL_ASKED
-    fresh = state in (OrderState.OPEN, OrderState.SUBMITTED, OrderState.UNKNOWN) and not figures.filled.is_zero
-    return OrderEvent.PART_FILL if fresh or figures.filled > order.filled else OrderEvent.ACK
+    filled = figures.filled.value
+    fresh = state in (OrderState.OPEN, OrderState.SUBMITTED, OrderState.UNKNOWN) and filled > 0
+    return OrderEvent.PART_FILL if fresh or filled > order.filled.value else OrderEvent.ACK
 
 
 def _says_something(order: Order, event: OrderEvent, report: OrderReport, figures: _Figures) -> bool:

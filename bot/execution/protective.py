@@ -165,8 +165,8 @@ def _limit_leg(
 ) -> Price | None:
     if policy.style is ProtectiveStyle.STOP_LIMIT:
         return _below(stop, policy.stop_limit_offset_pct, product)
-    target, entry = levels.target, position.entry_price
-    if target is None and entry is not None:
+    target = levels.target
+    if target is None and (entry := position.entry_price) is not None:
         target = _moved(entry, policy.bracket_without_target_pct.value)
     rounded = None if target is None else product.passive(target, Side.SELL)
     return rounded if rounded is not None and rounded > stop else None
