@@ -129,9 +129,9 @@ class Product(Value):
 
     def fits(self, price: Price, size: Size) -> bool:
         """Whether whole steps of price and size lie within the venue's bounds."""
-        value = EXACT.multiply(price.value, size.value)
-        within = self.base_min <= size.value <= self.base_max and not size.is_zero
-        return within and self.quote_min <= value <= self.quote_max
+        base = size.value
+        value = EXACT.multiply(price.value, base)
+        return bool(base) and self.base_min <= base <= self.base_max and self.quote_min <= value <= self.quote_max
 
     def illegal(self, price: Price, size: Size) -> str | None:
         """Why this price and size would be refused, or None when they are legal."""
