@@ -7,12 +7,15 @@ Each side first on its own, whatever the other did:
     taker     backtest: the opening or the stop, with the half spread and the slippage of the policy, to the tick
               live: within what the minute traded, widened by both and by BOOK_BPS; never beyond its limit
     quote     an order that rests stands at the touch it was quoted from
+    number    no fill without a cause of its own: backtest: one a bar; live, at one moment: one at a price for a taker,
+              who walks the levels of a book, and MAKER_AT_ONCE for a maker
 
 Then together: limits and stops may lie apart by no more than the quotes, or the prices paid, they were made from.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -32,6 +35,8 @@ from bot.venue.fees import FeeSchedule, Tier
 
 TRAIL_BPS: Final = Decimal(30)
 """How far apart two trailing stops may lie that follow the bids of their own cycles."""
+MAKER_AT_ONCE: Final = 2
+"""Fills of one maker at one moment: by what traded through its limit, and by a book that stands beyond it."""
 
 
 class Fills(Value):
@@ -46,6 +51,7 @@ class Fills(Value):
             found = [text for part in order.parts for text in self._part(deed, order, part, side)]
             if isinstance(deed, Entry) and order.rests:
                 found += self._quoted(deed, order, side)
+            found += self._too_often(order, side)
             if order.filled > order.size:
                 found.append(f"{order.filled} of {order.size} filled")
             yield from (Told(f"{side.name}: {text}", False) for text in found)
@@ -64,7 +70,7 @@ class Fills(Value):
         if ours.wait != theirs.wait:
             yield self._delay(live, backtest)
         if len(ours.parts) != len(theirs.parts):
-            yield Told(f"{len(ours.parts)} fills for {len(theirs.parts)}: a book has levels, a bar has one price")
+            yield Told(f"{len(ours.parts)} fills for {len(theirs.parts)}: levels and moments of a book, and bars")
 
     # ------------------------------------------------------------------------------------------------------- one side
 
@@ -78,6 +84,17 @@ class Fills(Value):
             yield f"{part.price} is beyond the limit {order.limit}"
         look = self._maker if maker else self._recorded_taker if side.recorded else self._live_taker
         yield from look(deed, order, part, side)
+
+    def _too_often(self, order: Sent, side: Side) -> Iterator[str]:
+        """Fills that one bar, or one level at one moment, does not account for."""
+        if side.recorded:
+            bars = Counter(self.data.newest(part.booked) for part in order.parts)
+            yield from (f"{count} fills in one bar, which has one price" for count in bars.values() if count > 1)
+            return
+        for (at, price, liquidity), count in Counter((p.traded, p.price, p.liquidity) for p in order.parts).items():
+            most = MAKER_AT_ONCE if liquidity is Liquidity.MAKER else 1
+            if count > most:
+                yield f"{count} {liquidity.value} fills at {price} at {at:%H:%M:%S}, {most} at most at once"
 
     def _tier(self, order: Sent) -> Tier:
         policy = self.config.policy.backtest

@@ -29,6 +29,7 @@ from tests.backtest.check.deeds import (
     MAKER,
     OPENING,
     POLICY,
+    TAKER,
     answer,
     bought,
     entry,
@@ -199,6 +200,50 @@ def test_a_second_quote_must_lie_in_the_market_of_its_own_time(data):
 
     assert "limit 99.00 in a market of 99.80 to 100.20" in row(again("99.00"), quoted(), data).unexplained
     assert row(again("99.98"), quoted(), data).unexplained == ""
+
+
+# ------------------------------------------------------------------------------------------------------ number of fills
+
+
+def in_parts(*fills: tuple[str, str, float], rate: Decimal = TAKER):
+    """Bought by one order in fills of (price, size, at)."""
+    parts = [part(price, size, at=at, rate=rate) for price, size, at in fills]
+    return bought(resting(*parts, at=51, ended=minute(54)) if rate == MAKER else sent(*parts, at=51))
+
+
+HALVES = (("99.98", "0.5"), ("99.98", "0.5"))
+
+
+@pytest.mark.parametrize(
+    ("live", "backtest"),
+    [
+        (in_parts(("100.04", "0.5", 52), ("100.06", "0.5", 52)), entry()),
+        (in_parts(("100.06", "0.5", 52), ("100.06", "0.5", 52.1)), entry()),
+        (in_parts(*((*half, 52) for half in HALVES), rate=MAKER), quoted()),
+        (quoted(), in_parts(*((*half, at) for half, at in zip(HALVES, (52, 53), strict=True)), rate=MAKER)),
+    ],
+    ids=["two levels", "two moments", "trades and a book", "two bars"],
+)
+def test_an_order_may_fill_in_parts_that_each_have_a_cause(data, live, backtest):
+    found = row(live, backtest, data)
+    assert found.unexplained == ""
+    assert any("fills for" in text for text in found.why)
+
+
+@pytest.mark.parametrize(
+    ("live", "backtest", "fault"),
+    [
+        (in_parts(("100.06", "0.5", 52), ("100.06", "0.5", 52)), entry(),
+         "live: 2 TAKER fills at 100.06 at 00:51:30, 1 at most at once"),
+        (in_parts(*(("99.98", size, 52) for size in ("0.5", "0.3", "0.2")), rate=MAKER), quoted(),
+         "live: 3 MAKER fills at 99.98 at 00:51:30, 2 at most at once"),
+        (entry(), in_parts(("100.06", "0.5", 52), ("100.06", "0.5", 52)), "backtest: 2 fills in one bar"),
+        (quoted(), in_parts(*((*half, 52) for half in HALVES), rate=MAKER), "backtest: 2 fills in one bar"),
+    ],
+)  # fmt: skip
+def test_an_order_torn_into_fills_without_a_cause_is_red(data, live, backtest, fault):
+    """Any number of fills of one order passed, as long as their sums did."""
+    assert fault in row(live, backtest, data).unexplained
 
 
 # ----------------------------------------------------------------------------------------------------------------- fees
