@@ -76,8 +76,8 @@ class ExposureBook(Value):
 
 def exposure(snap: Snapshot, rate: Decimal) -> ExposureBook:
     """The exposure a snapshot shows. rate: worst fee, as a fraction, on top of every buy that is still open."""
-    valued = _Valued(snap, rate)
-    claims = tuple(valued.claims())
+    valued, buys = _Valued(snap, rate), _our_buys(snap.state)
+    claims = tuple(valued.claims(buys))
     assets = valued.held()
     for claim in claims:
         _count(assets, claim.base, claim.value)
@@ -86,8 +86,8 @@ def exposure(snap: Snapshot, rate: Decimal) -> ExposureBook:
         rules=_by_rule(valued, claims),
         unknown=tuple(valued.unknown),
         positions=_places(snap, claims),
-        working={order.product.base: order.state for order in _our_buys(snap.state)},
-        promised=_promised(snap, rate),
+        working={order.product.base: order.state for order in buys},
+        promised=_promised(snap, buys, rate),
     )
 
 
@@ -135,8 +135,9 @@ class _Valued(Value):
         if in_books or tradable:
             self.unknown.append(f"{amount} {base} held without a price")
 
-    def claims(self) -> Iterator[_Claim]:
-        for order in _our_buys(self.snap.state):
+    def claims(self, buys: Iterable[Order]) -> Iterator[_Claim]:
+        """buys: ours."""
+        for order in buys:
             intent = self.snap.state.intents.get(order.intent)
             value = self._in_equity(order.product.quote, order_cost(order, self.snap.state, self.rate))
             yield _Claim(order.product.base, intent.rule if intent else "", value, True)
@@ -212,10 +213,10 @@ def _places(snap: Snapshot, claims: Iterable[_Claim]) -> frozenset[str]:
     return frozenset({p.product.base for p in held} | {claim.base for claim in claims if claim.ours})
 
 
-def _promised(snap: Snapshot, rate: Decimal) -> Mapping[str, Decimal]:
+def _promised(snap: Snapshot, buys: Iterable[Order], rate: Decimal) -> Mapping[str, Decimal]:
     """Money of our buys that the balances of this snapshot do not show as held: too young, or not known to be there."""
     result: dict[str, Decimal] = {}
-    for order in _our_buys(snap.state):
+    for order in buys:
         if order.state in _NOT_HELD_YET or order.created_at > snap.reconciled_at:
             _count(result, order.product.quote, order_cost(order, snap.state, rate))
     return result
