@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from operator import attrgetter
 from typing import ClassVar, Final
 
 from bot.domain.decision import HysteresisCount
@@ -17,6 +18,7 @@ from bot.domain.product import ProductId, Side
 from bot.domain.value import Value, cached_property, field
 
 SCHEMA_VERSION: Final = 1
+_BY_NUMBER: Final = attrgetter("number")
 
 
 class Intent(Evolving):
@@ -377,13 +379,14 @@ class State(Evolving):
     @cached_property
     def pending(self) -> Mapping[str, Decimal]:
         """Differences that are neither gone nor classified, by currency: while there is one, nothing may be entered."""
-        return {currency: ledger.pending for currency, ledger in sorted(self.ledgers.items()) if ledger.pending}
+        found = [(currency, ledger.pending) for currency, ledger in self.ledgers.items() if ledger.pending]
+        return dict(sorted(found))
 
     @cached_property
     def unmoved(self) -> frozenset[str]:
         """Currencies that were held when their books were opened and have not moved since."""
         ledgers = self.ledgers.items()
-        return frozenset([currency for currency, ledger in ledgers if ledger.anchor > 0 and ledger.flows == 0])
+        return frozenset([currency for currency, ledger in ledgers if not ledger.flows and ledger.anchor > 0])
 
     @cached_property
     def exiting(self) -> frozenset[str]:
@@ -393,7 +396,7 @@ class State(Evolving):
     @cached_property
     def open_intents(self) -> tuple[Intent, ...]:
         """Intents that may still get an order, oldest first."""
-        return tuple([intent for _, intent in sorted(self.intents.items()) if not intent.closed])
+        return tuple(sorted([intent for intent in self.intents.values() if not intent.closed], key=_BY_NUMBER))
 
     @cached_property
     def of_base(self) -> Mapping[str, tuple[Order, ...]]:
