@@ -78,13 +78,14 @@ class Position(Evolving):
             return self.lots[0].size
         return Size(total(lot.size.value for lot in self.lots))
 
-    @property
+    @cached_property
     def whole(self) -> Size:
         """Base of everything the account holds of this market."""
         return self.size + Size(total(lot.size.value for lot in self.others)) if self.others else self.size
 
-    @property
+    @cached_property
     def whole_cost(self) -> Decimal:
+        """What `whole` has cost."""
         return EXACT.add(self.cost, total(lot.cost for lot in self.others)) if self.others else self.cost
 
     @cached_property
