@@ -207,13 +207,18 @@ class ExecutionEngine:
 
     def next_timer(self) -> datetime | None:
         """When an order asks for attention by itself; None when none does."""
-        wanted = [at for at in self._intent_times() + self._order_times() if at is not None]
-        if not wanted:
-            return None
-        served, ahead = self._served_at, wanted
-        if served is not None:
-            ahead = [at if at > served else served + OVERDUE_GAP for at in wanted]
-        return min(ahead)
+        state, execution, served = self._books.state, self._policy.execution, self._served_at
+        wanted = [
+            routing.next_time(intent, self._books.orders_of(intent), self._policy)
+            for intent in state.open_intents
+            if intent.kind is not OrderKind.PROTECTIVE
+        ]
+        wanted += [
+            next_listing(order, execution) if order.state is OrderState.UNKNOWN else timer(order, execution)
+            for order in state.working
+        ]
+        ahead = [at if served is None or at > served else served + OVERDUE_GAP for at in wanted if at is not None]
+        return min(ahead, default=None)
 
     # ---------------------------------------------------------------------------------------------- one by one
 
@@ -285,20 +290,6 @@ class ExecutionEngine:
             working = any(order.state.is_working for order in self._books.orders_of(intent))
             if intent.kind is OrderKind.EXIT and not working:
                 self._books.close(intent, "flattening takes over", tally)
-
-    def _intent_times(self) -> list[datetime | None]:
-        return [
-            routing.next_time(intent, self._books.orders_of(intent), self._policy)
-            for intent in self._books.state.open_intents
-            if intent.kind is not OrderKind.PROTECTIVE
-        ]
-
-    def _order_times(self) -> list[datetime | None]:
-        execution = self._policy.execution
-        return [
-            next_listing(order, execution) if order.state is OrderState.UNKNOWN else timer(order, execution)
-            for order in self._books.state.working
-        ]
 
     def _terms(self, tier: FeeTier) -> Terms:
         genesis, now = self._books.state.genesis, self._venue.clock.now()
