@@ -71,7 +71,9 @@ class ExecutionEngine:
         trading = Trading(venue, controls, self._sender, self._current)
         self._canceller = Canceller(venue, self._books, self._patience, tag, self._current)
         self._selling = SellSide(venue, controls, self._books, self._canceller, trading, self._patience, self._current)
-        self._intents = Intents(venue, controls, self._books, self._canceller, trading, self._selling, self._current)
+        self._intents = Intents(
+            venue, controls, self._books, self._canceller, trading, self._selling, self._current, self._terms
+        )
         self._protection = Protection(venue, self._books, self._canceller, self._selling, self._sender, self._current)
         self._resolver = Resolver(venue, controls, self._books, self._sender, self._current)
         self._settlement = Settlement(venue, self._books, self._canceller, self._selling)
@@ -271,12 +273,11 @@ class ExecutionEngine:
     def _entries(self, approved: Iterable[Approved], snapshot: Snapshot, tally: Tally) -> None:
         for permission in approved:
             if permission.proposal.kind is OrderKind.ENTRY:
-                self._intents.enter(permission, snapshot, self._terms(snapshot.fees), tally)
+                self._intents.enter(permission, snapshot, tally)
 
     def _serve(self, snapshot: Snapshot | None, tally: Tally) -> None:
-        terms = None if snapshot is None else self._terms(snapshot.fees)
         swept = snapshot is None and self._swept_in == self._books.cycle_id
-        self._intents.serve(snapshot, terms, tally, swept=swept)
+        self._intents.serve(snapshot, tally, swept=swept)
         self._served_at = self._venue.clock.now()
 
     def _protect(self, snapshot: Snapshot, tally: Tally) -> None:

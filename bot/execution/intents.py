@@ -10,7 +10,7 @@ from bot.domain.holdings import view_of
 from bot.domain.order import RESTING, OrderKind, OrderState
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView, Snapshot
-from bot.domain.state import Intent, Order
+from bot.domain.state import FeeTier, Intent, Order
 from bot.domain.value import replace
 from bot.execution import routing
 from bot.execution.books import Books
@@ -32,8 +32,9 @@ class Intents:
 
     def __init__(
         self, venue: Venue, controls: Controls, books: Books, canceller: Canceller, trading: Trading,
-        selling: SellSide, policy: Callable[[], Policy],
+        selling: SellSide, policy: Callable[[], Policy], terms: Callable[[FeeTier], Terms],
     ) -> None:  # fmt: skip
+        """terms: what an order is drawn up under, at this moment."""
         self._venue = venue
         self._controls = controls
         self._books = books
@@ -41,10 +42,11 @@ class Intents:
         self._trading = trading
         self._selling = selling
         self._policy = policy
+        self._terms = terms
         self._bought_again = False
         self._looked_at = ""
 
-    def serve(self, snapshot: Snapshot | None, terms: Terms | None, tally: Tally, *, swept: bool = False) -> None:
+    def serve(self, snapshot: Snapshot | None, tally: Tally, *, swept: bool = False) -> None:
         """Halts and timers first, then every open intent's next step. Without a snapshot nothing new is sent.
 
         swept: what halts forbid was cancelled in this cycle already, as far as the venue answered.
@@ -57,9 +59,9 @@ class Intents:
             self._obey(permits, tally)
         self._timers(tally)
         if served := self._served():
-            self._next_steps(served, snapshot, terms, permits, tally)
+            self._next_steps(served, snapshot, permits, tally)
 
-    def enter(self, approved: Approved, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
+    def enter(self, approved: Approved, snapshot: Snapshot, tally: Tally) -> None:
         """Begin an approved entry; one that was approved before another was quoted again has to pass risk once more.
 
         Raises: StorageFailed.
@@ -71,6 +73,7 @@ class Intents:
             missing = Reject(Reason.DATA_UNAVAILABLE, f"{proposal.product}: not in the snapshot")
             tally.refuse(proposal.product, Side.BUY, OrderKind.ENTRY, refusal or missing)
             return
+        terms = self._terms(snapshot.fees)
         intent = Intent(
             number=self._books.state.next_intent, cycle_id=snapshot.cycle_id, product=view.product.id, side=Side.BUY,
             kind=OrderKind.ENTRY, size=approved.size, worst_price=approved.worst_price,
@@ -149,26 +152,22 @@ class Intents:
         asked = (self._books.state.orders[order.client_order_id] for orders in due_for.values() for order in orders)
         return [order for order in asked if order.state not in RESTING]
 
-    def _next_steps(
-        self, served: Sequence[Intent], snapshot: Snapshot | None, terms: Terms | None, permits: Permits, tally: Tally
-    ) -> None:
+    def _next_steps(self, served: Sequence[Intent], snapshot: Snapshot | None, permits: Permits, tally: Tally) -> None:
         cancelled = self._cancel_timed_out(served, tally)
         if cancelled:
             wait = seconds(self._policy().execution.hold_release_seconds)
             self._canceller.await_end(cancelled, self._venue.clock.now() + wait, tally)
             served = self._served()
         for intent in served:
-            self._next(intent, snapshot, terms, permits, tally)
+            self._next(intent, snapshot, permits, tally)
 
-    def _next(
-        self, intent: Intent, snapshot: Snapshot | None, terms: Terms | None, permits: Permits, tally: Tally
-    ) -> None:
+    def _next(self, intent: Intent, snapshot: Snapshot | None, permits: Permits, tally: Tally) -> None:
         view = None if snapshot is None else view_of(snapshot, intent.product)
         command = self._command(intent, view)
         if isinstance(command, routing.Close):
             self._books.close(intent, command.why, tally)
-        elif isinstance(command, routing.Place) and view is not None and terms is not None:
-            self._place(intent, command, view, terms, permits, tally)
+        elif isinstance(command, routing.Place) and snapshot is not None and view is not None:
+            self._place(intent, command, view, self._terms(snapshot.fees), permits, tally)
 
     def _place(
         self, intent: Intent, command: routing.Place, view: MarketView, terms: Terms, permits: Permits, tally: Tally
