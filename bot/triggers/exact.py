@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from bot.domain.bars import Windows
 from bot.domain.money import decimal_text, quantised
@@ -39,7 +40,9 @@ def percent_text(part: int, whole: int) -> str:
     return f"{part * 100 / whole:.2f} %"
 
 
+@lru_cache(maxsize=256)
 def limit_text(limit: Decimal, unit: str = " %") -> str:
+    """A limit of the policy, for people: the same few are told with every trigger."""
     return decimal_text(limit) + unit
 
 
