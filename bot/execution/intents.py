@@ -143,8 +143,9 @@ class Intents:
     def _cancel_timed_out(self, served: Sequence[Intent], tally: Tally) -> list[Order]:
         """The orders of open intents that have to go now and whose cancels the venue took; one call for each reason."""
         due_for: dict[str, list[Order]] = {}
+        at_work = {order.intent for order in self._books.state.working}
         for intent in served:
-            command = self._command(intent, None)
+            command = self._command(intent, None) if intent.number in at_work else None
             if isinstance(command, routing.Cancel):
                 due_for.setdefault(command.why, []).append(command.order)
         for why, orders in due_for.items():
