@@ -17,6 +17,7 @@ from bot.domain.event import (
     RunStarted,
     RunStopped,
 )
+from bot.domain.fees import largest_sale
 from bot.domain.order import OrderKind
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Snapshot
@@ -501,11 +502,13 @@ class TradingLoop:
         self._world.market.guard(levels)
 
     def _unconfirmed_stop(self, snapshot: Snapshot) -> bool:
-        """Whether a position's bid lies beyond its stop and further quotes must confirm it."""
+        """Whether a position's bid lies beyond its stop and further quotes must confirm it; none sell what is dust."""
         for market, position in snapshot.state.positions.items():
             view, stop = snapshot.markets.get(market), position.exit_levels.highest_stop
-            if view is not None and view.quote is not None and stop is not None and view.quote.bid <= stop:
-                return position.managed
+            if view is None or view.quote is None or stop is None or view.quote.bid > stop:
+                continue
+            if position.managed and largest_sale(view.product, position.size, view.quote.bid) is not None:
+                return True
         return False
 
     def _recheck(self) -> datetime | None:

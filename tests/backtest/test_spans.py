@@ -140,6 +140,23 @@ def test_what_is_held_when_a_recording_ends_is_kept_at_its_last_price_and_the_re
     assert set(done.figures["coverage"]["cycles"]) == {"NO_TRADE", "TRADED"}, "equity was known all the time"
 
 
+def test_what_is_kept_below_its_stop_after_its_recording_is_looked_at_no_more(tmp_path):
+    """Its stop asked for a cycle at every bar to the end of the run, and nothing of it could be sold."""
+    config = runs.settings({"exits": {"resting_on_exchange": False}})
+    whole = folder(tmp_path / "whole", BTC=(0, 3 * DAY), ETH=(0, 3 * DAY))
+    first = json.loads(runs.backtest(whole, config, tmp_path / "first", every=False).files["trades.json"])
+    held = next(trade for trade in first if trade["product"] == ETH and trade["bars"] > 20)
+    ends = datetime.fromisoformat(held["opened_at"]).timestamp() + 3000
+    *kept, last = [row for row in rows(41, 3 * DAY, price=50, quiet=0) if row[0] < ends]
+    fallen = f"{float(last[1]) * 0.9:.2f}"
+    write_csv(whole, ETH, [*kept, (*last[:3], fallen, fallen, last[5])])
+    skipping, every = (runs.backtest(whole, config, tmp_path / str(every), every=every) for every in (False, True))
+    assert skipping.files == every.files
+    (still,) = [trade for trade in json.loads(every.files["trades.json"]) if trade["closed_at"] is None]
+    assert (still["product"], still["opened_at"]) == (ETH, held["opened_at"])
+    assert skipping.cycles < 300 < every.cycles
+
+
 def test_a_run_says_in_one_line_which_files_cover_a_part_of_it(tmp_path):
     data = loaded(folder(tmp_path, BTC=(300, 900), ETH=(0, 900), SOL=(0, 400), XRP=(100, 500), ADA=(3, 899)))
     line, without = notes(runs.settings({}), data)

@@ -10,6 +10,7 @@ import pytest
 
 from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import Side
+from bot.domain.value import replace
 from bot.errors import Transient
 from simulator.markets.script import BookIs
 from simulator.server import START
@@ -106,6 +107,18 @@ def test_a_trailing_stop_sells_between_two_scheduled_cycles_once_confirmed():
     assert exits(stage) == ["trailing_stop"]
     assert stage.held("BTC") == 0
     assert timedelta(seconds=430) < stage.clock.now() - START < timedelta(seconds=436)
+    stage.check()
+
+
+@pytest.mark.parametrize(("least", "asks"), [("0.001", True), ("1", False)])
+def test_a_stop_is_confirmed_by_cycles_of_its_own_unless_the_holding_is_too_small_to_be_sold(least, asks):
+    config = config_of(exits={"resting_on_exchange": False, "stop_confirmations": 1000})
+    stage = bought(Stage(then(*calm(90, 690), *slide(700, ["62000"], 500)), config))
+    product = next(item for item in stage.world.venue.products() if item.id == BTC)
+    stage.world.venue.set_product(replace(product, base_min=Decimal(least)))
+    stage.run_until(lambda: stage.clock.now() - START > timedelta(seconds=760), 900)
+    assert stage.held("BTC") == stage.state.positions[BTC].size.value > 0
+    assert (stage.loop.next_service() is not None) is asks
     stage.check()
 
 
