@@ -22,7 +22,7 @@ class Places(Value):
 
     def find(self, names: Iterable[ProductId]) -> tuple[int, int] | None:
         """The best place of a market that goes by these names."""
-        return min((self.by_id[name] for name in names if name in self.by_id), default=None)
+        return min([self.by_id[name] for name in names if name in self.by_id], default=None)
 
 
 @lru_cache(maxsize=4096)
