@@ -62,8 +62,14 @@ class Parity(Value):
             "cycles": found.bars,
             "cycles_with_the_same_triggers": found.alike,
             "decided_again": self.replayed.count,
+            "rescaled_since": self.replayed.rescaled,
             "rows": [_row(row, self.data) for row in found.rows],
         }
+
+    @property
+    def _not_again(self) -> str:
+        count = self.replayed.rescaled
+        return f"; {count} not, whose bars the daemon keeps in coarser units since" if count else ""
 
     def text(self) -> Iterator[str]:
         for row in self.comparison.rows:
@@ -77,7 +83,7 @@ class Parity(Value):
             yield "both accounts began with the same"
         yield (
             f"{found.alike} of {found.bars} cycles fired the same triggers; {self.replayed.count} decided again from "
-            f"what was kept, {len(self.replayed.different)} otherwise"
+            f"what was kept, {len(self.replayed.different)} otherwise{self._not_again}"
         )
         yield (
             f"backtest check parity {'passed' if self.passed else 'is red'}: {len(found.shared)} of {len(found.rows)} "

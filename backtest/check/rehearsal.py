@@ -21,7 +21,7 @@ from bot.adapters.storage import FileStorage
 from bot.app import App, Launch, open_app
 from bot.cli.books import envelopes
 from bot.cli.place import look
-from bot.cli.recorded import from_storage
+from bot.cli.recorded import Recorded, from_storage
 from bot.domain.codec import decode
 from bot.domain.decision import Decision, Outcome
 from bot.domain.event import IntentRecorded
@@ -53,10 +53,14 @@ class Span(Value):
 
 
 class Replayed(Value):
-    """Cycles decided again from what was kept of them, and the ids of those that came out differently."""
+    """Cycles decided again from what was kept of them, and the ids of those that came out differently.
+
+    rescaled: how many could not be, since bars they saw are kept in other ticks or lots by now, and not to the digit.
+    """
 
     count: int
     different: tuple[str, ...]
+    rescaled: int = 0
 
 
 def rehearsed(config: Config) -> Config:
@@ -83,7 +87,7 @@ def live(
         orders, fills = sim.do(lambda controls: (controls.world.venue.orders(), controls.world.venue.fills()))
     storage = look(launch.settings)
     cycles = [item for item, service in _cycles(storage) if not service]
-    return Records(orders, fills, _origins(storage), cycles, span.until, opening), _replayed(storage)
+    return Records(orders, fills, _origins(storage), cycles, span.until, opening), replayed(storage)
 
 
 @contextmanager
@@ -152,11 +156,27 @@ def _cycles(storage: FileStorage) -> Iterator[tuple[Cycle, bool]]:
         yield cycle(decided_at(number), decision, snapshot), snapshot.service
 
 
-def _replayed(storage: FileStorage) -> Replayed:
-    """Decide again what was decided over the wire: every trade, and some of the rest."""
+def replayed(storage: FileStorage) -> Replayed:
+    """Decide again what was decided over the wire: every trade, and some of the rest.
+
+    A busy hour has a daemon keep volumes in coarser lots from then on: what a cycle saw before is there no more.
+    """
     kept = [(item.decision.cycle_id, item.decision.outcome) for item, _ in _cycles(storage)]
     stride = max(1, len(kept) // REPLAYED)
     chosen = [number for at, (number, outcome) in enumerate(kept) if outcome is Outcome.TRADED or at % stride == 0]
-    recorded = (from_storage(storage, number) for number in chosen[: 3 * REPLAYED])
-    different = [item.cycle_id for item in recorded if item.decided_again() != item.decision]
-    return Replayed(min(len(chosen), 3 * REPLAYED), tuple(different))
+    count, rescaled, different = 0, 0, []
+    for item in (from_storage(storage, number) for number in chosen[: 3 * REPLAYED]):
+        if _rescaled(item):
+            rescaled += 1
+            continue
+        count += 1
+        if item.decided_again() != item.decision:
+            different.append(item.cycle_id)
+    return Replayed(count, tuple(different), rescaled)
+
+
+def _rescaled(item: Recorded) -> bool:
+    used = item.inputs.bars
+    return any(
+        (series.scale.tick, series.scale.lot) != (used[m].tick, used[m].lot) for m, series in item.series.items()
+    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +19,14 @@ from backtest.check.parity_run import Parity, backtested, judged
 from backtest.check.rehearsal import Replayed, Span
 from backtest.check.sides import BACKTEST, Records, side
 from backtest.dataset import Dataset
+from bot.adapters.coinbase.bar_store import BarStore
+from bot.adapters.coinbase.tape import rescaled
+from bot.adapters.storage import FileStorage
+from bot.domain.bars import Granularity, Scale
 from bot.domain.money import Percent
 from bot.domain.order import Liquidity
 from bot.domain.product import Side as OrderSide
+from bot.domain.snapshot import Environment, Mode
 from bot.domain.value import Value, replace
 from bot.settings.config import Config
 from bot.venue.orders import VenueFill
@@ -63,6 +70,7 @@ class Traded(Value):
     config: Config
     data: Dataset
     live: Records
+    folder: Path
 
     def against(self, offline: Records) -> Parity:
         return judged(self.live, offline, Replayed(1, ()), self.data, self.config)
@@ -86,7 +94,7 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Traded:
     span = Span(since, since + timedelta(minutes=26))
     data = engine.read(engine.wish(config, folder / "candles", since=span.since, until=span.until))
     records, _ = rehearsal.live(config, data.paths, span, folder / "data", io.StringIO())
-    return Traded(config, data, records)
+    return Traded(config, data, records, folder / "data")
 
 
 def test_the_same_settings_on_both_sides_leave_nothing_unexplained(traded):
@@ -94,6 +102,22 @@ def test_the_same_settings_on_both_sides_leave_nothing_unexplained(traded):
     assert found.passed, list(found.text())
     assert len(found.comparison.shared) == 2
     assert "both accounts began with the same" in list(found.text())
+
+
+def test_cycles_whose_bars_are_kept_in_coarser_lots_since_are_counted_and_the_rest_is_decided_again(traded, tmp_path):
+    """A busy hour of real candles ended the whole check."""
+    shutil.copytree(traded.folder, tmp_path / "data")
+    storage = FileStorage(tmp_path / "data", Environment.STAGING, Mode.LIVE, production=False)
+    every = rehearsal.replayed(storage)
+    assert (every.different, every.rescaled) == ((), 0)
+    store = BarStore(storage.folder / "bars")
+    tape = store.load(BTC, Granularity.ONE_MINUTE)
+    assert tape is not None
+    store.put(rescaled(tape, Scale(tape.scale.tick, tape.scale.lot * 10)), tape.start)
+    assert rehearsal.replayed(storage) == rehearsal.Replayed(0, (), every.count)
+    told = Parity(traded.planted().comparison, rehearsal.Replayed(0, (), every.count), traded.data)
+    assert told.problems == ("no cycle was kept to be decided again",)
+    assert f"0 otherwise; {every.count} not, whose bars" in list(told.text())[-2]
 
 
 def test_a_backtest_that_pays_a_hundredth_of_a_percent_is_red(traded):
