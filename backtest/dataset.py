@@ -177,6 +177,11 @@ class Dataset(Value):
         """When bar `k` closed, and the cycle that knows it runs."""
         return datetime.fromtimestamp(self.start + (k + 1) * self.length, UTC)
 
+    def knowing(self, at: datetime) -> int:
+        """The first bar that closes at or after a moment."""
+        seconds = (at - datetime.fromtimestamp(self.start, UTC)).total_seconds()
+        return -int(-seconds // self.length) - 1
+
     def newest(self, now: datetime) -> int:
         """The newest bar that had closed at `now`; -1 before the first."""
         return (int(now.timestamp()) - self.start) // self.length - 1

@@ -14,38 +14,32 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final, Self
 
 import numpy as np
 
-from backtest.candles import Floats
 from backtest.dataset import Dataset, Segment, Track
+from backtest.equity import CHUNK, Line, Worth
 from backtest.landmarks import days, landmarks
 from backtest.signals import signals
-from bot.domain.bars import Ints
 from bot.domain.decision import Outcome, Reason, Regime, TriggerKind
 from bot.domain.money import EXACT, ONE, total
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.position import Position
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView
-from bot.domain.state import Period, State
+from bot.domain.state import State
 from bot.domain.value import Value
 from bot.loop.finished import Finished
-from bot.risk import stops
 from bot.risk.breakers import breaker_policy, cooloff
 from bot.risk.cooldowns import blocking
-from bot.risk.halts import latch_active
 from bot.settings.config import Config
 from bot.venue.books import DOLLARS
 from bot.venue.orders import OrderRecord
 
-CHUNK: Final = 512
-"""Bars looked at in one go at first; twice as many each time nothing is found."""
-SLACK: Final = 1e-9
-"""Relative margin of comparisons in floats."""
+_FAILED: Final = Outcome.ERROR.value
 
 
 class Look(Value):
@@ -121,7 +115,7 @@ class Horizon:
                 self._signals[bar].append(market)
         self._signalled = sorted(self._signals)
         self._watches: dict[str, _Watch] = {}
-        self._parts: dict[ProductId, _Part] = {}
+        self._worths: dict[ProductId, Worth] = {}
         self._silent = _silent(data)
         self._partial = _may_be_partial(data, config)
         self._rates = {config.policy.portfolio.quote_currency: ONE, **config.policy.portfolio.stable_values}
@@ -133,11 +127,12 @@ class Horizon:
             return Next(k + 1, None)
         if self._restless(look):
             return Next(k + 1, self._about(k + 1))
-        stop = min(_after(self._landmarks, k, end), self._moments(look), end)
+        worths = [self._worth(market, position) for market, position in look.state.positions.items()]
+        stop = min(_after(self._landmarks, k, end), self._moments(look, worths))
         stop = self._asking(look, stop)
         for watch in self._watched(look):
             stop = self._reached(watch, k, stop)
-        stop, peak = self._equity(look, stop)
+        stop, peak = self._equity(look, worths, stop)
         return Next(stop, self._about(stop), peak)
 
     def _about(self, k: int) -> frozenset[ProductId] | None:
@@ -150,34 +145,32 @@ class Horizon:
     def _asking(self, look: Look, stop: int) -> int:
         """The first bar before `stop` at which a rule may hold in a market where that asks for something new."""
         covered = {order.product.base for order in look.state.working if order.kind is OrderKind.PROTECTIVE}
-        soonest = self._data.closed(look.k + 1)
-        paused = {base: self._paused(look, base, to, soonest) for base, to in look.pauses.items() if to > soonest}
         at = bisect_right(self._signalled, look.k)
         while at < len(self._signalled) and (bar := self._signalled[at]) < stop:
             for market in self._signals[bar]:
                 # Where an order protects a position, nothing new is asked for.
-                if market.base not in covered and bar > paused.get(market.base, look.k):
+                if market.base not in covered and bar > self._paused(look, market.base):
                     return bar
             at += 1
         return stop
 
-    def _paused(self, look: Look, base: str, told: datetime, soonest: datetime) -> int:
-        """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`.
-
-        told: end of the pause in which it was, later than `soonest`, the next cycle.
-        """
-        pause = blocking(look.state.cooldowns, base, soonest)
+    def _paused(self, look: Look, base: str) -> int:
+        """The last bar at which a wish for `base` is known to be refused and told already; at least `look.k`."""
+        told = look.pauses.get(base)
+        if told is None:
+            return look.k
+        soonest = self._data.closed(look.k + 1)
+        pause = blocking(look.state.cooldowns, base, soonest) if told > soonest else None
         if pause is None or pause.until != told:
             return look.k
-        seconds = (pause.until - self._data.opened(0)).total_seconds()
-        return max(look.k, -int(-seconds // self._data.length.value) - 2)
+        return max(look.k, self._data.knowing(pause.until) - 1)
 
     # --------------------------------------------------------------------------------------------------- at rest or not
 
     def _unsettled(self, look: Look) -> bool:
         """Whether the next cycle may differ in any market."""
         cycle, state, before = look.cycle, look.state, look.before
-        if cycle.decision is None or cycle.snapshot is None or cycle.record.outcome == Outcome.ERROR.value:
+        if cycle.decision is None or cycle.snapshot is None or cycle.record.outcome == _FAILED:
             return True
         if state.halts != before.halts or state.latches != before.latches:
             return True
@@ -193,24 +186,21 @@ class Horizon:
         decision, state = look.cycle.decision, look.state
         if look.restless or decision is None or any(item.proposal.side is Side.SELL for item in decision.evaluated):
             return True
-        bases = set[str]()
-        for market, position in state.positions.items():
-            if market.base in bases or not self._calm(market, position, state, look.k):
-                return True
-            bases.add(market.base)
-        return False
+        if len({market.base for market in state.positions}) < len(state.positions):
+            return True
+        return not all(self._calm(market, position, state, look.k) for market, position in state.positions.items())
 
     def _calm(self, market: ProductId, position: Position, state: State, k: int) -> bool:
         """A position that nothing is due for: priced, fully covered by one order at rest, or with nothing to cover."""
         track = self._data.tracks[market]
-        over = self._data.over(track, k)
-        if (track.at(k) is None and not over) or market in state.quarantined:
+        dark = track.at(k) is None
+        over = dark and self._data.over(track, k)
+        if dark is not over or market in state.quarantined:
             return False
-        levels = position.exit_levels
         working = [order for order in state.of_base.get(position.product.base, ()) if order.state.is_working]
         if over or not position.managed:
             return not working
-        if not self._config.policy.exits.resting_on_exchange or levels.highest_stop is None:
+        if not self._config.policy.exits.resting_on_exchange or position.exit_levels.highest_stop is None:
             return not working
         if len(working) != 1 or working[0].kind is not OrderKind.PROTECTIVE or working[0].state is not OrderState.OPEN:
             return False
@@ -218,14 +208,11 @@ class Horizon:
 
     # --------------------------------------------------------------------------------------------------------- in time
 
-    def _moments(self, look: Look) -> int:
-        """The first cycle at or after the soonest moment at which something ends by itself."""
-        now = self._data.closed(look.k)
-        ahead = [at for at in _ends(look.state, self._config) if at > now]
-        if not ahead:
-            return self._data.count
-        seconds = (min(ahead) - self._data.opened(0)).total_seconds()
-        return max(look.k + 1, -int(-seconds // self._data.length.value) - 1)
+    def _moments(self, look: Look, worths: Iterable[Worth]) -> int:
+        """The soonest cycle at or after a moment at which something ends by itself."""
+        ends = [self._data.knowing(at) for at in _ends(look.state, self._config)]
+        ends += [worth.due for worth in worths if worth.due is not None]
+        return min((bar for bar in ends if bar > look.k), default=self._data.count)
 
     # --------------------------------------------------------------------------------------------------- in the markets
 
@@ -250,6 +237,8 @@ class Horizon:
         """The first bar in (k, stop) whose range reaches a level; `stop` when there is none. A gap is a landmark."""
         if watch.hit > k:
             return min(watch.hit, stop)
+        if watch.clear >= stop:
+            return stop
         segment = self._data.tracks[watch.held.market].at(k + 1)
         if segment is None:
             return k + 1
@@ -266,26 +255,23 @@ class Horizon:
 
     # ----------------------------------------------------------------------------------------------------------- equity
 
-    def _equity(self, look: Look, stop: int) -> tuple[int, Decimal | None]:
+    def _equity(self, look: Look, worths: Sequence[Worth], stop: int) -> tuple[int, Decimal | None]:
         """The first bar before `stop` at which a loss stop or cap may be reached, and the new peak on the way."""
-        first, positions = look.k + 1, look.state.positions
-        if not positions or first >= stop:
+        first = look.k + 1
+        if not worths or first >= stop:
             return stop, None
-        parts = [self._part(market, position) for market, position in positions.items() if market in self._data.tracks]
-        if not parts:
-            return stop, None
-        line = _Line(self._config, look, parts, self._cash(look.state), first, stop)
+        line = Line(self._config, look.state, look.cycle.record.started_at, worths, self._cash(look.state), first, stop)
         alarm = line.alarm()
         if alarm is not None:
             stop = first + alarm
         return stop, line.new_peak(stop)
 
-    def _part(self, market: ProductId, position: Position) -> _Part:
+    def _worth(self, market: ProductId, position: Position) -> Worth:
         """What a position is worth, taken again only when it is not the same object any more."""
-        part = self._parts.get(market)
-        if part is None or part.position is not position:
-            part = self._parts[market] = _Part(self._data, self._data.tracks[market], position)
-        return part
+        worth = self._worths.get(market)
+        if worth is None or worth.position is not position:
+            worth = self._worths[market] = Worth(self._data, self._data.tracks[market], position)
+        return worth
 
     def _cash(self, state: State) -> Decimal:
         """Equity apart from positions: the wallets of the equity currency and of coins at a fixed rate."""
@@ -293,145 +279,19 @@ class Horizon:
         return total(EXACT.multiply(ledger.expected, rate) for ledger, rate in held if ledger is not None)
 
 
-class _Line:
-    """Equity of bars first..stop-1 while holdings stay as they are, in floats; exact where it is asked for.
-
-    fixed: the part of it that is no position. values: of each bar; lowest and highest of them.
-    """
-
-    def __init__(
-        self, config: Config, look: Look, parts: Sequence[_Part], fixed: Decimal, first: int, stop: int
-    ) -> None:
-        self._look = look
-        self._config = config
-        self._first = first
-        self._parts = parts
-        self._fixed = fixed
-        self._worth = [part.worth(first, stop) for part in parts]
-        self._values: Floats = self._worth[0] + float(fixed)
-        for worth in self._worth[1:]:
-            self._values += worth
-        self._lowest, self._highest = float(self._values[self._values.argmin()]), _greatest(self._values)
-
-    def alarm(self) -> int | None:
-        """Offset of the first bar at which a stop or a cap may be reached."""
-        config, values = self._config, self._values
-        risk, state, found = config.policy.risk, self._look.state, []
-        peak = float(state.peak_equity) if state.peak_equity is not None else self._lowest
-        floor = self._floor()
-        if self._lowest <= floor:
-            found.append(values <= floor)
-        if risk.max_drawdown_pct is not None and not _latched(state, stops.DRAWDOWN, self._look):
-            share = 1 - float(risk.max_drawdown_pct.fraction) + SLACK
-            if self._lowest <= max(peak, self._highest) * share:
-                found.append(values <= np.maximum(peak, np.maximum.accumulate(values)) * share)
-        if config.policy.exits.trim_to_cap:
-            cap = float(risk.max_per_asset_pct.fraction) * (1 - SLACK)
-            cap *= 1 + float(config.policy.exits.trim_tolerance_pct.fraction)
-            found += [worth > values * cap for worth in self._worth if _greatest(worth) > self._lowest * cap]
-        hits = [int(np.argmax(mask)) for mask in found if mask.any()]
-        return min(hits) if hits else None
-
-    def new_peak(self, stop: int) -> Decimal | None:
-        """The highest equity before bar `stop`, exact, when it is above the known peak."""
-        known = self._look.state.peak_equity
-        if known is None or self._highest < float(known) * (1 - SLACK):
-            return None
-        values = self._values[: stop - self._first]
-        if not len(values):
-            return None
-        near = np.flatnonzero(values >= _greatest(values) * (1 - SLACK))
-        exact = max(self._exact(self._first + offset) for offset in near.tolist())
-        return exact if exact > known else None
-
-    def _exact(self, k: int) -> Decimal:
-        return EXACT.add(self._fixed, total(part.exact(k) for part in self._parts))
-
-    def _floor(self) -> float:
-        """Equity at or below which the daily or weekly stop may be reached; -inf when neither can be."""
-        risk, state = self._config.policy.risk, self._look.state
-        limits = []
-        bought = float(self._fixed) + sum(float(position.cost) for position in state.positions.values())
-        for name, period, limit in (
-            (stops.DAILY, state.day, risk.daily_stop_pct), (stops.WEEKLY, state.week, risk.weekly_stop_pct),
-        ):  # fmt: skip
-            if limit is not None and period is not None and not _latched(state, name, self._look):
-                limits.append(_at_stop(period, limit.value, bought))
-        return max(limits, default=float("-inf"))
-
-
-class _Part:
-    """What one position is worth at each bar, for a while ahead."""
-
-    def __init__(self, data: Dataset, track: Track, position: Position) -> None:
-        self.position = position
-        self._data = data
-        self._track = track
-        self._size = position.size.value
-        up, down = track.scale.tick.as_integer_ratio()
-        self._unit = float(self._size) * up / down
-        self._first = self._stop = 0
-        self._bids: Ints = np.empty(0, np.int64)
-        self._worth: Floats = np.empty(0)
-
-    def worth(self, first: int, stop: int) -> Floats:
-        """Of bars first..stop-1, between which there is no gap, and of which the first comes never before an earlier
-        call's."""
-        if stop > self._stop:
-            self._look(first, stop + CHUNK)
-        return self._worth[first - self._first : stop - self._first]
-
-    def exact(self, k: int) -> Decimal:
-        """At bar `k`, of those that were asked for."""
-        return EXACT.multiply(self._track.scale.value(int(self._bids[k - self._first])), self._size)
-
-    def _look(self, first: int, stop: int) -> None:
-        track, segment = self._track, self._track.at(first)
-        if segment is not None:
-            self._first, self._stop = first, min(stop, segment.stop)
-            closes = segment.columns.series.close[first - segment.first : self._stop - segment.first]
-        elif self._data.over(track, first):
-            self._first, self._stop = first, stop
-            closes = np.full(stop - first, track.segments[-1].columns.close[-1])
-        else:
-            raise AssertionError(f"{track.market} shows nothing at bar {first}, which is a landmark")
-        self._bids = track.quoting.bids(closes)
-        self._worth = np.multiply(self._bids, self._unit, dtype=np.float64)
-
-
-def _at_stop(period: Period, limit: Decimal, bought: float) -> float:
-    """Equity at which realised + unrealised change since the period began is -limit percent of its start, or just
-    above.
-
-    bought: equity if every position were worth what it cost.
-    """
-    start = float(period.start_equity)
-    rest = bought + float(period.start_unrealised) - float(period.realised)
-    return rest - start * float(limit) / 100 + abs(start) * 1e-7
-
-
-def _greatest(values: Floats) -> float:
-    return float(values[values.argmax()])
-
-
-def _latched(state: State, name: str, look: Look) -> bool:
-    """Whether a stop is latched already: it then trips no more until its period ends, which is a moment of its own."""
-    latch = state.latches.get(name)
-    return latch is not None and latch_active(latch, look.cycle.record.started_at)
-
-
 def _ends(state: State, config: Config) -> Iterator[datetime]:
-    """Moments at which something in the durable state ends by itself."""
-    yield from (latch.ends_at for latch in state.latches.values() if latch.ends_at is not None)
-    yield from (ban.until for ban in state.bans.values())
-    yield from (approval.expires_at for approval in state.approvals.values())
-    for breaker in state.breakers.values():
-        if breaker.open and breaker.until is not None:
+    """Moments at which something in the durable state ends by itself, but for the time to hold a position."""
+    for latch in state.latches.values():
+        if latch.ends_at is not None:
+            yield latch.ends_at
+    for ban in state.bans.values():
+        yield ban.until
+    for approval in state.approvals.values():
+        yield approval.expires_at
+    for breaker in state.open_breakers:
+        if breaker.until is not None:
             yield breaker.until
             yield breaker.until - cooloff(breaker_policy(config.policy.risk.breakers, breaker.name))
-    for position in state.positions.values():
-        if position.exits.max_hold_minutes is not None:
-            yield position.opened_at + timedelta(minutes=position.exits.max_hold_minutes)
 
 
 def _of_order(order: OrderRecord, track: Track) -> _Held:
@@ -478,7 +338,7 @@ def _first_hit(held: _Held, segment: Segment, cut: slice) -> int | None:
 
 def _trips(state: State) -> dict[str, datetime | None]:
     """The breakers that are open, and until when; what a closed one has counted asks for nothing."""
-    return {name: breaker.until for name, breaker in state.breakers.items() if breaker.open}
+    return {breaker.name: breaker.until for breaker in state.open_breakers}
 
 
 def _held_back(view: MarketView) -> bool:

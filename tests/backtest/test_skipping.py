@@ -62,6 +62,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "stop_limits": ({"exits": {"style": "stop_limit", "stop_confirmations": 3}}, {}),
     "naked": ({"exits": {"resting_on_exchange": False, "stop_confirmations": 2}}, {}),
     "loss_stops": ({"risk": {"daily_stop_pct": 0.15, "weekly_stop_pct": 0.3, "max_drawdown_pct": 0.5}}, {}),
+    "drawdown": ({"risk": {"daily_stop_pct": None, "weekly_stop_pct": None, "max_drawdown_pct": 0.1}}, {}),
     "breakers": (
         {"risk": {"breakers": {"volatility": {"threshold": 2.5, "cooloff_seconds": 2400, "window_seconds": 1800}}}}, {},
     ),
