@@ -69,19 +69,15 @@ def files(folder: Path, length: Granularity, only: Collection[ProductId] = ()) -
     only: of these products, if any is given.
     Raises: ConfigError when the folder cannot be read, holds none, or holds two of which either might be meant.
     """
-    found: dict[ProductId, list[tuple[int, Path]]] = {}
-    for path in _listed(folder):
-        named = _named(path)
-        if named is not None and length.value % named[1] == 0 and (not only or named[0] in only):
-            found.setdefault(named[0], []).append((named[1], path))
+    found = _fitting(folder, length, only)
     twice = [line for product, paths in sorted(found.items()) for line in _doubtful(folder, product, paths)]
     if twice:
         raise ConfigError(twice)
     if not found and not only:
         name = next(name for name, value in LENGTHS.items() if value is length)
-        raise ConfigError(
-            [f"--data {folder}: no PRODUCT_{name}.csv, PRODUCT_{name}.csv.gz, a shorter one, or PRODUCT.parquet in it"]
-        )
+        shorter = "" if length is Granularity.ONE_MINUTE else ", the same with shorter bars,"
+        names = f"BTC-USD_{name}.csv, BTC-USD_{name}.csv.gz{shorter} or BTC-USD.parquet"
+        raise ConfigError([f"--data {folder}: holds no candles for bars of {name}: files are named like {names}"])
     return {product: max(paths)[1] for product, paths in sorted(found.items())}
 
 
@@ -89,6 +85,25 @@ def packed(folder: Path, only: Collection[ProductId] = ()) -> list[Path]:
     """The Parquet files by product: they are read for bars of any length. Raises ConfigError as `files` does."""
     named = ((path, _named(path)) for path in _listed(folder) if path.suffix == ".parquet")
     return [path for path, name in named if name is not None and (not only or name[0] in only)]
+
+
+def passed_over(chosen: Mapping[ProductId, Path], length: Granularity) -> dict[ProductId, list[Path]]:
+    """Files of shorter bars that `files` left for the chosen ones; products without one are not named."""
+    folder = next(iter(chosen.values())).parent
+    fitting = _fitting(folder, length, chosen.keys())
+    return {
+        item: [path for _, path in fitting[item] if path != chosen[item]] for item in fitting if len(fitting[item]) > 1
+    }
+
+
+def _fitting(folder: Path, length: Granularity, only: Collection[ProductId]) -> dict[ProductId, list[tuple[int, Path]]]:
+    """The files that bars of `length` can be made of, each with the seconds of its own bars."""
+    found: dict[ProductId, list[tuple[int, Path]]] = {}
+    for path in _listed(folder):
+        named = _named(path)
+        if named is not None and length.value % named[1] == 0 and (not only or named[0] in only):
+            found.setdefault(named[0], []).append((named[1], path))
+    return found
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -86,7 +86,13 @@ def _add_run(verbs: Any) -> None:
         ),
     )  # fmt: skip
     _add_market(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the artifacts go")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where summary.json, trades.json and all else go, and report.html, which shows them",
+    )
     parser.add_argument("--every-cycle", action="store_true", help="skip nothing: slower, and the same artifacts")
     parser.add_argument("--no-report", dest="report", action="store_false",
                         help="no report.html, which `backtest report DIR` makes at any time")  # fmt: skip
@@ -98,7 +104,13 @@ def _add_market(parser: argparse.ArgumentParser) -> None:
     """What to trade on, and with which settings."""
     parser.add_argument("--data", type=Path, required=True, metavar="DIR",
                         help="PRODUCT_1m.csv[.gz] or PRODUCT.parquet, and products.json if you have it")  # fmt: skip
-    parser.add_argument("--from", dest="since", type=_moment, metavar="TIME", help="first bar, UTC; default: the first")
+    parser.add_argument(
+        "--from",
+        dest="since",
+        type=_moment,
+        metavar="TIME",
+        help="first bar: 2026-02-01 or 2026-02-01T06:00, UTC; default: the first",
+    )
     parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="first bar left out; default: none")
     parser.add_argument("--config-dir", type=Path, default=Path("config"), metavar="DIR",
                         help="policy.yaml and universe.yaml (default: config)")  # fmt: skip
@@ -167,7 +179,7 @@ def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         from backtest.report import page
 
         page.bind(args.out)
-    _tell(figures, drive.cycles, time.monotonic() - began, args.out, out)
+    _tell(figures, drive.cycles, time.monotonic() - began, _where(args.out, args.report), out)
     return ERROR if drive.recorder.failures else FINE
 
 
@@ -205,13 +217,22 @@ def _command(args: argparse.Namespace) -> str:
     return " ".join(words)
 
 
-def _tell(figures: Any, cycles: int, seconds: float, folder: Path, out: TextIO) -> None:
+def _where(folder: Path, report: bool) -> str:
+    return f"{folder}, look at {folder / 'report.html'}" if report else str(folder)
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def _tell(figures: Any, cycles: int, seconds: float, where: str, out: TextIO) -> None:
     trades, returns, drawdown = figures["trades"], figures["returns"], figures["drawdowns"]["max_pct"]
+    period = figures["period"]
     print(
-        f"{figures['period']['bars']} bars of {len(figures['period']['products'])} products, {cycles} cycles run, "
-        f"{seconds:.1f} s\n"
+        f"{_minute(period['from'])} to {_minute(period['to'])} UTC: {period['bars']} bars of "
+        f"{len(period['products'])} products, {cycles} cycles run, {seconds:.1f} s\n"
         f"{trades['closed']} trades closed, {trades['open']} open; equity {figures['equity']['opening']:.2f} -> "
         f"{float(figures['equity']['final']):.2f} ({returns['total_pct']:+.2f} %), deepest fall {drawdown:.2f} %\n"
-        f"ledger {'balances' if figures['integrity']['balanced'] else 'DOES NOT BALANCE'}; artifacts in {folder}",
+        f"ledger {'balances' if figures['integrity']['balanced'] else 'DOES NOT BALANCE'}; artifacts in {where}",
         file=out,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from bot.errors import ConfigError
 
 ABSENT: Final = "-"
 WIDTH: Final = 140
+_HASH: Final = re.compile("[0-9a-f]{64}")
 
 
 class Row(Value):
@@ -37,8 +39,9 @@ class Row(Value):
 
     @property
     def change_pct(self) -> float | None:
+        """The change as a share of a; None where that says nothing: from nought, and from a gain to a loss or back."""
         change = self.change
-        return change / abs(self.a) * 100 if change is not None and self.a else None
+        return change / abs(self.a) * 100 if change is not None and self.a and self.a * self.b >= 0 else None
 
 
 def read(folder: Path) -> Mapping[str, Any]:
@@ -46,10 +49,12 @@ def read(folder: Path) -> Mapping[str, Any]:
     path = folder / "summary.json"
     try:
         found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError("holds no summary")
-    except (OSError, ValueError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}; the --out of a run is meant"]) from error
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ConfigError([f"{path}: holds no figures of a run"])
     return found
 
 
@@ -123,6 +128,8 @@ def _text(value: Any) -> str:
         return ABSENT
     if isinstance(value, float):
         return f"{value:.6f}".rstrip("0").rstrip(".")
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return f"{value[:12]}..."
     return str(value)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -169,6 +169,14 @@ class Dataset(Value):
         }
         return {market: sides for market, sides in found.items() if any(sides)}
 
+    def unrecorded(self) -> Iterator[tuple[int, int]]:
+        """Stretches of bars (first, stop) in which no market has one, for longer than it can be for want of trades."""
+        known, least = 0, _quiet_at_most(self.length.value) // self.length.value
+        for first, stop in sorted((s.first, s.stop) for track in self.tracks.values() for s in track.segments):
+            if first - known > least:
+                yield known, first
+            known = max(known, stop)
+
     def opened(self, k: int) -> datetime:
         # The length itself is the number: `.value` costs ten times as much, and this is hot.
         return datetime.fromtimestamp(self.start + k * self.length, UTC)
@@ -218,6 +226,8 @@ class _Part(Value):
 
 def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None, read: Read = files.read) -> Dataset:
     """Every file the wish is about, two at a time. note: called after each. Raises ConfigError, CandlesCorrupt."""
+    if wish.since is not None and wish.until is not None and wish.since >= wish.until:
+        raise ConfigError([f"--to {wish.until:%Y-%m-%d %H:%M} must be later than --from {wish.since:%Y-%m-%d %H:%M}"])
     chosen = files.files(wish.folder, wish.length, wish.products)
     missing = [product for product in wish.products if product not in chosen]
     if missing:
@@ -231,7 +241,7 @@ def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None, read: R
                 parts[product] = part
             note(product)
     if not parts:
-        raise ConfigError([f"--data {wish.folder}: no candle of any product between --from and --to"])
+        raise ConfigError([f"--data {wish.folder}: no candle between --from and --to: {_reach(chosen.values())}"])
     start, stop = _span(wish, list(parts.values()))
     gaps = tuple((product, *gap) for product, part in parts.items() for gap in part.gaps)
     quiet = {product: sum(int(np.count_nonzero(s.quiet)) for s in part.series) for product, part in parts.items()}
@@ -246,6 +256,13 @@ def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None, read: R
         ),
         {product: part.path for product, part in parts.items()},
     )  # fmt: skip
+
+
+def _reach(paths: Iterable[Path]) -> str:
+    """From when to when there are candles; the files are read once more, since nothing of them was kept."""
+    opened = [int(start) for path in paths for start in files.read(path).start[[0, -1]]]
+    first, last = (datetime.fromtimestamp(at, UTC) for at in (min(opened), max(opened)))
+    return f"the first is that of {first:%Y-%m-%d %H:%M}, the last that of {last:%Y-%m-%d %H:%M} UTC"
 
 
 def _part(wish: Wish, path: Path, whole: Candles, listings: listing.Listings) -> _Part | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from backtest.candles import passed_over
 from backtest.dataset import Dataset
 from backtest.drive import cycle_stride
 from backtest.summary import left_out
@@ -37,21 +38,28 @@ def notes(config: Config, data: Dataset) -> Iterator[str]:
             f"{len(partly)} of {len(data.tracks)} products are recorded for a part of the run only and trade in that: "
             f"{_named(spans)} (integrity.recorded of summary.json)"
         )
+    for first, stop in data.unrecorded():
+        span = f"{_minute(data.opened(first))} to {_minute(data.opened(stop))}"
+        yield f"nothing is recorded of any product from {span}: it counts, without a return"
+    if shorter := passed_over(data.paths, data.length):
+        pairs = [f"{data.paths[market].name}, not {paths[0].name}" for market, paths in shorter.items()]
+        whose = "1 product has" if len(pairs) == 1 else f"{len(pairs)} products have"
+        yield f"{whose} files of several bar lengths, the longest is read: {_named(pairs, '; ')}"
     for name, told in left_out(data).items():
         yield f"benchmark.{name} has no figures: {told['left_out']}"
 
 
-def _named(items: Sequence[str]) -> str:
+def _named(items: Sequence[str], between: str = ", ") -> str:
     more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
-    return f"{', '.join(items[:NAMED])}{more}"
+    return f"{between.join(items[:NAMED])}{more}"
 
 
 def _span(data: Dataset, market: ProductId, late: bool, early: bool) -> str:
-    first, last = (_minute(at) for at in data.integrity.recorded[market])
+    first, last = (_minute(datetime.fromtimestamp(at, UTC)) for at in data.integrity.recorded[market])
     if late and early:
         return f"from {first} to {last}"
     return f"from {first}" if late else f"to {last}"
 
 
-def _minute(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+def _minute(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M")

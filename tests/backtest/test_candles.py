@@ -182,7 +182,9 @@ def test_two_files_that_may_hold_the_same_bars_are_not_chosen_between_in_silence
 
 
 def test_a_folder_without_candles_is_a_plain_refusal(tmp_path):
-    with pytest.raises(ConfigError, match=r"no PRODUCT_5m\.csv"):
+    with pytest.raises(
+        ConfigError, match=r"files are named like BTC-USD_5m\.csv, BTC-USD_5m\.csv\.gz, the same with shorter bars,"
+    ):
         files(tmp_path, Granularity.FIVE_MINUTE)
     with pytest.raises(ConfigError, match="not a folder"):
         files(tmp_path / "none", Granularity.FIVE_MINUTE)

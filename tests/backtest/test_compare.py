@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from backtest.cli import main
 from backtest.compare import differences
 
@@ -70,3 +72,46 @@ def test_a_folder_without_a_summary_is_bad_usage(tmp_path):
     err = io.StringIO()
     assert main(["compare", str(tmp_path), str(tmp_path)], io.StringIO(), err) == 2
     assert "summary.json" in err.getvalue()
+
+
+def test_a_share_is_told_only_of_what_kept_its_sign():
+    """A gain that became a loss had changed by minus a thousand percent."""
+    pairs = (
+        (1.0, 3.0, 200.0),
+        (-2.0, -1.0, 50.0),
+        (2.0, 0.0, -100.0),
+        (0.6, -5.4, None),
+        (-1.0, 1.0, None),
+        (0.0, 1.0, None),
+    )
+    for before, after, share in pairs:
+        (row,) = differences({"returns": {"total_pct": before}}, {"returns": {"total_pct": after}})
+        assert (row.change, row.change_pct) == (after - before, share)
+
+
+def test_hashes_are_told_by_their_beginning_and_whole_to_scripts(tmp_path):
+    one, other = "a" * 60 + "0123", "b" * 60 + "0123"
+    folders = [run(tmp_path / name, {"identity": {"code_hash": hash_}}) for name, hash_ in (("a", one), ("b", other))]
+    out, scripts = io.StringIO(), io.StringIO()
+    assert main(["compare", *map(str, folders)], out, io.StringIO()) == 0
+    assert "aaaaaaaaaaaa..." in out.getvalue()
+    assert "0123" not in out.getvalue()
+    assert main(["compare", "--json", *map(str, folders)], scripts, io.StringIO()) == 0
+    assert (json.loads(scripts.getvalue())[0]["a"], json.loads(scripts.getvalue())[0]["b"]) == (one, other)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read: No such file or directory; the --out of a run is meant"),
+        ("[1]", "holds no figures of a run"),
+        ("{", "holds no figures of a run"),
+    ],
+)
+def test_a_folder_without_a_run_is_told_in_one_plain_line(tmp_path, content, told):
+    good, bad, err = run(tmp_path / "good", FIRST), tmp_path / "bad", io.StringIO()
+    bad.mkdir()
+    if content is not None:
+        (bad / "summary.json").write_text(content)
+    assert main(["compare", str(good), str(bad)], io.StringIO(), err) == 2
+    assert err.getvalue() == f"backtest: {bad / 'summary.json'}: {told}\n"

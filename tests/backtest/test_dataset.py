@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -132,10 +132,20 @@ def test_the_run_begins_at_from_with_the_history_before_it(tmp_path):
 
 def test_a_period_without_candles_is_refused_with_what_there_is(tmp_path):
     write_csv(tmp_path, BTC, rows(11, 300, quiet=0))
-    with pytest.raises(ConfigError, match="no candle"):
+    reach = r"no candle between .*: the first is that of 2024-01-01 00:00, the last that of 2024-01-01 \d\d:\d\d UTC"
+    with pytest.raises(ConfigError, match=reach):
         load(wish(tmp_path, since=datetime(2030, 1, 1, tzinfo=UTC)))
     with pytest.raises(ConfigError, match="ETH-USD"):
         load(wish(tmp_path, products=(ProductId("ETH-USD"),)))
+
+
+def test_a_period_that_ends_before_it_begins_is_told_as_such(tmp_path):
+    write_csv(tmp_path, BTC, rows(11, 300, quiet=0))
+    at = datetime(2024, 1, 1, 2, tzinfo=UTC)
+    for until in (at, at - timedelta(hours=1)):
+        told = f"--to {until:%Y-%m-%d %H:%M} must be later than --from 2024-01-01 02:00"
+        with pytest.raises(ConfigError, match=told):
+            load(wish(tmp_path, since=at, until=until))
 
 
 def test_dated_listings_give_the_increments_of_their_time(tmp_path):

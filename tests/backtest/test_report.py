@@ -62,8 +62,10 @@ def made(tmp_path_factory) -> Made:
         _replace(document, json.loads(json.dumps(changes)) if name == "policy.yaml" else dict(changes))
         (config / name).write_text(yaml.safe_dump(document, sort_keys=False))
     candles = write_markets(folder / "candles", {"BTC-USD": 11}, DAYS * 1440)
-    code, _, said = backtest("run", "--data", candles, "--config-dir", config, "--out", folder / "out", "--quiet")
+    asked = ("--data", candles, "--config-dir", config, "--out", folder / "out", "--quiet")
+    code, told, said = backtest("run", *asked)
     assert code == 0, said
+    assert told.endswith(f"artifacts in {folder / 'out'}, look at {folder / 'out' / 'report.html'}\n")
     return Made(folder / "out", candles, config)
 
 
@@ -119,7 +121,10 @@ def test_the_page_can_be_made_again_from_the_artifacts_alone(made, tmp_path):
 def test_a_run_without_a_report_is_the_same_run_and_can_get_its_page_later(made, tmp_path):
     folder = tmp_path / "bare"
     asked = ("--data", made.candles, "--config-dir", made.config, "--out", folder, "--quiet")
-    assert backtest("run", *asked, "--no-report")[0] == 0
+    code, said, _ = backtest("run", *asked, "--no-report")
+    assert code == 0
+    assert said.startswith("2024-01-01 00:00 to 2024-01-22 00:00 UTC: ")
+    assert said.endswith(f"artifacts in {folder}\n")
     bare = {path.name for path in folder.iterdir()}
     assert bare == set(made.contents()) - {"report.html"}
     assert "report.html" not in json.loads((folder / "manifest.json").read_text())["artifacts"]

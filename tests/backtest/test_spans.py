@@ -172,6 +172,16 @@ def test_a_run_says_in_one_line_which_files_cover_a_part_of_it(tmp_path):
     assert list(notes(runs.settings({}), loaded(folder(tmp_path / "even", BTC=(0, 900), ETH=(0, 870))))) == []
 
 
+def test_time_that_no_file_covers_and_files_that_are_passed_over_are_told(tmp_path):
+    path = folder(tmp_path, BTC=(0, 300), ETH=(0, 300), SOL=(2000, 2900))
+    write_csv(path, ETH, rows(41, 300, price=50, quiet=0)[::5], "5m")
+    said = list(notes(runs.settings({}), loaded(path)))
+    assert said[-2:] == [
+        "nothing is recorded of any product from 2024-01-01 05:00 to 2024-01-02 09:20: it counts, without a return",
+        "1 product has files of several bar lengths, the longest is read: ETH-USD_5m.csv, not ETH-USD_1m.csv",
+    ]
+
+
 def in_a_gap(path: Path) -> Path:
     write_csv(path, BTC, [row for i, row in enumerate(rows(40, 900, quiet=0)) if not 100 <= i < 700])
     return folder(path, ETH=(0, 900))
