@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from backtest.dataset import Dataset
 from backtest.horizon import Horizon, Look, Next
@@ -19,6 +20,9 @@ from bot.settings.config import Config
 
 Tick = Callable[[int], None]
 """Told the newest bar that is behind."""
+
+_HALTED: Final = (Outcome.EXIT_ONLY.value, Outcome.HALTED.value)
+_IDLE: Final = Outcome.NO_TRADE.value
 
 
 @dataclass(slots=True)
@@ -94,8 +98,7 @@ class Drive:
         last = min(ahead.k, data.count) - 1
         if last > k and self._newest is not None:
             record = self._newest.record
-            halted = record.outcome in (Outcome.EXIT_ONLY.value, Outcome.HALTED.value)
-            outcome, reason = (record.outcome, record.reason) if halted else (Outcome.NO_TRADE.value, "")
+            outcome, reason = (record.outcome, record.reason) if record.outcome in _HALTED else (_IDLE, "")
             self.recorder.idle(last - k, data.closed(k + 1), data.closed(last), outcome, reason)
         if ahead.peak is not None:
             stage.clock.wait_until(data.closed(last))

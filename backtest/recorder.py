@@ -6,19 +6,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from bot.domain.codec import time_text
-from bot.domain.decision import Decision, Evaluated, Outcome, Reason
+from bot.domain.decision import Allow, Decision, Evaluated, Outcome
 from bot.domain.event import ExecutionMeasured
 from bot.domain.order import OrderKind
 from bot.domain.product import Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import State
-from bot.domain.value import Value, replace
+from bot.domain.value import Value
 from bot.loop.finished import Finished
-from bot.loop.words import decision_made
+from bot.loop.words import proposal, verdicts
 from bot.risk.cooldowns import blocking
+
+_FAILED: Final = Outcome.ERROR.value
+_USUAL: Final = (Outcome.NO_TRADE.value, Outcome.TRADED.value)
+"""Outcomes whose reason tells nothing of a cycle that wanted nothing."""
 
 
 class Origin(Value):
@@ -94,7 +98,7 @@ class Recorder:
             wanted = self._new(wanted, cycle)
         if decision is None or not wanted:
             self._count_idle(outcome, reason, cycle.record.started_at, 1, cycle.record.started_at)
-            if outcome == Outcome.ERROR.value:
+            if outcome == _FAILED:
                 self.failures.append(f"{cycle.record.cycle_id}: {cycle.detail}")
         else:
             self._note(decision, wanted, outcome, reason)
@@ -126,7 +130,7 @@ class Recorder:
 
     def _count_idle(self, outcome: str, reason: str, first: datetime, count: int, last: datetime) -> None:
         self.outcomes[outcome] += count
-        told = "" if outcome in (Outcome.NO_TRADE.value, Outcome.TRADED.value) else reason
+        told = "" if outcome in _USUAL else reason
         known = self._idle
         if known is not None and (known.outcome, known.reason) == (outcome, told):
             known.count, known.last = known.count + count, last
@@ -137,7 +141,6 @@ class Recorder:
     def _note(self, decision: Decision, wanted: tuple[Evaluated, ...], outcome: str, reason: str) -> None:
         self.finish()
         self.outcomes[outcome] += 1
-        made = decision_made(replace(decision, evaluated=wanted))
         self.rows.append(
             {
                 "cycle_id": decision.cycle_id,
@@ -145,35 +148,37 @@ class Recorder:
                 "outcome": outcome,
                 "reason": reason,
                 "detail": decision.detail,
-                "regime": made.regime,
-                "proposals": [dict(row) for row in made.proposals],
-                "verdicts": [dict(row) for row in made.verdicts],
+                "regime": decision.regime.value,
+                "proposals": [proposal(item) for item in wanted],
+                "verdicts": [row for item in wanted for row in verdicts(item)],
             }
         )
         for item in wanted:
             self._count(item, decision)
 
     def _count(self, item: Evaluated, decision: Decision) -> None:
-        proposal = item.proposal
-        if proposal.kind is OrderKind.ENTRY:
-            self.rules[proposal.rule] += 1
-            self.triggers.update(trigger.kind.value for trigger in proposal.triggers)
+        want = item.proposal
+        self.asked.update([result.gate for result in item.results])
         for result in item.results:
-            self.asked[result.gate] += 1
-            reason = getattr(result.verdict, "reason", None)
-            if isinstance(reason, Reason):
-                self.gates[(result.gate, reason.value)] += 1
-        if item.approved is not None and proposal.kind is OrderKind.ENTRY:
-            kinds = tuple(trigger.kind.value for trigger in proposal.triggers)
-            signal = Signal(decision.regime.value, kinds, str(proposal.conviction))
-            self.signals[(decision.cycle_id, proposal.product)] = signal
+            if not isinstance(result.verdict, Allow):
+                self.gates[(result.gate, result.verdict.reason.value)] += 1
+        if want.kind is not OrderKind.ENTRY:
+            return
+        kinds = tuple([trigger.kind.value for trigger in want.triggers])
+        self.rules[want.rule] += 1
+        self.triggers.update(kinds)
+        if item.approved is not None:
+            signal = Signal(decision.regime.value, kinds, str(want.conviction))
+            self.signals[(decision.cycle_id, want.product)] = signal
 
     def _follow_orders(self, cycle: Finished) -> None:
         report = cycle.report
         if report.placed:
             self._remember(report.placed, self.state())
-        self.refused.update(refusal.reason.value for refusal in report.refused)
-        self.refused.update(f"venue: {item.reason}" for item in report.rejections)
+        for refusal in report.refused:
+            self.refused[refusal.reason.value] += 1
+        for rejection in report.rejections:
+            self.refused[f"venue: {rejection.reason}"] += 1
         for item in report.measured:
             self.measured[item.client_order_id] = item
         self.mismatches += len(report.mismatches)

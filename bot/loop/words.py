@@ -31,8 +31,8 @@ def decision_made(decision: Decision) -> DecisionMade:
         reason=decision.reason.value if decision.reason is not None else "",
         detail=decision.detail,
         regime=decision.regime.value,
-        proposals=tuple(_proposal(item) for item in decision.evaluated),
-        verdicts=tuple(row for item in decision.evaluated for row in _verdicts(item)),
+        proposals=tuple(proposal(item) for item in decision.evaluated),
+        verdicts=tuple(row for item in decision.evaluated for row in verdicts(item)),
         eligible=len(decision.eligible),
         triggers=tuple(_trigger(trigger) for trigger in decision.triggers),
         excluded=dict(sorted(excluded.items())),
@@ -75,7 +75,8 @@ def _order(order: Order) -> str:
     return f"{order.kind.value} {order.side.value} {order.size} {order.product}{price}{stop}"
 
 
-def _proposal(item: Evaluated) -> Mapping[str, str]:
+def proposal(item: Evaluated) -> Mapping[str, str]:
+    """What was wanted, and what was approved of it."""
     want = item.proposal
     row = {
         "product": want.product,
@@ -109,7 +110,7 @@ def _approved_fields(approved: Approved | None) -> dict[str, str]:
     }
 
 
-def _verdicts(item: Evaluated) -> list[Mapping[str, str]]:
+def verdicts(item: Evaluated) -> list[Mapping[str, str]]:
     """What gates said beyond a plain yes; a full table is kept with the cycle's inputs."""
     return [
         {"product": item.proposal.product, "gate": result.gate, **_said(result.verdict)}
