@@ -45,7 +45,8 @@ class Quoting(Value):
     down: int
 
     def bid(self, close: int) -> int:
-        return max(self.step, close * (self.down - self.up) // (self.down * self.step) * self.step)
+        bid = close * (self.down - self.up) // (self.down * self.step) * self.step
+        return bid if bid > self.step else self.step
 
     def ask(self, close: int) -> int:
         return self.touch(close)[1]
@@ -54,7 +55,7 @@ class Quoting(Value):
         """Bid and ask."""
         bid = self.bid(close)
         ask = -(-close * (self.down + self.up) // (self.down * self.step)) * self.step
-        return bid, max(ask, bid + self.step)
+        return bid, ask if ask > bid else bid + self.step
 
     @property
     def room(self) -> int:

@@ -156,11 +156,12 @@ class Tape:
         self._venue.advance(span[1], found)
 
     def _slice(self, track: Track, segment: Segment, k: int, span: tuple[datetime, datetime]) -> MarketSlice:
-        series, t, tick = segment.columns.series, k - segment.first, track.scale.tick
-        columns = (series.open, series.high, series.low, series.close)
-        first, high, low, close = [EXACT.multiply(column.item(t), tick) for column in columns]
-        volume = EXACT.multiply(series.volume.item(t), track.scale.lot)
-        return MarketSlice(track.market, *span, first, high, low, close, volume)
+        columns, t, times = segment.columns, k - segment.first, EXACT.multiply
+        series, tick, lot = columns.series, track.scale.tick, track.scale.lot
+        return MarketSlice(
+            track.market, *span, times(series.open.item(t), tick), times(columns.high[t], tick),
+            times(columns.low[t], tick), times(columns.close[t], tick), times(series.volume.item(t), lot),
+        )  # fmt: skip
 
 
 class Listed:
