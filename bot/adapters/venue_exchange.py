@@ -42,8 +42,8 @@ class VenueExchange:
         self._around = around
         self._fills: list[Fill] = []
         self._reports: dict[str, tuple[OrderRecord, OrderReport]] = {}
+        self._records: Sequence[OrderRecord] | None = None
         self._working: tuple[OrderReport, ...] = ()
-        self._revision = -1
 
     def server_time(self) -> datetime:
         return self._clock.now()
@@ -63,14 +63,14 @@ class VenueExchange:
 
     def working_orders(self) -> Sequence[OrderReport]:
         self._around.catch_up()
-        if self._venue.revision == self._revision:
+        records = self._venue.working()
+        if records is self._records:
             return self._working
         known, self._reports = self._reports, {}
-        for record in self._venue.working():
+        for record in records:
             told = known.get(record.order_id)
             self._reports[record.order_id] = told if told and told[0] is record else (record, report_of(record))
-        self._working = tuple([report for _, report in self._reports.values()])
-        self._revision = self._venue.revision
+        self._records, self._working = records, tuple([report for _, report in self._reports.values()])
         return self._working
 
     def orders_created(self, since: datetime, until: datetime) -> Sequence[OrderReport]:
@@ -84,7 +84,8 @@ class VenueExchange:
 
     def fills_since(self, since: datetime) -> Sequence[Fill]:
         self._around.catch_up()
-        self._fills += [fill_of(row) for row in self._venue.fills(len(self._fills))]
+        for row in self._venue.fills(len(self._fills)):
+            self._fills.append(fill_of(row))
         first = len(self._fills)  # they are kept in the order in which they were booked
         while first and self._fills[first - 1].at >= since:
             first -= 1

@@ -75,6 +75,8 @@ class Venue:
         self._engine = Engine(self._books)
         self._ends = Agenda()
         self._arrivals = Agenda()
+        self._working: tuple[OrderRecord, ...] = ()
+        self._looked = -1
 
     @classmethod
     def resume(cls, kept: Kept, rules: FillRules) -> Self:
@@ -209,8 +211,12 @@ class Venue:
         return [order.record for order in self._books.orders.values()]
 
     def working(self) -> Sequence[OrderRecord]:
-        """Every order that is not terminal, oldest first within its market."""
-        return [order.record for desk in self._books.busy.values() for order in desk.orders.values()]
+        """Every order that is not terminal, oldest first within its market; the same object until one has changed."""
+        books = self._books
+        if self._looked != books.tape.length:
+            self._looked = books.tape.length
+            self._working = tuple([order.record for desk in books.busy.values() for order in desk.orders.values()])
+        return self._working
 
     def busy(self) -> Collection[ProductId]:
         """Markets in which an order works."""
