@@ -107,7 +107,7 @@ class Books:
         order.live = order.taking = False
         if status is VenueStatus.CANCELLED and self.rules.hold_release_delay:
             self._releases.append((self.now + self.rules.hold_release_delay, record.hold_currency, record.hold))
-        else:
+        elif record.hold:
             self.account.release(record.hold_currency, record.hold)
         ended = replace(
             record, status=status, hold=ZERO, ended_at=at, updated_at=at, pending_cancel=False,

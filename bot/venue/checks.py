@@ -125,9 +125,8 @@ def _shape(s: Situation) -> Refused | None:
         return unsupported(
             "rpc error: code = InvalidArgument desc = Market sells must be parameterized in base currency"
         )
-    if any(size is not None and (not size.is_finite() or size <= 0) for size in (base, quote)):
-        return unsupported("Order size must be positive")
-    return None
+    size = quote if base is None else base
+    return None if size is not None and size.is_finite() and size > 0 else unsupported("Order size must be positive")
 
 
 def _positive_prices(s: Situation) -> Refused | None:
@@ -175,9 +174,9 @@ def _base_bounds(s: Situation) -> Refused | None:
 
 def _quote_bounds(s: Situation) -> Refused | None:
     """The value of an order, price x size for one sized in base; a bracket is as small as its stop makes it."""
-    value = s.terms.quote_size
-    if value is None and s.price is not None and s.terms.base_size is not None:
-        value = mul(s.price, s.terms.base_size)
+    value, price, base = s.terms.quote_size, s.price, s.terms.base_size
+    if value is None and price is not None and base is not None:
+        value = mul(price, base)
     if value is None:
         return None
     if value < s.product.quote_min:

@@ -71,6 +71,8 @@ class Engine:
         desk.see(piece, self._product_of(desk), self._rules)
         desk.newborn.clear()
         self._opening(desk, piece)
+        if not desk.orders:
+            return
         for order in tuple(desk.orders.values()):
             self._watch(desk, order, piece)
         desk.newborn.clear()
@@ -289,9 +291,10 @@ class Engine:
         return touch is not None and reaches(side, order.record.live_limit, touch.cross(side))
 
     def _too_many(self, order: Working, desk: Desk) -> bool:
-        product = order.record.product
-        live = sum(1 for other in desk.orders.values() if other.live and other.record.product == product)
-        return live >= self._rules.open_orders_max
+        most, product = self._rules.open_orders_max, order.record.product
+        if len(desk.orders) <= most:  # the order that arrives is one of them
+            return False
+        return sum(1 for other in desk.orders.values() if other.live and other.record.product == product) >= most
 
 
 def _view(desk: Desk, order: Working, piece: MarketSlice) -> View:

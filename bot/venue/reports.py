@@ -34,10 +34,12 @@ def request_for(order: PlannedOrder, owner: str = "bot") -> OrderRequest:
 def report_of(record: OrderRecord) -> OrderReport:
     """The order as a reader of the account sees it."""
     terms, request, average = record.terms, record.request, record.average_price
+    size, limit, stop = terms.base_size, terms.limit_price, terms.stop_price
     return OrderReport(
         record.order_id, request.client_order_id, request.product, request.side, _type(terms), record.status,
-        _size(terms.base_size), _price(terms.limit_price), _price(terms.stop_price), Size(record.filled_size),
-        record.filled_value, record.fees, _price(average), record.created_at, terms.end_time, terms.quote_size,
+        None if size is None else Size(size), None if limit is None else Price(limit),
+        None if stop is None else Price(stop), Size(record.filled_size), record.filled_value, record.fees,
+        None if average is None else Price(average), record.created_at, terms.end_time, terms.quote_size,
         record.hold, record.originating_order_id, _reject_reason(record), record.number_of_fills,
     )  # fmt: skip
 
@@ -94,14 +96,6 @@ def _type(terms: Terms) -> OrderType:
     if terms.post_only:
         return OrderType.LIMIT_POST_ONLY
     return _TYPES.get(terms.key, OrderType.OTHER)
-
-
-def _price(value: Decimal | None) -> Price | None:
-    return None if value is None else Price(value)
-
-
-def _size(value: Decimal | None) -> Size | None:
-    return None if value is None else Size(value)
 
 
 def _reject_reason(record: OrderRecord) -> str:

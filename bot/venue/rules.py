@@ -16,6 +16,7 @@ from bot.venue.market import DepthModel
 
 STABLE: Final = frozenset({"USD", "USDC", "USDT", "DAI", "PYUSD", "EURC", "EUR", "GBP"})
 MAJOR: Final = frozenset({"BTC", "ETH"})
+_NEAR, _MIDDLING, _FAR = (Percent(Decimal(number)) for number in (1, 2, 3))
 
 
 class FillRules(Value):
@@ -87,8 +88,8 @@ class FillRules(Value):
     def protection_pct(self, product: Product) -> Percent:
         """How far from the mid an aggressive order may fill: 1 % stables, 2 % BTC and ETH, 3 % the rest."""
         if product.base in STABLE:
-            return Percent(Decimal(1))
-        return Percent(Decimal(2) if product.base in MAJOR else Decimal(3))
+            return _NEAR
+        return _MIDDLING if product.base in MAJOR else _FAR
 
 
 def _schedule(policy: FillModelPolicy) -> FeeSchedule:
