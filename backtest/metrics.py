@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import sqrt
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from backtest.candles import Floats
 from bot.domain.bars import Ints
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 
 LEAST_DAYS: Final = 20
 DAYS_A_YEAR: Final = 365
@@ -24,7 +25,7 @@ WORST: Final = 5
 _PLACES: Final = 6
 
 
-class Series(Value):
+class Series(Value, dict=True):
     """Equity at the close of every bar. times: unix seconds of the closes; opening: equity before the first bar."""
 
     times: Ints
@@ -36,27 +37,33 @@ class Series(Value):
         step = int(self.times[1] - self.times[0]) if len(self.times) > 1 else 60
         return float(self.times[-1] - self.times[0] + step) / (DAYS_A_YEAR * 86_400)
 
+    @cached_property
+    def days(self) -> Ints:
+        """The last bar of each UTC day; a day begun counts."""
+        days = (self.times - 1) // 86_400
+        return np.flatnonzero(np.append(days[1:] != days[:-1], True))
+
+    @cached_property
+    def daily_returns(self) -> Floats:
+        values = np.concatenate(([self.opening], self.equity[self.days]))
+        found: Floats = values[1:] / values[:-1] - 1.0
+        return found
+
+    @cached_property
+    def underwater(self) -> Floats:
+        """Distance of each bar's equity from the highest before it, as a fraction, 0 or negative."""
+        peaks = np.maximum.accumulate(np.maximum(self.equity, self.opening))
+        return self.equity / peaks - 1.0
+
 
 def rounded(value: float, places: int = _PLACES) -> float:
     """A float for a report: rounded, and never a negative zero."""
     return round(float(value), places) + 0.0
 
 
-def daily(series: Series) -> Floats:
-    """Equity at the end of each UTC day, the opening before them; shape (days + 1,). A day begun counts."""
-    days = (series.times - 1) // 86_400
-    ends = np.flatnonzero(np.append(days[1:] != days[:-1], True))
-    return np.concatenate(([series.opening], series.equity[ends]))
-
-
-def daily_returns(series: Series) -> Floats:
-    values = daily(series)
-    return values[1:] / values[:-1] - 1.0
-
-
 def returns(series: Series) -> dict[str, Any]:
     """Total and annual return, volatility, and the table of months; in percent."""
-    end, found = float(series.equity[-1]), daily_returns(series)
+    end, found = float(series.equity[-1]), series.daily_returns
     total = end / series.opening - 1
     growth = (1 + total) ** (1 / series.years) - 1 if total > -1 else -1.0
     long_enough = series.years * DAYS_A_YEAR >= LEAST_DAYS
@@ -71,8 +78,8 @@ def returns(series: Series) -> dict[str, Any]:
 
 def ratios(series: Series) -> dict[str, Any]:
     """Sharpe, Sortino, Calmar and Omega of the daily returns, each with its sample size."""
-    found = daily_returns(series)
-    deepest = float(np.min(underwater(series))) if len(series.equity) else 0.0
+    found = series.daily_returns
+    deepest = float(np.min(series.underwater)) if len(series.equity) else 0.0
     year = sqrt(DAYS_A_YEAR)
     growth = (float(series.equity[-1]) / series.opening) ** (1 / series.years) - 1 if series.equity[-1] > 0 else -1.0
     return {
@@ -84,25 +91,20 @@ def ratios(series: Series) -> dict[str, Any]:
     }
 
 
-def underwater(series: Series) -> Floats:
-    """Distance of each bar's equity from the highest before it, as a fraction, 0 or negative."""
-    peaks = np.maximum.accumulate(np.maximum(series.equity, series.opening))
-    return series.equity / peaks - 1.0
-
-
 def drawdowns(series: Series) -> dict[str, Any]:
     """The deepest falls from a peak with their dates, and how much of the time was spent below one."""
-    below = underwater(series)
+    below = series.underwater
     under = below < 0
     edges = np.flatnonzero(np.diff(np.concatenate(([0], under.view(np.int8), [0]))))
-    spans = sorted(
-        zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), key=lambda s: float(below[s[0] : s[1]].min())
-    )
+    starts, stops = edges[::2], edges[1::2]
+    spans = list(zip(starts.tolist(), stops.tolist(), _days(series, starts, stops).tolist(), strict=True))
+    # Up to the next start nothing is deeper: bars at a peak are 0.
+    deepest_first = np.argsort(np.minimum.reduceat(below, starts), kind="stable")
     return {
         "max_pct": rounded(float(below.min()) * 100),
         "underwater_pct_of_time": rounded(float(np.mean(under)) * 100),
-        "longest_days": rounded(max((_days(series, *span) for span in spans), default=0.0), 3),
-        "worst": [_drawdown(series, below, *span) for span in spans[:WORST]],
+        "longest_days": rounded(max((days for _, _, days in spans), default=0.0), 3),
+        "worst": [_drawdown(series, *spans[i]) for i in deepest_first[:WORST]],
     }
 
 
@@ -111,16 +113,15 @@ def beside(series: Series, benchmarks: Mapping[str, Floats]) -> dict[str, Any]:
 
     benchmarks: value at the close of every bar, any unit; the first one is what is bought.
     """
-    own = daily_returns(series)
-    return {name: _beside(series, own, values) for name, values in benchmarks.items()}
+    return {name: _beside(series, values) for name, values in benchmarks.items()}
 
 
-def _beside(series: Series, own: Floats, values: Floats) -> dict[str, Any]:
+def _beside(series: Series, values: Floats) -> dict[str, Any]:
     held = Series(series.times, values, float(values[0]))
-    theirs = daily_returns(held)
+    own, theirs = series.daily_returns, held.daily_returns
     found: dict[str, Any] = {
         "return_pct": rounded((float(values[-1]) / float(values[0]) - 1) * 100),
-        "max_drawdown_pct": rounded(float(underwater(held).min()) * 100),
+        "max_drawdown_pct": rounded(float(held.underwater.min()) * 100),
         "excess_pct": rounded((float(series.equity[-1]) / series.opening - float(values[-1]) / float(values[0])) * 100),
     }
     spread = float(np.var(theirs, ddof=1)) if len(theirs) >= LEAST_DAYS else 0.0
@@ -133,10 +134,11 @@ def _beside(series: Series, own: Floats, values: Floats) -> dict[str, Any]:
 
 def _monthly(series: Series) -> dict[str, float]:
     """Return of each UTC month, in percent; the first and last may be parts."""
-    names = np.asarray((series.times - 1), dtype="datetime64[s]").astype("datetime64[M]")
-    ends = np.flatnonzero(np.append(names[1:] != names[:-1], True))
-    values = np.concatenate(([series.opening], series.equity[ends]))
-    return {str(names[end]): rounded((float(values[i + 1]) / float(values[i]) - 1) * 100) for i, end in enumerate(ends)}
+    names = np.asarray(series.times[series.days] - 1, dtype="datetime64[s]").astype("datetime64[M]")
+    last = np.append(names[1:] != names[:-1], True)
+    values = np.concatenate(([series.opening], series.equity[series.days[last]]))
+    changes = (float(after) / float(before) - 1 for before, after in pairwise(values))
+    return {str(name): rounded(change * 100) for name, change in zip(names[last], changes, strict=True)}
 
 
 def _ratio(found: Floats, parts: Any, scale: float) -> dict[str, Any]:
@@ -151,7 +153,8 @@ def _sampled(found: Floats, figure: Any) -> float | str:
     return rounded(figure(found)) if len(found) >= LEAST_DAYS else NOT_ENOUGH
 
 
-def _drawdown(series: Series, below: Floats, first: int, stop: int) -> dict[str, Any]:
+def _drawdown(series: Series, first: int, stop: int, days: float) -> dict[str, Any]:
+    below = series.underwater
     bottom = first + int(np.argmin(below[first:stop]))
     recovered = stop < len(below)
     return {
@@ -159,12 +162,15 @@ def _drawdown(series: Series, below: Floats, first: int, stop: int) -> dict[str,
         "peak_at": _date(int(series.times[max(0, first - 1)])),
         "bottom_at": _date(int(series.times[bottom])),
         "recovered_at": _date(int(series.times[stop])) if recovered else None,
-        "days": rounded(_days(series, first, stop), 3),
+        "days": rounded(days, 3),
     }
 
 
-def _days(series: Series, first: int, stop: int) -> float:
-    return float(series.times[min(stop, len(series.times) - 1)] - series.times[max(0, first - 1)]) / 86_400
+def _days(series: Series, starts: Ints, stops: Ints) -> Floats:
+    """From the peak before each fall to its recovery, or to the last bar."""
+    times = series.times
+    spans: Floats = (times[np.minimum(stops, len(times) - 1)] - times[np.maximum(starts - 1, 0)]) / 86_400
+    return spans
 
 
 def _date(at: int) -> str:

@@ -96,7 +96,7 @@ def test_the_worst_falls_are_told_with_peak_bottom_and_recovery():
 def test_alpha_and_beta_of_twice_the_market_are_the_daily_edge_and_two(edge):
     """Alpha is what a day brings beyond its share of the market, a year of it; what costs money is below nought."""
     market = walk(3, 60)
-    daily = metrics.daily_returns(Series(market.times, market.equity, float(market.equity[0])))
+    daily = Series(market.times, market.equity, float(market.equity[0])).daily_returns
     equity = np.repeat(np.cumprod(1 + edge + 2 * daily) * 10_000, 24)
     found = metrics.beside(Series(market.times, equity, 10_000.0), {"btc": market.equity})["btc"]
     assert found["beta"] == pytest.approx(2.0, abs=1e-6)
@@ -118,7 +118,7 @@ def test_the_interval_of_a_share_holds_the_share_and_stays_within_bounds(hits, m
 def test_a_curve_is_under_water_exactly_where_it_lies_below_a_former_height(steps):
     values = np.cumprod(steps) * 100
     series = Series(1_704_067_200 + 3600 * np.arange(1, len(values) + 1), values, 100.0)
-    under = metrics.underwater(series)
+    under = series.underwater
     for index in range(len(values)):
         top = max(100.0, *values[: index + 1].tolist())
         assert under[index] == pytest.approx(values[index] / top - 1, abs=1e-12)

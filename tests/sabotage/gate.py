@@ -245,8 +245,8 @@ MISTAKES: Final = (
         "drawdown-from-the-start",
         "drawdown is measured from the opening equity instead of the peak",
         "backtest/metrics.py",
-        "np.maximum.accumulate(np.maximum(series.equity, series.opening))",
-        "np.maximum(series.equity[0], series.opening)",
+        "np.maximum.accumulate(np.maximum(self.equity, self.opening))",
+        "np.maximum(self.equity[0], self.opening)",
     ),
     _mistake(
         "drawdown-stop-off",
@@ -336,8 +336,8 @@ MISTAKES: Final = (
         "mildest-falls",
         "the worst drawdowns are sorted the wrong way round",
         "backtest/metrics.py",
-        "key=lambda s: float(below[s[0] : s[1]].min())\n",
-        "key=lambda s: -float(below[s[0] : s[1]].min())\n",
+        "np.argsort(np.minimum.reduceat(below, starts), ",
+        "np.argsort(-np.minimum.reduceat(below, starts), ",
     ),
     _mistake(
         "holding-one-bar-too-long",
