@@ -113,7 +113,7 @@ def _growth(data: Dataset, market: ProductId) -> Floats | None:
     track = data.tracks[market]
     if track.at(0) is None:
         return None
-    growth, begun = np.zeros(data.count), 0
+    growth, begun = np.empty(data.count), 0
     for segment in track.segments:
         first, stop = max(0, segment.first), min(data.count, segment.stop)
         if first < stop:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
 from typing import Final
 
 from backtest.dataset import Dataset
@@ -14,7 +13,7 @@ from backtest.recorder import Origin, Recorder
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 from bot.settings.config import Config
 from bot.venue.orders import OrderRecord, TriggerStatus, VenueFill
 
@@ -62,22 +61,22 @@ class Trade(Value, dict=True):
     def pnl(self) -> Decimal:
         return EXACT.subtract(self.proceeds, self.cost)
 
-    @property
+    @cached_property
     def pnl_bps(self) -> Decimal:
         """Profit in basis points of what was paid."""
         return EXACT.divide(EXACT.multiply(self.pnl, Decimal(10_000)), self.cost)
 
-    @property
+    @cached_property
     def pnl_r(self) -> Decimal | None:
         """Profit in multiples of what the stop put at risk."""
         return None if self.risk is None or self.risk <= 0 else EXACT.divide(self.pnl, self.risk)
 
-    @property
+    @cached_property
     def worst_pct(self) -> Decimal:
         """Maximum adverse excursion, percent of the entry price, 0 or negative."""
         return min(ZERO, _percent(self.lowest, self.entry))
 
-    @property
+    @cached_property
     def best_pct(self) -> Decimal:
         """Maximum favourable excursion, percent of the entry price, 0 or positive."""
         return max(ZERO, _percent(self.highest, self.entry))
@@ -89,10 +88,15 @@ class _Open:
 
     buys: list[VenueFill] = field(default_factory=list)
     sells: list[VenueFill] = field(default_factory=list)
+    held: Decimal = ZERO
 
-    @property
-    def held(self) -> Decimal:
-        return EXACT.subtract(_total(self.buys, "size"), _total(self.sells, "size"))
+    def take(self, fill: VenueFill) -> None:
+        if fill.side is Side.BUY:
+            self.buys.append(fill)
+            self.held = EXACT.add(self.held, fill.size)
+        else:
+            self.sells.append(fill)
+            self.held = EXACT.subtract(self.held, fill.size)
 
 
 class Ledger(Value, dict=True):
@@ -147,7 +151,7 @@ def trades(ledger: Ledger) -> tuple[Trade, ...]:
 def _with(going: dict[ProductId, _Open], ledger: Ledger, fill: VenueFill) -> _Open:
     """The position a fill belongs to, the fill put into it."""
     trip = going.setdefault(ledger.market(fill), _Open())
-    (trip.buys if fill.side is Side.BUY else trip.sells).append(fill)
+    trip.take(fill)
     return trip
 
 
