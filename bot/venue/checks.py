@@ -51,6 +51,11 @@ class Situation(Value, dict=True):
     def need(self) -> Need:
         return need_of(self.terms, self.side, self.product, self.touch, self.rates, self.rules)
 
+    @cached_property
+    def refused(self) -> tuple[Refused, ...]:
+        """Every reason against the order; none means it would be accepted."""
+        return tuple(refusals(self))
+
     @property
     def price(self) -> Decimal | None:
         """Price its value is judged by: its limit, else what a market order meets."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from bot.domain.money import ONE, ZERO
 from bot.domain.product import Side
-from bot.venue.checks import Situation, refusals
+from bot.venue.checks import Situation
 from bot.venue.exact import add, div, mul, sub
 from bot.venue.market import Offer
 from bot.venue.matching import Bounds, Take, Want, reaches, sweep
@@ -16,7 +16,7 @@ from bot.venue.orders import PreviewResult
 
 def estimate(identity: str, situation: Situation, offers: Iterable[Offer]) -> PreviewResult:
     """Every reason against the order, and its likely value, fee and average price by walking `offers`."""
-    errors = tuple(refused.preview_failure_reason for refused in refusals(situation))
+    errors = tuple([refused.preview_failure_reason for refused in situation.refused])
     takes = _takes(situation, offers)
     value, base = _amounts(situation, takes)
     fee = mul(value, situation.rates.taker if takes else situation.rates.maker)

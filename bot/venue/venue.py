@@ -77,6 +77,7 @@ class Venue:
         self._arrivals = Agenda()
         self._working: tuple[OrderRecord, ...] = ()
         self._looked = -1
+        self._judged: Situation | None = None
 
     @classmethod
     def resume(cls, kept: Kept, rules: FillRules) -> Self:
@@ -149,9 +150,8 @@ class Venue:
         if product is None:
             return UNKNOWN_PRODUCT
         situation = self._situation(request, product)
-        refused = next(refusals(situation), None)
-        if refused is not None:
-            return refused
+        if situation.refused:
+            return situation.refused[0]
         terms = situation.terms
         order = self._books.open(request, terms, min(situation.need.wanted, situation.available))
         if terms.end_time is not None:
@@ -358,14 +358,19 @@ class Venue:
             self._edit_now(order, price, size)
 
     def _situation(self, request: OrderRequest, product: Product) -> Situation:
+        """What the checks look at: what they found in the same situation, as when an order is sent right after its
+        preview, holds."""
         piece, tier, account = self._pieces.get(product.market), self._books.fee_tier(), self._account
         pays = product.quote if request.side is Side.BUY else product.base
-        return Situation(
+        found = Situation(
             request, terms_of(request.config, request.side), product,
             None if piece is None else self._touch(product, piece), None if piece is None else piece.close, self.now,
             Rates(tier.maker, tier.taker), account.knows(pays), account.available(pays),
             self._books.bracketed(pays) if self.rules.bracket_shortfall else ZERO, self.rules,
         )  # fmt: skip
+        if found != self._judged:
+            self._judged = found
+        return self._judged
 
     def _touch(self, product: Product, piece: MarketSlice) -> Touch:
         return touch_at_end(piece, self.rules.half_spread_bps, product.price_step)

@@ -264,6 +264,24 @@ def test_a_preview_reserves_nothing_and_does_not_use_up_the_id() -> None:
     assert isinstance(made.venue.place(request, made.now), Accepted)
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "error"),
+    [
+        (lambda made: made.venue.transfer("USD", d("-9950"), made.now), "INSUFFICIENT_FUND"),
+        (lambda made: made.tick("80"), "LIMIT_ORDER_PRICE_EXCEEDS_PRICE_BAND_ON_BUY"),
+        (lambda made: made.venue.set_product(product(mode=TradingMode.CANCEL_ONLY)), "ORDER_ENTRY_DISABLED"),
+    ],
+)
+def test_an_order_whose_preview_was_fine_is_refused_for_what_changed_since(meanwhile, error) -> None:
+    made = world()
+    request = OrderRequest("mine", BTC, BUY, LimitGtc(d("1"), d("99")))
+    assert made.venue.preview(request, made.now).errors == ()
+    meanwhile(made)
+    answer = made.venue.place(request, made.now)
+    assert isinstance(answer, Refused)
+    assert answer.error == error
+
+
 def test_a_size_below_the_base_minimum_is_refused() -> None:
     made = world()
     made.venue.set_product(replace(product(), base_min=d("0.5")))
