@@ -142,11 +142,10 @@ class Engine:
     def _watch(self, desk: Desk, order: Working, piece: MarketSlice) -> None:
         """Trigger the order's stop if the slice traded there (R8, R9)."""
         terms = order.record.terms
-        if not order.is_armed or terms.stop_price is None or terms.stop_direction is None or not self._matching(order):
+        if not order.is_armed or terms.stop_price is None or terms.stop_direction is None:
             return
-        view = _view(desk, order, piece)
-        price = trigger_price(terms.stop_direction, terms.stop_price, view)
-        if price is None:
+        price = trigger_price(terms.stop_direction, terms.stop_price, _view(desk, order, piece))
+        if price is None or not self._matching(order):
             return
         self._go_live(order, terms.stop_price)
         desk.views[order.record.order_id] = (from_price if self._rules.by_bars else spent)(piece, price)
@@ -183,13 +182,18 @@ class Engine:
         if limit is None or not self._matching(order):
             return
         price = passive_price(record.side, limit, _view(desk, order, piece), self._rules)
-        room = want_of(record, self._product(order)).room(price or limit)
-        size = min(room, desk.share) if self._rules.pessimistic else room
-        if price is not None and size > 0:
-            desk.share = sub(desk.share, min(size, desk.share))
-            self._books.fill(order, Take(price, size), Liquidity.MAKER, self._books.now)
+        if price is not None:
+            self._fill_at(desk, order, price)
         if order.record.is_working and isinstance(piece.depth, Book):
             self._fill_from_book(desk, order, limit, piece.depth)
+
+    def _fill_at(self, desk: Desk, order: Working, price: Decimal) -> None:
+        """Fill a resting order at a price, as far as the slice's volume goes where that is a bound (R4)."""
+        room = want_of(order.record, self._product(order)).room(price)
+        size = min(room, desk.share) if self._rules.pessimistic else room
+        if size > 0:
+            desk.share = sub(desk.share, min(size, desk.share))
+            self._books.fill(order, Take(price, size), Liquidity.MAKER, self._books.now)
 
     def _fill_from_book(self, desk: Desk, order: Working, limit: Decimal, book: Book) -> None:
         side, product = order.record.side, self._product(order)
