@@ -52,17 +52,15 @@ class Working:
             return False
         if not self.live:
             return True
-        record, terms, limit = self.record, self.record.terms, self.record.live_limit
-        if record.trigger is TriggerStatus.PENDING and terms.stop_price is not None:
-            if piece.low <= terms.stop_price if terms.stop_direction == DOWN else piece.high >= terms.stop_price:
-                return False
-            if not terms.is_bracket:
-                return True  # its limit does not rest on the book yet
-        if limit is None:
+        record, terms, side = self.record, self.record.terms, self.record.request.side
+        stop = terms.stop_price if record.trigger is TriggerStatus.PENDING else None
+        if stop is not None and (piece.low <= stop if terms.stop_direction == DOWN else piece.high >= stop):
+            return False
+        limit = record.live_limit
+        away = limit is None or (piece.low > limit if side is Side.BUY else piece.high < limit)
+        if away and (limit is None or piece.depth is None or not _stands_through(piece.depth, side, limit)):
             return True
-        side = record.request.side
-        away = piece.low > limit if side is Side.BUY else piece.high < limit
-        return away and (piece.depth is None or not _stands_through(piece.depth, side, limit))
+        return stop is not None and not terms.is_bracket  # such a limit does not rest on the book yet
 
 
 def _stands_through(depth: Book | DepthModel, side: Side, limit: Decimal) -> bool:
