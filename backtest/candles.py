@@ -40,7 +40,7 @@ _FOREIGN: Final = re.compile(rb"[^0-9.,\r\n]", re.ASCII)
 _MARK: Final = b"\xef\xbb\xbf"
 """What some editors put before the first letter of a text."""
 _CSV_NAME: Final = re.compile(r"(?P<product>[A-Z0-9]+-[A-Z0-9]+)_(?P<length>[0-9]+[mhd])\.csv(?:\.gz)?")
-_BLOCK: Final = 2**14
+_BLOCK: Final = 2**15
 _FIRST_YEAR, _LAST_YEAR = 1_230_768_000, 4_102_444_800  # 2009 and 2100: what cannot be a candle's opening in seconds
 _MOST: Final[Mapping[str, float]] = {**dict.fromkeys(PRICES, 1e12), "volume": 1e15}
 """Prices and volumes of so much cannot be meant; the exact arithmetic has room for less."""
@@ -79,12 +79,6 @@ def files(folder: Path, length: Granularity, only: Collection[ProductId] = ()) -
         names = f"BTC-USD_{name}.csv, BTC-USD_{name}.csv.gz{shorter} or BTC-USD.parquet"
         raise ConfigError([f"--data {folder}: holds no candles for bars of {name}: files are named like {names}"])
     return {product: max(paths)[1] for product, paths in sorted(found.items())}
-
-
-def packed(folder: Path, only: Collection[ProductId] = ()) -> list[Path]:
-    """The Parquet files by product: they are read for bars of any length. Raises ConfigError as `files` does."""
-    named = ((path, _named(path)) for path in _listed(folder) if path.suffix == ".parquet")
-    return [path for path, name in named if name is not None and (not only or name[0] in only)]
 
 
 def passed_over(chosen: Mapping[ProductId, Path], length: Granularity) -> dict[ProductId, list[Path]]:

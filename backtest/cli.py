@@ -146,27 +146,21 @@ def _run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
 def _ran(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     began = time.monotonic()
-    from backtest.ahead import Ahead
+    from backtest import candles, engine, notes, prepare
+    from backtest.drive import Drive
+    from bot.domain.bars import LENGTHS
+    from bot.settings.load import load_config
 
     _may_be_folder(args.out)
+    given = load_config(args.config_dir)
+    config = prepare.adapted(given, LENGTHS[args.bar] if args.bar else None)
+    wanted = prepare.wish(config, args.data, products=args.products, since=args.since, until=args.until)
+    code = engine.code_hash(Path(engine.__file__).parent.parent)
+    # Not while modules are loaded: that and the work on columns would wait for each other at every step.
+    with progress(err, "files", quiet=args.quiet) as told:
+        data = prepare.counted(wanted, told)
+    candles.release()
     with ThreadPoolExecutor(1) as aside:
-        # Files are read, and later hashed, outside Python's own lock: settings and the loop's modules are loaded
-        # meanwhile.
-        with Ahead(args.data, args.products) as ahead:
-            from backtest import prepare
-            from bot.domain.bars import LENGTHS
-            from bot.settings.load import load_config
-
-            given = load_config(args.config_dir)
-            config = prepare.adapted(given, LENGTHS[args.bar] if args.bar else None)
-            wanted = prepare.wish(config, args.data, products=args.products, since=args.since, until=args.until)
-            with progress(err, "files", quiet=args.quiet) as told:
-                reading = aside.submit(prepare.counted, wanted, told, ahead.read)
-                from backtest import candles, engine, notes
-                from backtest.drive import Drive
-
-                code, data = engine.code_hash(Path(engine.__file__).parent.parent), reading.result()
-        candles.release()
         hashing = aside.submit(engine.data_hashes, args.data, data)
         for line in notes.notes(given, data):
             print(f"backtest: {line}", file=err)

@@ -30,9 +30,6 @@ DIGITS: Final = 10**15
 """Numbers of so many steps are the last that a float holds exactly, whatever the step."""
 WORKERS: Final = 2
 
-Read = Callable[[Path], Candles]
-"""All of one file, as `candles.read` gives it."""
-
 
 class Quoting(Value):
     """Bid and ask around a close, all in ticks: half the spread to either side, each rounded away from it.
@@ -225,8 +222,8 @@ class _Part(Value):
     made: tuple[Product, ...]
 
 
-def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None, read: Read = files.read) -> Dataset:
-    """Every file the wish is about, two at a time. note: called after each. Raises ConfigError, CandlesCorrupt."""
+def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None) -> Dataset:
+    """Read every file the wish is about, two at a time. note: called after each. Raises ConfigError, CandlesCorrupt."""
     if wish.since is not None and wish.until is not None and wish.since >= wish.until:
         raise ConfigError([f"--to {wish.until:%Y-%m-%d %H:%M} must be later than --from {wish.since:%Y-%m-%d %H:%M}"])
     chosen = files.files(wish.folder, wish.length, wish.products)
@@ -236,7 +233,7 @@ def load(wish: Wish, note: Callable[[ProductId], None] = lambda _: None, read: R
     listings, parts = listing.read(wish.folder), {}
     with ThreadPoolExecutor(WORKERS) as pool:
         for product, part in zip(
-            chosen, pool.map(lambda path: _part(wish, path, read(path), listings), chosen.values()), strict=True
+            chosen, pool.map(lambda path: _part(wish, path, listings), chosen.values()), strict=True
         ):
             if part is not None:
                 parts[product] = part
@@ -266,9 +263,9 @@ def _reach(paths: Iterable[Path]) -> str:
     return f"the first is that of {first:%Y-%m-%d %H:%M}, the last that of {last:%Y-%m-%d %H:%M} UTC"
 
 
-def _part(wish: Wish, path: Path, whole: Candles, listings: listing.Listings) -> _Part | None:
+def _part(wish: Wish, path: Path, listings: listing.Listings) -> _Part | None:
     """One file, its floats already given back; None when it has no row in the period."""
-    item, step = _cut(wish, whole), wish.length.value
+    item, step = _cut(wish, files.read(path)), wish.length.value
     if not len(item.start):
         return None
     up, down = EXACT.divide(wish.half_spread_bps, BASIS_POINTS).as_integer_ratio()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backtest import candles, dataset
-from backtest.dataset import Dataset, Read, Wish
+from backtest.dataset import Dataset, Wish
 from backtest.progress import Told
 from bot.domain.bars import Granularity
 from bot.errors import ConfigError
@@ -58,12 +58,12 @@ def wish(config: Config, folder: Path, **wanted: Any) -> Wish:
     return Wish(folder, length, history=history, half_spread_bps=policy.backtest.half_spread_bps, **wanted)
 
 
-def read(wanted: Wish, note: Callable[[str], None] = lambda _: None, one: Read = candles.read) -> Dataset:
-    """The data a run trades on. one: reads a file of it. Raises ConfigError, CandlesCorrupt."""
-    return dataset.load(wanted, note, one)
+def read(wanted: Wish, note: Callable[[str], None] = lambda _: None) -> Dataset:
+    """The data a run trades on. Raises ConfigError, CandlesCorrupt."""
+    return dataset.load(wanted, note)
 
 
-def counted(wanted: Wish, told: Told, one: Read = candles.read) -> Dataset:
+def counted(wanted: Wish, told: Told) -> Dataset:
     """The same. told: how many files are read, of how many."""
     count, done = len(candles.files(wanted.folder, wanted.length, wanted.products)), itertools.count(1)
-    return read(wanted, lambda _: told(next(done), count), one)
+    return read(wanted, lambda _: told(next(done), count))
