@@ -165,8 +165,8 @@ EVERYTHING = """\
 PLANTED = {
     "a bar fills orders with the next one": (
         "lookahead", "backtest/market.py",
-        "series, t, tick = segment.columns.series, k - segment.first, track.scale.tick",
-        "series, t, tick = segment.columns.series, min(k + 1, segment.stop - 1) - segment.first, track.scale.tick",
+        "columns, t, (start, end), times = segment.columns, k - segment.first, span,",
+        "columns, t, (start, end), times = segment.columns, min(k + 1, segment.stop - 1) - segment.first, span,",
     ),
     "an average over everything there is": (
         "warmup", "bot/triggers/columns.py",
