@@ -165,8 +165,8 @@ EVERYTHING = """\
 PLANTED = {
     "a bar fills orders with the next one": (
         "lookahead", "backtest/market.py",
-        "columns, t, (start, end), times = segment.columns, k - segment.first, span,",
-        "columns, t, (start, end), times = segment.columns, min(k + 1, segment.stop - 1) - segment.first, span,",
+        "columns, t, times = segment.columns, k - segment.first, EXACT.multiply",
+        "columns, t, times = segment.columns, min(k + 1, segment.stop - 1) - segment.first, EXACT.multiply",
     ),
     "an average over everything there is": (
         "warmup", "bot/triggers/columns.py",
