@@ -199,10 +199,7 @@ class Observer:
         for market, product in markets.items():
             facts = self._market.facts(market)
             if asked is not None and market not in asked and facts.quote is not None:
-                bids = self._bids.add(market, facts.quote)
-                found[market] = MarketView(
-                    product, facts.quote, facts.book, facts.windows, last_trade=facts.last_trade, bids=bids
-                )
+                found[market] = view(product, facts, None, None, self._bids.add(market, facts.quote))
                 continue
             bars = bars_problem(facts, now, policy) or self._guard.bars_problem(market, facts, now)
             quote = quote_problem(facts, now, policy) or self._guard.quote_problem(market, facts, now)

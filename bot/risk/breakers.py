@@ -109,27 +109,20 @@ def observed(snap: Snapshot, policy: Policy) -> tuple[BreakerState, ...]:
     return tuple(state for state in oldest_first if state != before.get(state.name, closed(state.name)))
 
 
-def moved_pct(windows: Windows, seconds: Decimal) -> Decimal | None:
+def moved_pct(windows: Windows, seconds: Decimal, least: int = 0) -> Decimal | None:
     """Highest high over lowest low of the closed bars inside the last `seconds`, less one, in percent.
 
-    None when the history is shorter. At least one bar is looked at.
+    None when the history is shorter, or the move smaller than `least` percent. At least one bar is looked at.
     """
-    bounds = _extremes(windows, seconds)
-    return None if bounds is None else _percent_apart(*bounds)
-
-
-def _extremes(windows: Windows, seconds: Decimal) -> tuple[int, int] | None:
-    """Lowest low and highest high of those bars."""
     count = max(1, int(seconds) // windows.granularity)
     lowest, newest = windows.lowest(count), windows.high()
     before = windows.highest_before(count - 1) if count > 1 else newest
     if lowest is None or newest is None or before is None or lowest <= 0:
         return None
-    return lowest, max(newest, before)
-
-
-def _percent_apart(lowest: int, highest: int) -> Decimal:
-    return quantised(EXACT.divide(EXACT.multiply(Decimal(highest - lowest), HUNDRED), Decimal(lowest)), 6)
+    apart = max(newest, before) - lowest
+    if apart * 100 < lowest * least:
+        return None
+    return quantised(EXACT.divide(EXACT.multiply(Decimal(apart), HUNDRED), Decimal(lowest)), 6)
 
 
 def _tripped(state: BreakerState, now: datetime, policy: BreakerPolicy, detail: str) -> BreakerState:
@@ -168,15 +161,12 @@ def _measurements(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, Decimal
     volatility = policy.risk.breakers.volatility
     window, limit = volatility.window_seconds, volatility.threshold
     tripped = any(breaker_kind(name) == "volatility" for name in snap.state.breakers)
+    # Below a whole percent short of the limit nothing trips, whatever is rounded.
+    least = 0 if tripped else int(limit) - 1
     for market, view in snap.judged:
-        bounds = None if view.windows is None else _extremes(view.windows, window)
-        if bounds is None:
+        moved = None if view.windows is None else moved_pct(view.windows, window, least)
+        if moved is None:
             continue
-        lowest, highest = bounds
-        # A whole percent short of the limit, which no rounding makes up for.
-        if not tripped and (highest - lowest) * 100 <= lowest * (int(limit) - 1):
-            continue
-        moved = _percent_apart(lowest, highest)
         detail = partial(_told, market, moved, window, limit)
         yield breaker_name("volatility", market), moved, detail
         if market == policy.regime.product:
