@@ -1,8 +1,9 @@
-"""What holds for every test: Hypothesis does not watch the clock, and no packet leaves this machine."""
+"""What holds for every test: Hypothesis watches no clock, Ctrl-C is heard, and no packet leaves this machine."""
 
 from __future__ import annotations
 
 import ipaddress
+import signal
 import sys
 from typing import Any
 
@@ -11,6 +12,10 @@ from hypothesis import settings
 # Cores are shared, so a slow example is no failure; pytest-timeout catches a stuck one.
 settings.register_profile("bulwark", deadline=None, print_blob=True)
 settings.load_profile("bulwark")
+
+# A shell without job control starts what it puts into the background deaf to Ctrl-C, and its children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_loopback(host: str | bytes | None) -> bool:
