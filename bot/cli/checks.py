@@ -303,9 +303,10 @@ def _feasible(found: Checked, config: Config, desk: Desk) -> Iterator[Row]:
     desk.market.refresh(desk.clock.now())
     desk.observer.views(watched)
     prices: dict[ProductId, Price] = {market: mark.price for market, mark in desk.observer.marks.items()}
-    nlv = desk.observer.valuation(truth, metadata).nlv if truth is not None else _paper_equity(found, config)
+    valued = desk.observer.valuation(truth, metadata, desk.clock.now()) if truth is not None else None
+    nlv = valued.nlv if valued is not None else _paper_equity(found, config)
     if nlv is None:
-        problem = desk.observer.valuation(truth, metadata).problem if truth is not None else "nothing was valued yet"
+        problem = valued.problem if valued is not None else "nothing was valued yet"
         yield Row("equity", Result.FAIL, f"unknown: {problem}")
         return
     yield Row("equity", Result.FINE, f"{nlv}")

@@ -23,7 +23,6 @@ class Conditions(Value):
     storage: str = ""
     auth: str = ""
     start: str = ""
-    foreign_instance: str = ""
     shutdown: str = ""
     exit_only: tuple[str, ...] = ()
     pending: Mapping[str, Decimal] | None = None
@@ -47,12 +46,14 @@ def _found(facts: Conditions, policy: ClockPolicy) -> list[tuple[HaltCause, str]
         (HaltCause.KILL_SWITCH, facts.kill),
         (HaltCause.STORAGE, facts.storage),
         (HaltCause.START_HALTED, facts.start),
-        (HaltCause.FOREIGN_INSTANCE, facts.foreign_instance),
         (HaltCause.AUTH_DEGRADED, facts.auth),
-        (HaltCause.EXIT_ONLY, "; ".join(facts.exit_only)),
+        (HaltCause.EXIT_ONLY, "; ".join(facts.exit_only) if facts.exit_only else ""),
         (HaltCause.SHUTDOWN, facts.shutdown),
     )
-    found = [(cause, detail) for cause, detail in simple if detail]
+    found = []
+    for cause, detail in simple:
+        if detail:
+            found.append((cause, detail))
     if facts.pending:
         amounts = ", ".join(f"{decimal_text(amount)} {currency}" for currency, amount in facts.pending.items())
         found.append((HaltCause.RECONCILE_PENDING, f"books and exchange differ by {amounts}, not yet explained"))

@@ -23,7 +23,7 @@ from bot.loop.observation import Observation
 from bot.loop.world import World
 from bot.observe import ledger
 from bot.observe.killswitch import kill_reason
-from bot.ports import KillState
+from bot.ports import KillProbe, KillState
 from bot.record.store import StateStore
 from bot.risk.engine import RiskEngine
 from bot.risk.halts import FREE, Permission, Protective, halts_in_force, latch_halts, permission
@@ -52,7 +52,10 @@ class Flags:
 
 
 class Guard:
-    """Collects conditions into halts, records their beginnings and ends, and answers execution's questions."""
+    """Collects conditions into halts, records their beginnings and ends, and answers execution's questions.
+
+    snapshot: the newest one. halts: the observed ones, as last settled.
+    """
 
     def __init__(self, config: Config, world: World, store: StateStore, observation: Observation) -> None:
         self._config = config
@@ -62,7 +65,7 @@ class Guard:
         self._risk = RiskEngine(config)
         self.flags = Flags()
         self.snapshot: Snapshot | None = None
-        self._halts: tuple[Halt, ...] = ()
+        self.halts: tuple[Halt, ...] = ()
         self._glimpses_known = 0
 
     def configure(self, config: Config) -> None:
@@ -83,11 +86,6 @@ class Guard:
         return seen
 
     @property
-    def halts(self) -> tuple[Halt, ...]:
-        """The observed halts as last settled."""
-        return self._halts
-
-    @property
     def canary(self) -> bool:
         """Whether these are the first live hours."""
         until = self.flags.canary_until
@@ -98,7 +96,7 @@ class Guard:
         flags, snap = self.flags, self.snapshot
         waiting = KILL_CLEAR if flags.killed else ""
         return Conditions(
-            kill=kill_reason(kill) or waiting,
+            kill=kill_reason(kill) if kill.probe is not KillProbe.ABSENT else waiting,
             storage="the journal cannot be written" if self._store.broken else "",
             auth=flags.auth,
             start=flags.start,
@@ -115,7 +113,7 @@ class Guard:
         Raises: StorageFailed.
         """
         state, now = self._store.state, self._world.clock.now()
-        found = self._halts = halts(facts, self._config.policy.clock, now, state.halts)
+        found = self.halts = halts(facts, self._config.policy.clock, now, state.halts)
         if not (found or state.halts or state.latches) or self._store.broken:
             return found
         in_force = {halt.cause.value: halt.detail for halt in (*found, *latch_halts(state, now))}
@@ -127,8 +125,9 @@ class Guard:
                 self._store.record(HaltEnded(cause, detail), cycle_id)
         return found
 
-    def latch_foreign_instance(self, siblings: Sequence[str], cycle_id: str) -> None:
+    def latch_foreign_instance(self, cycle_id: str) -> None:
         """Another instance trades this account: halt until an operator says otherwise."""
+        siblings = self._observation.strange_siblings()
         if siblings and FOREIGN_LATCH not in self._store.state.latches:
             detail = f"working orders with our prefix that the journal does not know: {', '.join(siblings[:5])}"
             latch = Latch(FOREIGN_LATCH, HaltCause.FOREIGN_INSTANCE, detail, self._world.clock.now())
@@ -136,7 +135,7 @@ class Guard:
 
     def permission(self) -> Permission:
         """What all halts in force permit at this moment; a stop that was asked for counts from that moment on."""
-        observed, state = self._halts, self._store.state
+        observed, state = self.halts, self._store.state
         if not (observed or self.flags.shutdown or state.latches or state.open_breakers):
             return FREE
         now = self._world.clock.now()
@@ -168,16 +167,16 @@ class Guard:
     def without_disk(self) -> None:
         """The halts while nothing can be written: shown and alerted, recorded once the disk is back."""
         facts, now = self.conditions(self.look_at_kill()), self._world.clock.now()
-        self._halts = halts(facts, self._config.policy.clock, now, self._known())
+        self.halts = halts(facts, self._config.policy.clock, now, self._known())
 
     def start_halted(self, kill: KillState) -> None:
         """The halts of a start without trusted books: shown and alerted, never recorded."""
         facts, now = Conditions(kill=kill_reason(kill), start=self.flags.start), self._world.clock.now()
-        self._halts = halts(facts, self._config.policy.clock, now, self._known())
+        self.halts = halts(facts, self._config.policy.clock, now, self._known())
 
     def _known(self) -> Mapping[str, tuple[datetime, str]]:
         """The observed halts as durable state keeps them."""
-        return {halt.cause.value: (halt.since, halt.detail) for halt in self._halts}
+        return {halt.cause.value: (halt.since, halt.detail) for halt in self.halts}
 
     # ------------------------------------------------------------------------------------ what execution asks for
 
@@ -191,7 +190,7 @@ class Guard:
             cancel_entries=found.cancel_entries,
             cancel_protective=found.protective is not Protective.STAY,
             flatten=found.protective is Protective.FLATTEN,
-            why="; ".join(f"{halt.cause.value}: {halt.detail}" for halt in self._halts) or found.ends,
+            why="; ".join(f"{halt.cause.value}: {halt.detail}" for halt in self.halts) or found.ends,
         )
 
     def reapprove(self, intent: Intent, remaining: Size, quote: Quote) -> Approved | Reject:
@@ -203,7 +202,7 @@ class Guard:
             return Reject(Reason.DATA_UNAVAILABLE, f"{intent.product} is not among the watched markets")
         markets = {**self.snapshot.markets, self.market_of(intent.product): replace(view, quote=quote)}
         snap = replace(
-            self.snapshot, markets=markets, state=self._store.state, now=self._world.clock.now(), halts=self._halts
+            self.snapshot, markets=markets, state=self._store.state, now=self._world.clock.now(), halts=self.halts
         )
         found = self._risk.continuation(intent, snap)
         if found.approved is None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from bot.domain.event import Payload, QuarantineBegan
+from bot.domain.event import BreakerChanged, LatchSet, Payload, QuarantineBegan
 from bot.domain.order import Fill, OrderReport
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Halt, Snapshot, Valuation
@@ -21,7 +21,7 @@ from bot.observe.observer import Metadata, Observer, Reading
 from bot.observe.reconcile import Truth, foreign_orders
 from bot.observe.valuation import Mark
 from bot.record.store import StateStore
-from bot.risk import stops
+from bot.risk import breakers, stops
 from bot.settings.config import Config
 from bot.triggers import regime
 from bot.triggers.check import needed_bars
@@ -105,7 +105,7 @@ class Observation:
         self.markets, self._limited = metadata.markets, metadata.limited
         watched = self._watched(metadata)
         self._follow(watched)
-        self._observer.skew()
+        self._observer.measure_skew()
         self.key_problems = self._observer.key_problems()
         truth = self._observer.account(self._store.state)
         booked, resolved = self._applied(truth, engine), engine.resolve_unknown()
@@ -115,21 +115,20 @@ class Observation:
         report = combined((booked, resolved, late))
         self.truth, self._others = truth, self._of_others(truth)
         self._record((*foreign_orders(self._store.state, self._others), *self._strangers(report)), cycle_id)
-        valuation = self.valuation = self._observer.valuation(truth, metadata)
-        self._check_ledgers(truth, metadata, valuation, cycle_id)
         now, policy = self._world.clock.now(), self._config.policy
+        valuation = self.valuation = self._observer.valuation(truth, metadata, now)
+        self._check_ledgers(truth, metadata, valuation, cycle_id)
         period_now = self._observer.trusted(now)
-        state = self._store.state
-        self._record(
-            (*self._flags(now), *upkeep.due(state, valuation, views, report.fills, policy, period_now)), cycle_id
-        )
+        due = upkeep.due(self._store.state, valuation, views, report.fills, policy, period_now)
+        self._record((*self._flags(now), *due), cycle_id)
         performance = stops.performance(self._store.state, valuation)
-        self._record(upkeep.stop_latches(performance, self._store.state, policy, period_now), cycle_id)
+        for latch in stops.breaches(performance, self._store.state, policy.risk, period_now):
+            self._store.record(LatchSet(latch), cycle_id)
         return Observed(Reading(truth, self._others, views, valuation, performance), metadata, report)
 
     def _check_ledgers(self, truth: Truth, metadata: Metadata, valuation: Valuation, cycle_id: str) -> None:
         state = self._store.state
-        if not ledger.balanced(state, truth.balances, self._observer.residuals(truth, state)):
+        if not ledger.balanced(state, truth.balances, self._observer.residuals(state, truth.balances)):
             sweep = self._observer.sweep(truth, metadata, state, valuation)
             self._record(ledger.check(state, sweep, self._config.policy.state), cycle_id)
 
@@ -144,22 +143,29 @@ class Observation:
         metadata = self._observer.metadata()
         views = self._observer.views(self._watched(metadata))
         self._record(upkeep.high_marks(self._store.state, views), cycle_id)
-        valuation = self._observer.valuation(truth, metadata)
+        valuation = self._observer.valuation(truth, metadata, now)
         performance = stops.performance(self._store.state, valuation)
         reading = Reading(truth, self._of_others(truth), views, valuation, performance)
         return Observed(reading, metadata, NOTHING)
 
-    def snapshot(self, cycle_id: str, observed: Observed, halts: Sequence[Halt], *, service: bool) -> Snapshot:
+    def snapshot(
+        self, cycle_id: str, observed: Observed, halts: tuple[Halt, ...], *, service: bool, canary: bool
+    ) -> Snapshot:
         """The input of the decision, breakers brought up to date with it."""
         state = self._store.state
-        snap = self._observer.snapshot(cycle_id, observed.reading, halts, state, service=service, asked=self.asked)
-        self._record(upkeep.breaker_changes(snap, self._config.policy), cycle_id)
+        snap = self._observer.snapshot(
+            cycle_id, observed.reading, halts, state, service=service, canary=canary, asked=self.asked
+        )
+        for breaker in breakers.observed(snap, self._config.policy):
+            self._store.record(BreakerChanged(breaker), cycle_id)
         return snap if self._store.state is state else replace(snap, state=self._store.state)
 
     def _of_others(self, truth: Truth) -> tuple[OrderReport, ...]:
         """What works on the account and is not ours."""
         orders = self._store.state.orders
         unknown = [report for report in truth.reports if report.client_order_id not in orders]
+        if not unknown:
+            return ()
         return tuple([one for one in unknown if not (one.status.is_terminal or self._is_ours(one))])
 
     def _is_ours(self, report: OrderReport) -> bool:
@@ -169,22 +175,27 @@ class Observation:
 
     def strange_siblings(self) -> tuple[str, ...]:
         """Working orders with our prefix that the journal does not know: another instance trades this account."""
+        if not self._others:
+            return ()
         return tuple([o.client_order_id for o in self._others if is_ours(o.client_order_id, self._tag)])
 
     def _restricted(self) -> bool:
         """Whether something we manage may not be traded freely: then its release must be noticed soon."""
+        if not self._limited:
+            return False
         positions = self._store.state.positions
         return any(positions[market].managed for market in self._limited.intersection(positions))
 
     def _watched(self, metadata: Metadata) -> Mapping[ProductId, Product]:
         """Market -> the listing traded on it: the universe's candidates, and whatever is held, on order or to be."""
         state = self._store.state
-        held = set(state.positions)
-        held |= {order.product for order in state.working}
-        held |= {intent.product for intent in state.open_intents}
+        held = {*state.positions, *[order.product for order in state.working]}
+        for intent in state.open_intents:
+            held.add(intent.product)
         if self.valuation is not None:
-            owned = [part.currency for part in self.valuation.parts]
-            held |= {metadata.pricing[currency] for currency in owned if currency in metadata.pricing}
+            for part in self.valuation.parts:
+                if part.currency in metadata.pricing:
+                    held.add(metadata.pricing[part.currency])
         # What the universe lists is watched wherever it is, held or not.
         beside = held - self._config.universe.places.keys()
         known = self._listed
@@ -228,17 +239,16 @@ class Observation:
 
     def _open_books(self, truth: Truth, metadata: Metadata, cycle_id: str) -> None:
         """The first complete read of an account anchors its books; later ones adopt what had no price then."""
-        marks = self._observer.marks
         if self.needs_opening:
             markets = self._bases(truth.balances, metadata)
-            events = coldstart.opening(self._past(), truth.balances, markets, marks, truth.began_at)
+            events = coldstart.opening(self._past(), truth.balances, markets, self._observer.marks, truth.began_at)
             self._record(events, cycle_id)
             self.needs_opening = False
             return
         state = self._store.state
         if not state.unmoved:
             return
-        still = sorted(truth.balances.keys() & state.unmoved)
+        still, marks = sorted(truth.balances.keys() & state.unmoved), self._observer.marks
         late = coldstart.unopened(state, self._bases(still, metadata))
         if any(market in marks for market in late.values()):
             self._record(coldstart.holdings(self._past(), truth.balances, late, marks, truth.began_at), cycle_id)
@@ -256,7 +266,7 @@ class Observation:
     def _reread_when_unbalanced(self, truth: Truth, engine: ExecutionEngine) -> tuple[Truth, ActReport]:
         """Books and balances are read one after the other: a second look explains what a fill in between did."""
         state = self._store.state
-        if not state.ledgers or self._observer.residuals(truth, state) == state.pending:
+        if not state.ledgers or self._observer.residuals(state, truth.balances) == state.pending:
             return truth, NOTHING
         self._world.clock.wait_until(self._world.clock.now() + REREAD_AFTER)
         again = self._observer.account(self._store.state)

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping
 
 from bot.loop.world import Heart
 from bot.ports import Clock
 
 
 class Stages:
-    """Seconds of real time by stage of the cycle that is running. `with stages.of("decide"):` measures one.
-
-    A stage ends, however it ends, before another one begins.
-    """
+    """Seconds of real time by stage of the cycle that is running. A stage lasts until another one is entered."""
 
     def __init__(self, clock: Clock, heart: Heart) -> None:
         self._clock = clock
         self._heart = heart
-        self.took: dict[str, float] = {}
+        self._took: dict[str, float] = {}
         self._name, self._began = "", 0.0
 
-    def begin(self) -> None:
-        """A new cycle: nothing has been measured yet."""
-        self.took = {}
+    def enter(self, name: str) -> None:
+        """The stage that was on is over, and this one begins."""
+        now = self._clock.stopwatch()
+        if self._name:
+            self._took[self._name] = now - self._began
+            self._heart.alive()
+        self._name, self._began = name, now
 
-    def of(self, name: str) -> Self:
-        self._name, self._began = name, self._clock.stopwatch()
-        return self
-
-    def __enter__(self) -> None:
-        """It has begun already."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.took[self._name] = self._clock.stopwatch() - self._began
-        self._heart.alive()
+    def end(self) -> Mapping[str, float]:
+        """The cycle is over; answers what was measured of it, also when a stage of it failed."""
+        self.enter("")
+        took, self._took = self._took, {}
+        return took

@@ -182,7 +182,6 @@ class TradingLoop:
             others.
         """
         started = self._world.clock.now()
-        self._stages.begin()
         self._observation.ask(about)
         cycle_id = self._names.next(started, self.store.state.last_cycle)
         if not self._world.storage.lock_held():
@@ -236,11 +235,11 @@ class TradingLoop:
         self._reporter.halted(self.guard.settle_halts(facts, cycle_id))
         self._engine.begin(cycle_id)
         first = self._cancel_what_halts_forbid(kill)
-        with self._stages.of("commands"):
-            self._desk.carry_out(cycle_id, self._config)
+        self._stages.enter("commands")
+        self._desk.carry_out(cycle_id, self._config)
+        self._stages.enter("observe")
         try:
-            with self._stages.of("observe"):
-                observed = self._observation.observe(cycle_id, self._engine)
+            observed = self._observation.observe(cycle_id, self._engine)
         except AuthRefused:
             raise
         except (CriticalDataUnavailable, ExchangeError) as error:
@@ -250,8 +249,8 @@ class TradingLoop:
             return sold
         self._hit_breakers(observed.report, cycle_id)
         snapshot = self._concluded(cycle_id, observed, service)
-        with self._stages.of("decide"):
-            decision = self._mind(snapshot, self._config)
+        self._stages.enter("decide")
+        decision = self._mind(snapshot, self._config)
         self._note(decision, cycle_id, service)
         acted = self._act(decision, snapshot, observed, kill)
         self._hit_breakers(acted, cycle_id)
@@ -259,9 +258,9 @@ class TradingLoop:
         self._reporter.acted(report, cycle_id)
         self._look_again = bool(report.exit_now) or self._unconfirmed_stop(snapshot)
         self._watch_stops()
-        with self._stages.of("record"):
-            self._save()
-            self._operator.tend(self.store, self._world.clock.now())
+        self._stages.enter("record")
+        self._save()
+        self._operator.tend(self.store, self._world.clock.now())
         outcome, reason, detail = told(decision, acted, self._reporter.sent(acted))
         return self._finish(cycle_id, started, outcome, reason, detail, decision, snapshot, report)
 
@@ -277,8 +276,8 @@ class TradingLoop:
         if observed is None:
             return None
         halts = self.guard.settle_halts(self.guard.conditions(self.guard.look_at_kill()), cycle_id)
-        probe = self._observation.snapshot(cycle_id, observed, halts, service=True)
-        snapshot = replace(probe, unread=str(error), canary=self.guard.canary)
+        probe = self._observation.snapshot(cycle_id, observed, halts, service=True, canary=self.guard.canary)
+        snapshot = replace(probe, unread=str(error))
         self._look_again = self._unconfirmed_stop(snapshot)
         decision = self._mind(snapshot, self._config)
         if not decision.approved:
@@ -297,15 +296,16 @@ class TradingLoop:
     def _concluded(self, cycle_id: str, observed: Observed, service: bool) -> Snapshot:
         """The snapshot under the halts that hold after everything was read."""
         self.guard.flags.auth = ""
-        probe = self._observation.snapshot(cycle_id, observed, (), service=service)
+        probe = self._observation.snapshot(cycle_id, observed, (), service=service, canary=self.guard.canary)
         self.guard.snapshot = probe
-        self.guard.latch_foreign_instance(self._observation.strange_siblings(), cycle_id)
+        self.guard.latch_foreign_instance(cycle_id)
         kill = self.guard.look_at_kill()
         halts = self.guard.settle_halts(self.guard.conditions(kill), cycle_id)
-        if not kill.active and not probe.residuals:
+        if self.guard.flags.killed and not (kill.active or probe.residuals):
             self.guard.flags.killed = False
-        snapshot = replace(probe, halts=halts, state=self.store.state, canary=self.guard.canary)
-        self.guard.snapshot = snapshot
+        if not halts and self.store.state is probe.state:
+            return probe
+        snapshot = self.guard.snapshot = replace(probe, halts=halts, state=self.store.state)
         return snapshot
 
     def _note(self, decision: Decision, cycle_id: str, service: bool) -> None:
@@ -325,23 +325,19 @@ class TradingLoop:
             self.store.record(ApprovalAnswered(granted.id, "used", cycle_id), cycle_id)
 
     def _act(self, decision: Decision, snapshot: Snapshot, observed: Observed, kill: KillState) -> ActReport:
-        with self._stages.of("act"):
-            second = self._cancel_what_halts_forbid(kill)
-            if self.guard.permission().protective is Protective.FLATTEN:
-                listed = observed.metadata.products.values()
-                products: dict[str, Product] = {item.market: item for item in listed if item.alias is None}
-                done = self._engine.flatten(products, snapshot.fees)
-            else:
-                done = self._engine.execute(decision, snapshot)
-            report = combined((second, done))
-        with self._stages.of("settle"):
-            settled = self._engine.settle(snapshot)
-        self._record_pauses(settled)
-        return combined((report, settled))
-
-    def _record_pauses(self, report: ActReport) -> None:
-        for payload in upkeep.pauses_after(report.fills, self.store.state, self._config.policy):
+        self._stages.enter("act")
+        second = self._cancel_what_halts_forbid(kill)
+        if self.guard.permission().protective is Protective.FLATTEN:
+            listed = observed.metadata.products.values()
+            products: dict[str, Product] = {item.market: item for item in listed if item.alias is None}
+            done = self._engine.flatten(products, snapshot.fees)
+        else:
+            done = self._engine.execute(decision, snapshot)
+        self._stages.enter("settle")
+        settled = self._engine.settle(snapshot)
+        for payload in upkeep.pauses_after(settled.fills, self.store.state, self._config.policy):
             self.store.record(payload)
+        return combined((second, done, settled))
 
     def _cancel_what_halts_forbid(self, kill: KillState) -> ActReport:
         """Working orders that the halts do not allow are asked to go, again and again until they are gone."""
@@ -359,6 +355,7 @@ class TradingLoop:
     def _refused(self, cycle_id: str, started: datetime, reason: Reason | None, detail: str, breaker: str) -> Finished:
         """A cycle that could not decide: counted, orders still served as far as reads allow."""
         outcome = Outcome.ERROR if reason is None else Outcome.NO_TRADE
+        self._stages.enter("act")
         try:
             now = self._world.clock.now()
             changed = upkeep.breaker_hit(breaker, self.store.state, self._config.policy, now, detail[:120])
@@ -414,12 +411,13 @@ class TradingLoop:
         )  # fmt: skip
         return Finished(
             record, decision, snapshot or self.guard.snapshot, self.guard.halts, report, snapshot is not None, detail,
-            self._stages.took, self._observation.bad_ticks,
+            self._stages.end(), self._observation.bad_ticks,
         )  # fmt: skip
 
     def _hit_breakers(self, report: ActReport, cycle_id: str) -> None:
         """Count what one round of acting says about the venue and our own assumptions."""
-        if report is NOTHING:
+        complaints = report.errors or report.rejections or report.mismatches or report.rate_limited
+        if not (complaints or report.measured or report.auth_refused):
             return
         policy, hits = self._config.policy, []
         hits += [("api_errors", error) for error in report.errors]

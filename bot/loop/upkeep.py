@@ -11,13 +11,12 @@ from bot.domain.event import (
     BreakerChanged,
     CooldownBegan,
     FillBooked,
-    LatchSet,
     Payload,
     PositionMarked,
 )
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
-from bot.domain.snapshot import MarketView, Performance, Snapshot, Valuation
+from bot.domain.snapshot import MarketView, Valuation
 from bot.domain.state import State
 from bot.risk import breakers, cooldowns, stops
 from bot.settings.policy import Policy
@@ -50,24 +49,16 @@ def _expiries(state: State, now: datetime) -> Sequence[Payload]:
     return (*[ApprovalAnswered(item.id, "expired", "time") for item in over], *stops.ended(state, now))
 
 
-def stop_latches(performance: Performance, state: State, policy: Policy, now: datetime) -> tuple[LatchSet, ...]:
-    """Loss stops reached just now."""
-    return tuple([LatchSet(latch) for latch in stops.breaches(performance, state, policy.risk, now)])
-
-
 def high_marks(state: State, views: Mapping[ProductId, MarketView]) -> Iterator[PositionMarked]:
     """New highest bids of positions with a trailing stop."""
     for market, position in state.positions.items():
+        if position.exits.trailing_stop_pct is None:
+            continue
         view = views.get(market)
-        if view is None or view.quote is None or position.exits.trailing_stop_pct is None:
+        if view is None or view.quote is None:
             continue
         if position.high_mark is None or view.quote.bid > position.high_mark:
             yield PositionMarked(market, view.quote.bid)
-
-
-def breaker_changes(snap: Snapshot, policy: Policy) -> tuple[BreakerChanged, ...]:
-    """Breakers that the snapshot trips, keeps open or closes."""
-    return tuple([BreakerChanged(state) for state in breakers.observed(snap, policy)])
 
 
 def breaker_hit(kind: str, state: State, policy: Policy, now: datetime, detail: str) -> BreakerChanged | None:

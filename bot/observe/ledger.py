@@ -49,7 +49,7 @@ class Comparison:
         self._of: tuple[Mapping[str, Ledger], Mapping[str, Balance]] | None = None
         self._found: Mapping[str, Decimal] = {}
 
-    def residuals(self, state: State, balances: Mapping[str, Balance]) -> Mapping[str, Decimal]:
+    def __call__(self, state: State, balances: Mapping[str, Balance]) -> Mapping[str, Decimal]:
         """`residuals` of these very ledgers and balances, neither of which ever changes."""
         if self._of is None or self._of[0] is not state.ledgers or self._of[1] is not balances:
             self._of, self._found = (state.ledgers, balances), residuals(state, balances)

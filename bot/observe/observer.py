@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -73,7 +73,10 @@ class Reading(Value):
 
 
 class Observer:
-    """Reads the world for one cycle; holds only caches that may be lost (metadata, fees, last good marks, guards)."""
+    """Reads the world for one cycle; holds only caches that may be lost (metadata, fees, last good marks, guards).
+
+    residuals: where balances that were read differ from the books, by currency.
+    """
 
     def __init__(
         self, exchange: AccountReader, market: MarketData, clock: Clock, config: Config, env: Environment, mode: Mode
@@ -92,7 +95,7 @@ class Observer:
         self._last_good = LastGood({})
         self._guard = TickGuard(config.policy.data)
         self._bids = RecentBids(config.policy.exits.stop_confirmations)
-        self._comparison = Comparison()
+        self.residuals = Comparison()
         self._wallets: Mapping[str, Balance] = {}
         self._key = KeyWatch(config.policy.governance, clock.now())
 
@@ -138,9 +141,9 @@ class Observer:
         self._wallets = truth.balances
         return truth
 
-    def fee_tier(self) -> FeeTier:
+    def fee_tier(self, now: datetime) -> FeeTier:
         """The account's rates; the policy's worst case until known, the higher of both when a re-read fails."""
-        now, known = self._clock.now(), self._fees
+        known = self._fees
         if known is not None and not self._fees_doubted and _same_slot(now, known.as_of, _FEE_TIER_EVERY):
             return known
         try:
@@ -155,9 +158,8 @@ class Observer:
         """The venue took more than it said: its rates are read again at the next look."""
         self._fees_doubted = True
 
-    def exchange_status(self) -> ExchangeStatus:
+    def exchange_status(self, now: datetime) -> ExchangeStatus:
         """The status page, read at most every `poll_seconds`."""
-        now = self._clock.now()
         every = self._spans.status_poll
         if every is None:
             return ExchangeStatus(StatusLevel.UNKNOWN, "the status page is not read (poll_seconds is off)", now)
@@ -165,9 +167,13 @@ class Observer:
             self._status = replace(self._exchange.status(), as_of=now)
         return self._status
 
-    def skew(self) -> ClockSkew:
-        """Our clock against the exchange's; measured when due. A failed measurement leaves the last figure."""
+    def measure_skew(self) -> None:
+        """Measure our clock against the exchange's when that is due. A failed measurement leaves the last figure."""
         self._skew.measure_when_due(self._exchange, self._clock)
+
+    def skew(self) -> ClockSkew:
+        """Our clock against the exchange's, measured when due."""
+        self.measure_skew()
         return self._skew.figure()
 
     def trusted(self, now: datetime) -> datetime:
@@ -218,13 +224,10 @@ class Observer:
         """The newest acceptable price of every market seen so far."""
         return self._last_good.marks
 
-    def valuation(self, truth: Truth, metadata: Metadata) -> Valuation:
+    def valuation(self, truth: Truth, metadata: Metadata, now: datetime) -> Valuation:
+        """What the wallets of this read are worth."""
         portfolio, unpriced_after = self._config.policy.portfolio, self._spans.unpriced_after
-        return value(truth.balances, self.marks, metadata.pricing, portfolio, self._clock.now(), unpriced_after)
-
-    def residuals(self, truth: Truth, state: State) -> Mapping[str, Decimal]:
-        """Where the balances of this read differ from the books, by currency."""
-        return self._comparison.residuals(state, truth.balances)
+        return value(truth.balances, self.marks, metadata.pricing, portfolio, now, unpriced_after)
 
     def sweep(self, truth: Truth, metadata: Metadata, state: State, valuation: Valuation) -> Sweep:
         """What the ledger check needs of this read."""
@@ -246,34 +249,36 @@ class Observer:
         self,
         cycle_id: str,
         reading: Reading,
-        halts: Sequence[Halt],
+        halts: tuple[Halt, ...],
         state: State,
         *,
         service: bool,
+        canary: bool,
         asked: frozenset[ProductId] | None = None,
     ) -> Snapshot:
         """The one immutable input of the decision."""
-        truth, views, valuation = reading.truth, reading.views, reading.valuation
+        truth, views, valuation, now = reading.truth, reading.views, reading.valuation, self._clock.now()
         return Snapshot(
             cycle_id=cycle_id,
-            now=self._clock.now(),
+            now=now,
             env=self._env,
             mode=self._mode,
             markets=views,
             balances=truth.balances,
             valuation=valuation,
             performance=reading.performance,
-            fees=self.fee_tier(),
+            fees=self.fee_tier(now),
             state=state,
             external_orders=tuple([order for order in reading.others if order.order_id in truth.working_ids]),
-            halts=tuple(halts),
-            exchange_status=self.exchange_status(),
+            halts=halts,
+            exchange_status=self.exchange_status(now),
             skew=self._skew.figure(),
             reconciled_at=truth.at,
             unpriced=tuple([part.currency for part in valuation.parts if part.source == "unpriced"]),
             stale_fraction=stale_fraction(views.values()),
-            residuals=self.residuals(truth, state),
+            residuals=self.residuals(state, truth.balances),
             service=service,
+            canary=canary,
             asked=asked,
         )
 

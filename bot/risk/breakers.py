@@ -6,7 +6,7 @@ it is about (`volatility:SOL-USD`). Times are trading time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Final
 from bot.domain.bars import Windows
 from bot.domain.money import EXACT, HUNDRED, decimal_text, quantised
 from bot.domain.product import ProductId, TradingMode
-from bot.domain.snapshot import MarketView, Snapshot
+from bot.domain.snapshot import Snapshot
 from bot.domain.state import BreakerState, is_open
 from bot.domain.value import replace
 from bot.settings.policy import BreakerPolicy, BreakersPolicy, Policy
@@ -95,7 +95,9 @@ def observed(snap: Snapshot, policy: Policy) -> tuple[BreakerState, ...]:
     happen (API errors, refusals, exceptions, slippage, reconcile, fees).
     """
     before, limits_of = snap.state.breakers, partial(breaker_policy, policy.risk.breakers)
-    after = {open_.name: tick(open_, snap.now, limits_of(open_.name)) for open_ in snap.state.open_breakers}
+    after = {}
+    for open_ in snap.state.open_breakers:
+        after[open_.name] = tick(open_, snap.now, limits_of(open_.name))
     for name, value, told in _measurements(snap, policy):
         state, limits = after.get(name) or before.get(name), limits_of(name)
         if state is not None or (limits.enabled and value >= limits.threshold):
@@ -187,10 +189,6 @@ def _conditions(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, str]]:
     if snap.stale_fraction > policy.data.max_stale_fraction:
         stale, most = (_percent(share) for share in (snap.stale_fraction, policy.data.max_stale_fraction))
         yield "stale_data", f"{stale} % of the markets without a fresh quote, limit {most} %"
-    for market, view in restricted(snap.markets).items():
-        yield breaker_name("product_status", market), f"{view.product.mode.value}: {view.product.mode_reason}"
-
-
-def restricted(markets: Mapping[ProductId, MarketView]) -> dict[ProductId, MarketView]:
-    """The markets on which the venue does not take every kind of order."""
-    return {market: view for market, view in markets.items() if view.product.mode is not TradingMode.NORMAL}
+    for market, view in snap.markets.items():
+        if view.product.mode is not TradingMode.NORMAL:
+            yield breaker_name("product_status", market), f"{view.product.mode.value}: {view.product.mode_reason}"

@@ -51,8 +51,8 @@ def unrealised(state: State, valuation: Valuation) -> Decimal | None:
         mark, rate = marks.get(position.product.base), marks.get(position.product.quote)
         if mark is None or rate is None:
             return None
-        profit = EXACT.add(profit, EXACT.multiply(mark, position.whole.value))
         profit = EXACT.subtract(profit, EXACT.multiply(position.whole_cost, rate))
+        profit = EXACT.fma(mark, position.whole.value, profit)
     return profit
 
 
@@ -73,12 +73,18 @@ def corrected_equity(state: State, valuation: Valuation) -> Decimal | None:
 
 def breaches(performance: Performance, state: State, policy: RiskPolicy, now: datetime) -> tuple[Latch, ...]:
     """The latches to set now: each stop that is reached and not latched already. An unknown figure trips nothing."""
-    found = (
-        _breach(DAILY, HaltCause.DAILY_STOP, performance.daily_pnl_pct, policy.daily_stop_pct, now),
-        _breach(WEEKLY, HaltCause.WEEKLY_STOP, performance.weekly_pnl_pct, policy.weekly_stop_pct, now),
-        _breach(DRAWDOWN, HaltCause.DRAWDOWN_STOP, performance.drawdown_pct, policy.max_drawdown_pct, now),
-    )
-    return tuple([latch for latch in found if latch is not None and not _latched(state, latch, now)])
+    found = []
+    for name, cause, figure, limit in (
+        (DAILY, HaltCause.DAILY_STOP, performance.daily_pnl_pct, policy.daily_stop_pct),
+        (WEEKLY, HaltCause.WEEKLY_STOP, performance.weekly_pnl_pct, policy.weekly_stop_pct),
+        (DRAWDOWN, HaltCause.DRAWDOWN_STOP, performance.drawdown_pct, policy.max_drawdown_pct),
+    ):
+        if figure is None or limit is None or figure > -limit.value:
+            continue
+        known = state.latches.get(name)
+        if known is None or not latch_active(known, now):
+            found.append(_latch(name, cause, figure, limit, now))
+    return tuple(found)
 
 
 def rolled(state: State, valuation: Valuation, now: datetime) -> tuple[PeriodBegan, ...]:
@@ -140,7 +146,7 @@ def _restarted(kind: str, current: Period | None, equity: Decimal, open_profit: 
 
 
 def _period_pct(period: Period | None, open_profit: Decimal | None) -> Decimal | None:
-    if period is None or open_profit is None or not _usable(period.start_equity):
+    if period is None or open_profit is None or period.start_equity <= 0:
         return None
     profit = EXACT.add(period.realised, EXACT.subtract(open_profit, period.start_unrealised))
     return quantised(EXACT.divide(EXACT.multiply(profit, HUNDRED), period.start_equity), _PLACES)
@@ -148,27 +154,16 @@ def _period_pct(period: Period | None, open_profit: Decimal | None) -> Decimal |
 
 def _drawdown_pct(state: State, equity: Decimal | None) -> Decimal | None:
     """Percent below the peak, as a negative number; zero at a new high."""
-    if state.peak_equity is None or equity is None or not _usable(state.peak_equity):
+    if state.peak_equity is None or equity is None or state.peak_equity <= 0:
         return None
     below = EXACT.subtract(min(equity, state.peak_equity), state.peak_equity)
     return quantised(EXACT.divide(EXACT.multiply(below, HUNDRED), state.peak_equity), _PLACES)
 
 
-def _usable(value: Decimal) -> bool:
-    return value.is_finite() and value > 0
-
-
-def _breach(name: str, cause: HaltCause, figure: Decimal | None, limit: Percent | None, now: datetime) -> Latch | None:
-    if figure is None or limit is None or figure > -limit.value:
-        return None
+def _latch(name: str, cause: HaltCause, figure: Decimal, limit: Percent, now: datetime) -> Latch:
     period, end = _PERIODS[cause]
     detail = f"{decimal_text(figure)} % reached the limit of -{limit}"
     return Latch(name, cause, detail, now, period(now), end(now))
-
-
-def _latched(state: State, new: Latch, now: datetime) -> bool:
-    old = state.latches.get(new.name)
-    return old is not None and latch_active(old, now)
 
 
 def _midnight(now: datetime) -> datetime:

@@ -67,10 +67,10 @@ def test_books_are_balanced_exactly_when_a_sweep_has_nothing_to_say(state, shown
 
 def test_a_comparison_follows_both_the_books_and_the_wallets():
     comparison, state, wallets = Comparison(), books(USD=ledger("100")), balances(USD="90")
-    assert comparison.residuals(state, wallets) == {"USD": Decimal(-10)}
-    assert comparison.residuals(state, wallets) == {"USD": Decimal(-10)}
-    assert comparison.residuals(books(USD=ledger("90")), wallets) == {}
-    assert comparison.residuals(books(USD=ledger("90")), balances(USD="95")) == {"USD": Decimal(5)}
+    assert comparison(state, wallets) == {"USD": Decimal(-10)}
+    assert comparison(state, wallets) == {"USD": Decimal(-10)}
+    assert comparison(books(USD=ledger("90")), wallets) == {}
+    assert comparison(books(USD=ledger("90")), balances(USD="95")) == {"USD": Decimal(5)}
 
 
 def test_a_hold_is_still_ours():

@@ -125,33 +125,33 @@ def test_an_empty_list_is_no_list():
 def test_until_the_tier_is_known_the_worst_case_of_the_policy_is_assumed():
     world = World()
     world.account.broken = True
-    found = world.observer.fee_tier()
+    found = world.observer.fee_tier(world.clock.now())
     assert (found.maker, found.taker) == (Decimal("0.006"), Decimal("0.012"))
 
 
 def test_a_tier_that_cannot_be_read_again_is_no_longer_counted_on():
     world = World()
-    assert world.observer.fee_tier().taker == CHEAP.taker
+    assert world.observer.fee_tier(world.clock.now()).taker == CHEAP.taker
     world.later(timedelta(hours=1))
     world.account.broken = True
-    found = world.observer.fee_tier()
+    found = world.observer.fee_tier(world.clock.now())
     assert (found.maker, found.taker) == (Decimal("0.006"), Decimal("0.012")), "the higher of known and feared"
     world.account.broken = False
-    assert world.observer.fee_tier().taker == CHEAP.taker
+    assert world.observer.fee_tier(world.clock.now()).taker == CHEAP.taker
 
 
 def test_a_tier_that_an_order_belied_is_read_again_at_once_and_then_hourly():
     world = World()
-    assert world.observer.fee_tier().as_of == NOW
+    assert world.observer.fee_tier(world.clock.now()).as_of == NOW
     world.later(timedelta(minutes=1))
-    assert world.observer.fee_tier().as_of == NOW
+    assert world.observer.fee_tier(world.clock.now()).as_of == NOW
     world.observer.doubt_fees()
     world.account.broken = True
-    assert world.observer.fee_tier().taker == Decimal("0.012"), "unread, the worst is assumed"
+    assert world.observer.fee_tier(world.clock.now()).taker == Decimal("0.012"), "unread, the worst is assumed"
     world.account.broken = False
-    assert world.observer.fee_tier().as_of == NOW + timedelta(minutes=1)
+    assert world.observer.fee_tier(world.clock.now()).as_of == NOW + timedelta(minutes=1)
     world.later(timedelta(minutes=1))
-    assert world.observer.fee_tier().as_of == NOW + timedelta(minutes=1)
+    assert world.observer.fee_tier(world.clock.now()).as_of == NOW + timedelta(minutes=1)
 
 
 # -------------------------------------------------------------------------------------------------------- ledger

@@ -252,15 +252,15 @@ MISTAKES: Final = (
         "drawdown-stop-off",
         "the stop of the deepest fall is left out of the list",
         "bot/risk/stops.py",
-        "_breach(DRAWDOWN, HaltCause.DRAWDOWN_STOP, performance.drawdown_pct, policy.max_drawdown_pct, now),",
+        "        (DRAWDOWN, HaltCause.DRAWDOWN_STOP, performance.drawdown_pct, policy.max_drawdown_pct),\n",
         "",
     ),
     _mistake(
         "week-measured-by-the-day",
         "the weekly stop looks at what was lost today",
         "bot/risk/stops.py",
-        "performance.weekly_pnl_pct, policy.weekly_stop_pct, now)",
-        "performance.daily_pnl_pct, policy.weekly_stop_pct, now)",
+        "performance.weekly_pnl_pct, policy.weekly_stop_pct)",
+        "performance.daily_pnl_pct, policy.weekly_stop_pct)",
     ),
     _mistake(
         "height-forgotten",
