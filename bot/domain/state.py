@@ -21,7 +21,7 @@ SCHEMA_VERSION: Final = 1
 _BY_NUMBER: Final = attrgetter("number")
 
 
-class Intent(Evolving):
+class Intent(Value):
     """One approved wish to trade; its orders (attempts) may never sum to more than `size`.
 
     worst_quote: most quote an entry may cost with fees. reference: mid (entry) or bid (exit) at decision time.
@@ -46,7 +46,7 @@ class Intent(Evolving):
     rule_entered_at: datetime | None = None
 
 
-class Order(Evolving):
+class Order(Value, dict=True):
     """One of our orders as we believe it to be.
 
     booked: base size of the fills already applied to positions (exactly once each); filled: cumulative by the venue.
@@ -368,8 +368,8 @@ class State(Evolving):
     @cached_property
     def unsettled(self) -> tuple[Order, ...]:
         """Our orders that the venue knows by an id, and that work or have filled more than is booked."""
-        known = [order for order in self.orders.values() if order.order_id]
-        return tuple([order for order in known if order.state.is_working or order.booked.value < order.filled.value])
+        orders = self.orders.values()
+        return tuple([o for o in orders if o.order_id and (o.state.is_working or o.booked.value < o.filled.value)])
 
     @cached_property
     def open_breakers(self) -> tuple[BreakerState, ...]:
@@ -380,7 +380,7 @@ class State(Evolving):
     def pending(self) -> Mapping[str, Decimal]:
         """Differences that are neither gone nor classified, by currency: while there is one, nothing may be entered."""
         found = [(currency, ledger.pending) for currency, ledger in self.ledgers.items() if ledger.pending]
-        return dict(sorted(found))
+        return dict(sorted(found)) if found else {}
 
     @cached_property
     def unmoved(self) -> frozenset[str]:
@@ -411,5 +411,6 @@ class State(Evolving):
         """Whether this row is booked: its entry id is, or (for a plain fill) its trade is under another entry id."""
         if entry_id in self.fill_ids:
             return True
-        plain = not adjustment and trade_id != ""
-        return plain and (order_id, trade_id) in [known[:2] for known in self.fill_ids.values()]
+        if adjustment or not trade_id:
+            return False
+        return order_id in [known_order for known_order, known, _ in self.fill_ids.values() if known == trade_id]

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec.structs import force_setattr
+
 from bot.domain import event as ev
 from bot.domain.event import Envelope, Payload
-from bot.domain.state import Cooldown, HaltCause, State, Untold, is_open
+from bot.domain.state import HaltCause, State, Untold, is_open
 from bot.domain.value import replace
 from bot.record import fold_books as books
 from bot.record import fold_orders as orders
@@ -22,8 +24,13 @@ def apply(state: State, envelope: Envelope) -> State:
 
     Events must come in their order, each once; `bot.record.journal` sees to that.
     """
-    folded = TABLE[type(envelope.payload)](state, envelope.payload, envelope)
-    return folded.changed(seq=envelope.seq, head=envelope.hash)
+    payload = envelope.payload
+    folded = TABLE[type(payload)](state, payload, envelope)
+    if folded is state:
+        return state.changed(seq=envelope.seq, head=envelope.hash)
+    force_setattr(folded, "seq", envelope.seq)  # nobody has seen it yet, and a second copy would cost as much again
+    force_setattr(folded, "head", envelope.hash)
+    return folded
 
 
 def _journal_opened(state: State, event: ev.JournalOpened, _: Envelope) -> State:
@@ -57,9 +64,12 @@ def _hysteresis_moved(state: State, event: ev.HysteresisMoved, _: Envelope) -> S
 
 def _cooldown_began(state: State, event: ev.CooldownBegan, envelope: Envelope) -> State:
     """Of two cooldowns for the same reason the longer one stands; those that ended are forgotten here."""
-    new = event.cooldown
-    others = [c for c in state.cooldowns if c.until > envelope.ts and not _same(c, new)]
-    longest = max((c for c in (*state.cooldowns, new) if _same(c, new)), key=_until)
+    others, longest = [], event.cooldown
+    for known in state.cooldowns:
+        if known.product == longest.product and known.reason == longest.reason:
+            longest = known if known.until >= longest.until else longest
+        elif known.until > envelope.ts:
+            others.append(known)
     return state.changed(cooldowns=(*others, longest))
 
 
@@ -169,14 +179,6 @@ def _halted(state: State, halts: Mapping[str, tuple[datetime, str]]) -> State:
         return state.changed(halts={}, halted_since=None, halt_reason="")
     cause, (since, detail) = min(halts.items(), key=lambda item: (item[1][0], item[0]))
     return state.changed(halts=halts, halted_since=since, halt_reason=f"{cause}: {detail}" if detail else cause)
-
-
-def _same(one: Cooldown, other: Cooldown) -> bool:
-    return (one.product, one.reason) == (other.product, other.reason)
-
-
-def _until(cooldown: Cooldown) -> datetime:
-    return cooldown.until
 
 
 TABLE: Final[Mapping[type[Payload], Callable[[State, Any, Envelope], State]]] = {

@@ -22,6 +22,7 @@ from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.position import Exits
 from bot.domain.product import Side
 from bot.domain.state import Intent, Order, PastOrder, SentOrder, State
+from bot.domain.value import replace
 
 KEPT: Final = timedelta(hours=24)
 """How long settled orders and the governors' memory stay in the state."""
@@ -48,7 +49,7 @@ def intent_closed(state: State, event: IntentClosed, _: Envelope) -> State:
     intent = state.intents.get(event.intent_id)
     if intent is None:
         return state
-    return state.changed(intents={**state.intents, event.intent_id: intent.changed(closed=True)})
+    return state.changed(intents={**state.intents, event.intent_id: replace(intent, closed=True)})
 
 
 def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> State:
@@ -61,7 +62,8 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
     moved = event.to_state is not order.state or filled != order.filled
     absent = event.absent_listings
     asked, bracket = _cancel_asked_at(order, event, envelope.ts, moved=moved), order.type is OrderType.BRACKET
-    changed = order.changed(
+    changed = replace(
+        order,
         state=event.to_state,
         order_id=event.order_id or order.order_id,
         filled=filled,
@@ -84,7 +86,7 @@ def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> Stat
     Adopted once more, it has grown with its parent's fills.
     """
     if (known := state.orders.get(event.client_order_id)) is not None:
-        return with_order(state, known.changed(size=max(known.size, event.size)))
+        return with_order(state, replace(known, size=max(known.size, event.size)))
     parent = state.order_of(event.parent_order_id)
     expected = event.limit_price or event.stop_price or (parent.expected_price if parent is not None else None)
     if expected is None:
@@ -112,7 +114,7 @@ def counted(orders: Mapping[str, Order], fill: FillBooked) -> Mapping[str, Order
     order = orders.get(fill.client_order_id)
     if order is None:
         return orders
-    return {**orders, order.client_order_id: order.changed(booked=order.booked + fill.size)}
+    return {**orders, order.client_order_id: replace(order, booked=order.booked + fill.size)}
 
 
 def pruned(state: State, now: datetime) -> State:
@@ -150,7 +152,7 @@ def with_order(state: State, order: Order) -> State:
 
 def _intent(state: State, event: IntentRecorded, envelope: Envelope) -> Intent:
     if (known := state.intents.get(event.intent_id)) is not None:
-        return known.changed(attempts=known.attempts + 1)
+        return replace(known, attempts=known.attempts + 1)
     return Intent(
         number=event.intent_id, cycle_id=envelope.cycle_id, product=event.product, side=event.side, kind=event.kind,
         size=event.intent_size, worst_price=event.worst_price, worst_quote=event.worst_quote,

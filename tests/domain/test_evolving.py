@@ -11,7 +11,7 @@ from bot.domain.evolving import Evolving
 from bot.domain.order import OrderState
 from bot.domain.state import State
 from bot.domain.value import field_names, replace
-from tests.builders import d, intent, order, position, size
+from tests.builders import d, order, position, size
 
 
 class Basket(Evolving):
@@ -32,8 +32,7 @@ class Basket(Evolving):
 @pytest.mark.parametrize(
     ("value", "changes"),
     [
-        (order(), {"state": OrderState.FILLED, "filled": size(1)}),
-        (intent(), {"closed": True}),
+        (State(), {"loss_streak": 2, "orders": {"a": order()}}),
         (position(), {"realised": d(5)}),
         (position(), {}),
     ],
@@ -48,8 +47,8 @@ def test_a_changed_copy_is_what_replacing_the_fields_gives(value, changes):
 def test_what_remains_of_an_order_is_counted_again_after_a_fill():
     fresh = order(amount=3)
     assert fresh.remaining == size(3)
-    assert fresh.changed(filled=size(1)).remaining == size(2)
-    assert fresh.changed(state=OrderState.CANCELED).remaining == size(0)
+    assert replace(fresh, filled=size(1)).remaining == size(2)
+    assert replace(fresh, state=OrderState.CANCELED).remaining == size(0)
 
 
 def test_a_position_that_grew_is_not_as_large_as_before():

@@ -122,8 +122,8 @@ MISTAKES: Final = (
         "a fill's half hour replaces the four hours after a stop",
         "cooldowns",
         "bot/record/fold.py",
-        "longest = max((c for c in (*state.cooldowns, new) if _same(c, new)), key=_until)",
-        "longest = new",
+        "longest = known if known.until >= longest.until else longest",
+        "longest = event.cooldown",
         pytest("tests/record/test_fold.py"),
     ),
     Mistake(
