@@ -14,7 +14,6 @@ from backtest.run import Stage, build
 from bot.domain.decision import Outcome
 from bot.domain.event import PeakMoved
 from bot.domain.product import ProductId
-from bot.domain.state import State
 from bot.loop.finished import Finished
 from bot.settings.config import Config
 
@@ -76,7 +75,6 @@ class Drive:
         before = stage.loop.store.state
         # Where no rule can hold, orders and exits are all there is to serve, as between two scheduled cycles.
         served = about is not None and not about
-        stage.tape.only = None if about is None else about | self._in_hand(before)
         stage.clock.wait_until(self.data.closed(k))
         stage.loop.run_cycle(about=about, service=served)
         self.cycles += 1
@@ -86,11 +84,6 @@ class Drive:
         return Look(
             k, self._newest, before, stage.loop.store.state, restless, stage.venue.working(), self.recorder.pauses
         )
-
-    def _in_hand(self, state: State) -> frozenset[ProductId]:
-        """Markets in which something is held, wanted or working."""
-        wanted = [intent.product for intent in state.open_intents]
-        return frozenset((*state.positions, *wanted, *self.stage.venue.busy()))
 
     def _skip(self, k: int, ahead: Next) -> None:
         """Account for the cycles between bar `k` and the next one: nothing but equity moved."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -107,20 +107,69 @@ def quote_around(track: Track, close: int, at: datetime) -> Quote:
     return Quote(track.market, price(bid), price(ask), BOTTOMLESS, BOTTOMLESS, at)
 
 
+class Bars:
+    """The recorded bars as slices for the venue, each made when somebody asks for it, and only then.
+
+    lived: the newest bar that is behind; -1 before the first.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+        self.lived = -1
+        self._made: dict[ProductId, MarketSlice | None] = {}
+
+    def turn(self, k: int) -> None:
+        """Bar `k` is behind, and every bar before it."""
+        self.lived = k
+        self._made.clear()
+
+    def reach(self, market: ProductId) -> tuple[Decimal, Decimal] | None:
+        """Lowest and highest price of the newest bar; None when the market has none there."""
+        track = self.data.tracks[market]
+        segment = track.at(self.lived)
+        if segment is None:
+            return None
+        columns, t, tick = segment.columns, self.lived - segment.first, track.scale.tick
+        return EXACT.multiply(columns.low[t], tick), EXACT.multiply(columns.high[t], tick)
+
+    def newest(self, market: ProductId) -> MarketSlice | None:
+        """The newest bar that a market has, however long ago it was; None before its first of the run."""
+        if market not in self._made:
+            self._made[market] = self._newest(market)
+        return self._made[market]
+
+    def _newest(self, market: ProductId) -> MarketSlice | None:
+        track = self.data.tracks.get(market)
+        if track is None:
+            return None
+        for segment in reversed(track.segments):
+            k = min(self.lived, segment.stop - 1)
+            if k >= max(0, segment.first):
+                return self._slice(track, segment, k)
+        return None
+
+    def _slice(self, track: Track, segment: Segment, k: int) -> MarketSlice:
+        columns, t, times = segment.columns, k - segment.first, EXACT.multiply
+        series, tick, lot = columns.series, track.scale.tick, track.scale.lot
+        return MarketSlice(
+            track.market, self.data.opened(k), self.data.closed(k), times(series.open.item(t), tick),
+            times(columns.high[t], tick), times(columns.low[t], tick), times(columns.close[t], tick),
+            times(series.volume.item(t), lot),
+        )  # fmt: skip
+
+
 class Tape:
     """Lets the venue live through the bars, one after the other, as time passes.
 
-    What is beside the point may be left out: a bar of a market in which no order works, or none that the bar reaches,
-    changes nothing at the venue. `only` names the markets of the next bars; None, the default, is all of them.
+    It is given those that reach an order: any other bar changes nothing at the venue.
     """
 
-    def __init__(self, data: Dataset, venue: Venue, clock: Clock) -> None:
-        self._data = data
+    def __init__(self, bars: Bars, venue: Venue, clock: Clock) -> None:
+        self._bars = bars
+        self._data = bars.data
         self._venue = venue
         self._clock = clock
-        self._lived = -1
         self._caught_up: datetime | None = None
-        self.only: frozenset[ProductId] | None = None
 
     def catch_up(self) -> None:
         """Bring the venue to now: every bar that has closed and that it has not lived through yet."""
@@ -128,40 +177,33 @@ class Tape:
         if now is self._caught_up:
             return
         newest = min(self._data.newest(now), self._data.count - 1)
-        while self._lived < newest:
-            self._lived += 1
-            self._live_through(self._lived, self.only)
+        while self._bars.lived < newest:
+            self._live_through(self._bars.lived + 1)
         if now > self._venue.now:
             self._venue.advance(now, {})
         self._caught_up = now
 
     def leap(self, k: int) -> None:
         """Pass over the bars before `k`, of which it is known that they reach no order, but for those on their way."""
-        while self._lived < k - 1:
-            waiting = frozenset(o.market for o in self._venue.working() if o.status is VenueStatus.PENDING)
+        while self._bars.lived < k - 1:
+            waiting = {order.market for order in self._venue.working() if order.status is VenueStatus.PENDING}
             if not waiting:
-                self._lived = k - 1
+                self._bars.turn(k - 1)
                 return
-            self._lived += 1
-            self._live_through(self._lived, waiting)
+            self._live_through(self._bars.lived + 1, waiting)
 
-    def _live_through(self, k: int, only: frozenset[ProductId] | None) -> None:
-        """Bar `k` of these markets, or of all: of those that have one."""
-        found, span = {}, (self._data.opened(k), self._data.closed(k))
-        for market in self._data.tracks if only is None else only:
-            track = self._data.tracks[market]
-            segment = track.at(k)
-            if segment is not None:
-                found[market] = self._slice(track, segment, k, span)
-        self._venue.advance(span[1], found)
-
-    def _slice(self, track: Track, segment: Segment, k: int, span: tuple[datetime, datetime]) -> MarketSlice:
-        columns, t, times = segment.columns, k - segment.first, EXACT.multiply
-        series, tick, lot = columns.series, track.scale.tick, track.scale.lot
-        return MarketSlice(
-            track.market, *span, times(series.open.item(t), tick), times(columns.high[t], tick),
-            times(columns.low[t], tick), times(columns.close[t], tick), times(series.volume.item(t), lot),
-        )  # fmt: skip
+    def _live_through(self, k: int, only: Collection[ProductId] | None = None) -> None:
+        """Bar `k` of these markets, or of all: of those in which it reaches an order."""
+        bars, reached = self._bars, {}
+        bars.turn(k)
+        for desk in self._venue.busy():
+            span = bars.reach(desk.market) if only is None or desk.market in only else None
+            if span is None or desk.awake(*span) is None:
+                continue
+            piece = bars.newest(desk.market)
+            if piece is not None:
+                reached[desk.market] = piece
+        self._venue.advance(self._data.closed(k), reached)
 
 
 class Listed:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from backtest.dataset import Dataset
-from backtest.market import Listed, RecordedMarket, Tape
+from backtest.market import Bars, Listed, RecordedMarket, Tape
 from bot.adapters.manual_clock import ManualClock
 from bot.adapters.memory import MemoryStorage
 from bot.adapters.notify import ServiceManager
@@ -69,8 +69,10 @@ def build(config: Config, data: Dataset, code_version: str, follow: Callable[[Fi
     clock = ManualClock(data.opened(0))
     rules = FillRules.for_bars(config.policy.backtest)
     listed = Listed(data, clock, config.policy.data)
-    venue = Venue(listed.products(), dict(config.policy.paper.starting_cash), rules, clock.now())
-    tape = Tape(data, venue, clock)
+    bars = Bars(data)
+    cash = dict(config.policy.paper.starting_cash)
+    venue = Venue(listed.products(), cash, rules, clock.now(), newest=bars.newest)
+    tape = Tape(bars, venue, clock)
     around = Surroundings(tape.catch_up, listed.products, lambda: operational(clock.now()))
     world = World(clock, VenueExchange(venue, clock, around), RecordedMarket(data, clock), MemoryStorage(), NoJitter())
     identity = Identity(Environment.STAGING, Mode.PAPER, PORTFOLIO, "recorded candles", code_version, GENESIS)

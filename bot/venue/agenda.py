@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -51,12 +51,12 @@ class Agenda:
         self._heap = sorted(pending)
         self._entries = max((due.number for due in self._heap), default=0)
 
-    def before(self, now: datetime) -> Iterator[Due]:
-        """Take what was due earlier than `now`."""
-        while self._heap and self._heap[0].at < now:
-            yield heapq.heappop(self._heap)
+    def before(self, now: datetime) -> Due | None:
+        """Take the next of what was due earlier than `now`; None when nothing is left of it."""
+        heap = self._heap
+        return heapq.heappop(heap) if heap and heap[0].at < now else None
 
-    def until(self, now: datetime) -> Iterator[Due]:
-        """Take what is due at `now` or earlier."""
-        while self._heap and self._heap[0].at <= now:
-            yield heapq.heappop(self._heap)
+    def until(self, now: datetime) -> Due | None:
+        """Take the next of what is due at `now` or earlier; None when nothing is left of it."""
+        heap = self._heap
+        return heapq.heappop(heap) if heap and heap[0].at <= now else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -32,12 +32,13 @@ DOLLARS: Final = frozenset({"USD", "USDC"})
 class Books:
     """All orders, fills and events of one venue, and the account they move.
 
-    products, pieces: shared with the venue, which keeps them up to date. now: the venue's time.
-    busy: the desks that have working orders.
+    products: shared with the venue, which keeps it up to date. newest: the newest slice of a market.
+    now: the venue's time. busy: the desks that have working orders. releases: holds of cancelled orders that a delay
+    keeps, oldest first.
     """
 
     def __init__(
-        self, products: Mapping[ProductId, Product], pieces: Mapping[ProductId, MarketSlice],
+        self, products: Mapping[ProductId, Product], newest: Callable[[ProductId], MarketSlice | None],
         account: Account, rules: FillRules, ids: Ids, now: datetime,
     ) -> None:  # fmt: skip
         self.products = products
@@ -51,11 +52,11 @@ class Books:
         self.desks: dict[ProductId, Desk] = {}
         self.busy: dict[ProductId, Desk] = {}
         self.fills: list[VenueFill] = []
-        self.pieces = pieces
+        self.newest = newest
         self._meter = VolumeMeter()
         self._tier: FeeTier | None = None
         self.ranks = 0
-        self._releases: deque[tuple[datetime, str, Decimal]] = deque()
+        self.releases: deque[tuple[datetime, str, Decimal]] = deque()
 
     def working(self, order_id: str) -> Working | None:
         """The order while it is not terminal."""
@@ -106,7 +107,7 @@ class Books:
             self.busy.pop(record.market, None)
         order.live = order.taking = False
         if status is VenueStatus.CANCELLED and self.rules.hold_release_delay:
-            self._releases.append((self.now + self.rules.hold_release_delay, record.hold_currency, record.hold))
+            self.releases.append((self.now + self.rules.hold_release_delay, record.hold_currency, record.hold))
         elif record.hold:
             self.account.release(record.hold_currency, record.hold)
         ended = replace(
@@ -130,8 +131,8 @@ class Books:
 
     def release_due(self) -> None:
         """Free the holds of cancelled orders whose delay is over."""
-        while self._releases and self._releases[0][0] <= self.now:
-            _, currency, amount = self._releases.popleft()
+        while self.releases and self.releases[0][0] <= self.now:
+            _, currency, amount = self.releases.popleft()
             self.account.release(currency, amount)
 
     def keep_orders(self) -> tuple[KeptOrder, ...]:
@@ -146,7 +147,7 @@ class Books:
         return self._meter.keep()
 
     def keep_releases(self) -> tuple[KeptRelease, ...]:
-        return tuple(KeptRelease(*each) for each in self._releases)
+        return tuple(KeptRelease(*each) for each in self.releases)
 
     def load(self, kept: Kept) -> None:
         """Go on where another venue's books stopped."""
@@ -154,7 +155,7 @@ class Books:
         self.tape.resume_at(kept.events, kept.now)
         self.account.load(kept.wallets)
         self.fills.extend(kept.fills)
-        self._releases.extend((each.due, each.currency, each.amount) for each in kept.releases)
+        self.releases.extend((each.due, each.currency, each.amount) for each in kept.releases)
         for volume in kept.volume:
             self._meter.add(volume.at, volume.dollars)
         for each in kept.orders:
@@ -191,7 +192,7 @@ class Books:
     def pending_releases(self, currency: str) -> Decimal:
         """What is still on hold of orders that are already cancelled."""
         amount = ZERO
-        for _, name, held in self._releases:
+        for _, name, held in self.releases:
             amount = add(amount, held) if name == currency else amount
         return amount
 
@@ -232,7 +233,7 @@ class Books:
         quote = fill.product.quote
         if quote in DOLLARS:
             return fill.value
-        piece = self.pieces.get(ProductId(f"{quote}-USD"))
+        piece = self.newest(ProductId(f"{quote}-USD"))
         return mul(fill.value, piece.close) if piece is not None else ZERO
 
     def _attach(self, parent: Working, legs: Bracket, product: Product, fill: VenueFill) -> None:

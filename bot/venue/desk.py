@@ -46,19 +46,20 @@ class Working:
         armed_stop = self.record.trigger is TriggerStatus.PENDING and not self.record.terms.is_bracket
         return None if armed_stop or not self.live else self.record.live_limit
 
-    def sleeps(self, piece: MarketSlice) -> bool:
-        """Whether the slice certainly does nothing to this order; cheap, as most orders sleep through most slices."""
+    def sleeps(self, low: Decimal, high: Decimal, depth: Book | DepthModel | None = None) -> bool:
+        """Whether a slice of this range and book certainly does nothing to this order; cheap, as most orders sleep
+        through most slices."""
         if self.taking or self.bars_left > 0:
             return False
         if not self.live:
             return True
         record, terms, side = self.record, self.record.terms, self.record.request.side
         stop = terms.stop_price if record.trigger is TriggerStatus.PENDING else None
-        if stop is not None and (piece.low <= stop if terms.stop_direction == DOWN else piece.high >= stop):
+        if stop is not None and (low <= stop if terms.stop_direction == DOWN else high >= stop):
             return False
         limit = record.live_limit
-        away = limit is None or (piece.low > limit if side is Side.BUY else piece.high < limit)
-        if away and (limit is None or piece.depth is None or not _stands_through(piece.depth, side, limit)):
+        away = limit is None or (low > limit if side is Side.BUY else high < limit)
+        if away and (limit is None or depth is None or not _stands_through(depth, side, limit)):
             return True
         return stop is not None and not terms.is_bracket  # such a limit does not rest on the book yet
 
@@ -85,6 +86,13 @@ class Desk:
     taken: dict[Side, Decimal] = field(default_factory=lambda: {Side.BUY: ZERO, Side.SELL: ZERO})
     views: dict[str, View] = field(default_factory=dict)
     newborn: list[tuple[Working, Decimal]] = field(default_factory=list)
+
+    def awake(self, low: Decimal, high: Decimal, depth: Book | DepthModel | None = None) -> Working | None:
+        """An order that does not certainly sleep through a slice of this range and book; None when all do."""
+        for order in self.orders.values():
+            if not order.sleeps(low, high, depth):
+                return order
+        return None
 
     def see(self, piece: MarketSlice, product: Product, rules: FillRules) -> None:
         """Take notice of the newest slice; its liquidity is fresh, unless the very same slice was seen before."""

@@ -59,15 +59,8 @@ class Engine:
         self._books = books
         self._rules = books.rules
 
-    def step(self, desk: Desk, piece: MarketSlice) -> None:
-        """Let every order of the market live through one slice."""
-        for order in desk.orders.values():
-            if not order.sleeps(piece):
-                self.live_through(desk, piece)
-                return
-
     def live_through(self, desk: Desk, piece: MarketSlice) -> None:
-        """The whole slice, whether or not anything can come of it."""
+        """Let every order of the market live through one slice."""
         desk.see(piece, self._product_of(desk), self._rules)
         desk.newborn.clear()
         self._opening(desk, piece)
@@ -108,7 +101,7 @@ class Engine:
     def arrive_at_book(self, order: Working) -> None:
         """An order reaches the book as it stands now, between slices (tick mode)."""
         desk, product = self._books.desks[order.record.market], self._product(order)
-        piece = self._books.pieces.get(desk.market)
+        piece = self._books.newest(desk.market)
         touch = None
         if piece is not None:
             desk.see(piece, product, self._rules)

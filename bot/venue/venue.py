@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Self
@@ -20,7 +20,7 @@ from bot.venue.account import Account
 from bot.venue.agenda import Agenda, Due, Duty
 from bot.venue.books import Books
 from bot.venue.checks import DUPLICATE, NO_CLIENT_ID, UNKNOWN_PRODUCT, Situation, refusals
-from bot.venue.desk import Working
+from bot.venue.desk import Desk, Working
 from bot.venue.engine import Engine
 from bot.venue.exact import add
 from bot.venue.holds import Rates, limit_hold
@@ -60,8 +60,11 @@ class Venue:
         rules: FillRules,
         now: datetime,
         seed: int = 0,
+        newest: Callable[[ProductId], MarketSlice | None] | None = None,
     ) -> None:
         """opening: available amount per currency. seed: order, entry and trade ids are a function of it.
+        newest: the newest slice of a market, where `advance` is not given those that reach no order; None: it is given
+        all of them.
 
         Raises UnitError for a negative opening balance or a naive `now`.
         """
@@ -70,8 +73,9 @@ class Venue:
         self.rules = rules
         self._products = {product.id: product for product in products}
         self._pieces: dict[ProductId, MarketSlice] = {}
+        self._newest = newest if newest is not None else self._pieces.get
         self._account = Account(opening)
-        self._books = Books(self._products, self._pieces, self._account, rules, Ids(seed), now)
+        self._books = Books(self._products, self._newest, self._account, rules, Ids(seed), now)
         self._engine = Engine(self._books)
         self._ends = Agenda()
         self._arrivals = Agenda()
@@ -118,17 +122,17 @@ class Venue:
         """
         self._move_to(now)
         books = self._books
-        for due in self._ends.before(now):
+        while (due := self._ends.before(now)) is not None:
             self._perform(due)
         if market:
             self._pieces.update(market)
             for desk in tuple(books.busy.values()):
                 piece = market.get(desk.market)
-                if piece is not None:
-                    self._engine.step(desk, piece)
-        for due in self._ends.until(now):
+                if piece is not None and desk.awake(piece.low, piece.high, piece.depth) is not None:
+                    self._engine.live_through(desk, piece)
+        while (due := self._ends.until(now)) is not None:
             self._perform(due)
-        for due in self._arrivals.until(now):
+        while (due := self._arrivals.until(now)) is not None:
             self._perform(due)
         return books.tape.drain()
 
@@ -218,9 +222,9 @@ class Venue:
             self._working = tuple([order.record for desk in books.busy.values() for order in desk.orders.values()])
         return self._working
 
-    def busy(self) -> Collection[ProductId]:
-        """Markets in which an order works."""
-        return self._books.busy.keys()
+    def busy(self) -> Collection[Desk]:
+        """The markets in which an order works, to be looked at only."""
+        return self._books.busy.values()
 
     def order(self, order_id: str) -> OrderRecord:
         """One order. Raises NotFound."""
@@ -256,7 +260,7 @@ class Venue:
     def last_slice(self, product: ProductId) -> MarketSlice | None:
         """The newest slice of the product's market."""
         found = self._products.get(product)
-        return self._pieces.get(found.market if found is not None else product)
+        return self._newest(found.market if found is not None else product)
 
     def quote(self, product: ProductId) -> Quote | None:
         """Best bid and ask under the id asked for; None before the first slice. Sizes are those of the first level."""
@@ -283,7 +287,8 @@ class Venue:
         if now < books.now:
             raise UnitError(f"venue time cannot step back from {books.now.isoformat()} to {now.isoformat()}")
         books.now = now
-        books.release_due()
+        if books.releases:
+            books.release_due()
 
     def _due(self, agenda: Agenda) -> tuple[Due, ...]:
         return tuple(due for due in agenda.pending() if self._books.working(due.order_id) is not None)
@@ -360,7 +365,7 @@ class Venue:
     def _situation(self, request: OrderRequest, product: Product) -> Situation:
         """What the checks look at: what they found in the same situation, as when an order is sent right after its
         preview, holds."""
-        piece, tier, account = self._pieces.get(product.market), self._books.fee_tier(), self._account
+        piece, tier, account = self._newest(product.market), self._books.fee_tier(), self._account
         pays = product.quote if request.side is Side.BUY else product.base
         found = Situation(
             request, terms_of(request.config, request.side), product,
@@ -377,7 +382,7 @@ class Venue:
 
     def _offers(self, product: Product, taker: Side, limit: Decimal | None = None) -> Iterator[Offer]:
         """What a taker would find now, whatever our own orders took of it."""
-        piece = self._pieces.get(product.market)
+        piece = self._newest(product.market)
         if piece is None:
             return
         touch, depth = self._touch(product, piece), piece.depth or self.rules.depth

@@ -255,7 +255,7 @@ def test_a_slice_that_is_slept_through_would_have_done_nothing(order, path, show
     piece = MarketSlice(BTC, at, at, path[0], max(path), min(path), path[2], d("9"), depth=depth)
     for desk in list(world.venue._books.busy.values()):
         working = world.venue._books.working(sent.order_id)
-        if working is not None and working.sleeps(piece):
+        if working is not None and working.sleeps(piece.low, piece.high, depth):
             world.venue.drain()
             world.venue._engine.live_through(desk, piece)
             assert list(world.venue.drain()) == []
