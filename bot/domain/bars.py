@@ -189,6 +189,8 @@ class Windows(Protocol):
     Both give the same Python ints. Every method returns None when the history is too short (an answer, not an error).
     """
 
+    def __hash__(self) -> int: ...
+
     @property
     def product(self) -> ProductId: ...
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -129,6 +129,35 @@ class TriggerKind(Enum):
 class Direction(Enum):
     UP = "up"
     DOWN = "down"
+
+
+class Facts(Value):
+    """The numbers a trigger was found by."""
+
+    def told(self) -> Mapping[str, str]:
+        """Each in words, by its name."""
+        raise NotImplementedError
+
+
+class Told(Mapping[str, str]):
+    """What facts tell, put into words only where somebody reads it: most triggers are read by nobody."""
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def __getitem__(self, name: str) -> str:
+        return self._facts.told()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts.told())
+
+    def __len__(self) -> int:
+        return len(self._facts.told())
+
+    def __repr__(self) -> str:
+        return repr(self._facts.told())
 
 
 class Trigger(Value):

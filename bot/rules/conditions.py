@@ -98,7 +98,10 @@ class Conditions:
         acting: only ranked triggers count for plain leaves; False below `none`, where every trigger that fired counts.
         """
         if isinstance(node, Leaf):
-            trigger = self._fired(node, seen, acting)
+            if not node.own and (acting or self._complete):
+                trigger = self._known.get((seen.market, node.kind))
+            else:
+                trigger = self._fires(seen.windows, node.params, self._regime, seen.tier, node.direction)
             return None if trigger is None else (trigger,)
         found: list[Trigger] = []
         for child in node.all:
@@ -117,11 +120,6 @@ class Conditions:
             if self.holds(child, seen, acting=False) is not None:
                 return None
         return _distinct(found)
-
-    def _fired(self, leaf: Leaf, seen: Seen, acting: bool) -> Trigger | None:
-        if not leaf.own and (acting or self._complete):
-            return self._known.get((seen.market, leaf.kind))
-        return self._fires(seen.windows, leaf.params, self._regime, seen.tier, leaf.direction)
 
 
 def ready(node: Condition, policy: TriggersPolicy, regime: Regime, in_force: InForce) -> Tree:

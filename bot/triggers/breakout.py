@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Trigger, TriggerKind
+from collections.abc import Mapping
+
+from bot.domain.bars import Scale, Windows
+from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
 from bot.settings.triggers import Breakout
 from bot.triggers.exact import graded, percent_text, times, volume_confirmation
+
+
+class _Facts(Facts):
+    close: int
+    ceiling: int
+    scale: Scale
+
+    def told(self) -> Mapping[str, str]:
+        return {
+            "close": str(self.scale.price(self.close)),
+            "highest_before": str(self.scale.price(self.ceiling)),
+            "excess": percent_text(self.close - self.ceiling, self.ceiling),
+        }
 
 
 def lookbacks(params: Breakout) -> tuple[int, ...]:
@@ -29,9 +44,5 @@ def fire(windows: Windows, params: Breakout) -> Trigger | None:
         Direction.UP,
         graded(times((close - ceiling) * 100, ceiling, params.breakout_full_score_pct)),
         volume_confirmation(windows),
-        {
-            "close": str(windows.scale.price(close)),
-            "highest_before": str(windows.scale.price(ceiling)),
-            "excess": percent_text(close - ceiling, ceiling),
-        },
+        Told(_Facts(close, ceiling, windows.scale)),
     )

@@ -27,6 +27,7 @@ class SeriesColumns:
 
     Columns are memoryviews of int64, because reading one value of those gives a Python int at once. One that nobody has
     made is worth making for readers who read many bars: `pays` tells when.
+    noted: by quantity, count and step: sums that were taken of a column before it was forgotten, by their last bar.
     """
 
     def __init__(self, series: BarSeries) -> None:
@@ -41,7 +42,7 @@ class SeriesColumns:
         self._lowest: dict[int, memoryview | None] = {}
         self._unsteady: dict[Decimal, list[int]] = {}
         self._reads: dict[tuple[str, int], int] = {}
-        self._noted: dict[tuple[str, int, int], dict[int, int]] = {}
+        self.noted: dict[tuple[str, int, int], dict[int, int]] = {}
 
     def pays(self, name: str, count: int) -> bool:
         """Whether to make the column `name` for one more reading, or to compute that from its bars: making one costs
@@ -86,11 +87,6 @@ class SeriesColumns:
             self._lowest[count] = None if packed is None else rolled(packed, count, np.minimum).data
         return self._lowest[count]
 
-    def noted(self, name: str, count: int, step: int, t: int) -> int | None:
-        """What `sums` told of the window that ends at bar t, where that was noted when it was forgotten."""
-        known = self._noted.get((name, count, step))
-        return None if known is None else known.get(t)
-
     def forget(self, but: Ints) -> None:
         """Drop every column: what is still asked for is made anew, but for the sums that end at these bars."""
         for key, prefix in self._windows.items():
@@ -99,7 +95,7 @@ class SeriesColumns:
             if prefix is not None and len(bars) * _BARS_A_READ <= self.size:
                 running: Ints = np.asarray(prefix)
                 sums = running[bars + step] - running[bars + step - count * step]
-                self._noted[key] = dict(zip(bars.tolist(), sums.tolist(), strict=True))
+                self.noted[key] = dict(zip(bars.tolist(), sums.tolist(), strict=True))
         for made in (self._prefixes, self._windows, self._highest, self._lowest):
             made.clear()
 
@@ -249,9 +245,11 @@ class ColumnWindows:
         return ((slope + _HALF) & _WRAP) - _HALF
 
     def _sum(self, name: str, count: int, step: int) -> int | None:
-        if (known := self._columns.noted(name, count, step, self._t)) is not None:
+        columns = self._columns
+        noted = columns.noted.get((name, count, step))
+        if noted is not None and (known := noted.get(self._t)) is not None:
             return known
-        prefix = self._columns.sums(name, count, step) if self._columns.pays(name, count) else None
+        prefix = columns.sums(name, count, step) if columns.pays(name, count) else None
         if prefix is None:
             return None
         last = self._t + step

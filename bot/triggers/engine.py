@@ -25,16 +25,15 @@ from bot.settings.triggers import (
 from bot.triggers import breakout, mean_reversion, momentum, price_move, reversal, volume_spike
 
 Way = Literal["any", "up", "down"]
-_Fire = Callable[[Windows, Any, Regime, int | None], Trigger | None]
 
-FIRE: Final[Mapping[type[TriggerSection], _Fire]] = {
-    PriceMove: lambda windows, params, _regime, _tier: price_move.fire(windows, params),
-    VolumeSpike: lambda windows, params, _regime, _tier: volume_spike.fire(windows, params),
-    Breakout: lambda windows, params, _regime, _tier: breakout.fire(windows, params),
-    Momentum: lambda windows, params, _regime, _tier: momentum.fire(windows, params),
-    Reversal: lambda windows, params, _regime, _tier: reversal.fire(windows, params),
-    MeanReversion: mean_reversion.fire,
+_FIRE: Final[Mapping[type[TriggerSection], Callable[[Windows, Any], Trigger | None]]] = {
+    PriceMove: price_move.fire,
+    VolumeSpike: volume_spike.fire,
+    Breakout: breakout.fire,
+    Momentum: momentum.fire,
+    Reversal: reversal.fire,
 }
+"""The triggers that the bars alone tell; a mean reversion asks for regime and tier as well."""
 
 
 def in_force(
@@ -59,7 +58,10 @@ def fires(
         return None
     if direction != "any" and isinstance(params, PriceMove) and params.direction == "any":
         params = params.model_copy(update={"direction": direction})
-    trigger = FIRE[type(params)](windows, params, regime, tier)
+    if isinstance(params, MeanReversion):
+        trigger = mean_reversion.fire(windows, params, regime, tier)
+    else:
+        trigger = _FIRE[type(params)](windows, params)
     if trigger is None or direction == "any":
         return trigger
     return trigger if direction == trigger.direction.value else None
@@ -91,7 +93,7 @@ class TriggerEngine:
             for product in eligible
             if (windows := markets[product].windows) is not None
             for section in sections
-            if (trigger := FIRE[type(section)](windows, section, regime, tiers.get(product))) is not None
+            if (trigger := fires(windows, section, regime, tiers.get(product))) is not None
         ]
         ranked = sorted(found, key=_by_score if policy.rank_by == "score" else _by_product(eligible))
         return tuple(ranked[: policy.max_triggers_per_cycle])

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from bot.domain.bars import Windows
-from bot.domain.money import decimal_text, quantised
+from bot.domain.money import ONE, ZERO, decimal_text, quantised
 
 PLACES = 6
 """Decimals of scores and confidences."""
@@ -30,9 +30,14 @@ def times(part: int, whole: int, unit: Decimal) -> float:
     return part * bottom / (whole * top)
 
 
+_NONE, _FULL = quantised(ZERO, PLACES), quantised(ONE, PLACES)
+
+
 def graded(value: float) -> Decimal:
     """A score or confidence: `value` cut to [0, 1], six decimals, half to even."""
-    return quantised(Decimal(min(1.0, max(0.0, value))), PLACES)
+    if value >= 1.0:
+        return _FULL
+    return quantised(Decimal(value), PLACES) if value > 0.0 else _NONE
 
 
 def percent_text(part: int, whole: int) -> str:
@@ -46,10 +51,12 @@ def limit_text(limit: Decimal, unit: str = " %") -> str:
     return decimal_text(limit) + unit
 
 
+@lru_cache(maxsize=1)
 def volume_confirmation(windows: Windows) -> Decimal:
     """How much volume backs a move: V(60m) over the average hour of the last day, halved, cut to [0, 1].
 
     1 from twice the average hour on; 0 when the last day is not known or had no volume: unconfirmed.
+    Several triggers ask it of the same bars, one right after the other.
     """
     bars = windows.granularity.bars_in
     hour, day = windows.volume_sum(bars(60)), windows.volume_sum(bars(1440))

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from math import sqrt
 
 from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Regime, Trigger, TriggerKind
+from bot.domain.decision import Direction, Facts, Regime, Told, Trigger, TriggerKind
 from bot.settings.triggers import MeanReversion
 from bot.triggers.exact import graded, limit_text
+
+
+class _Facts(Facts):
+    z: float
+    limit: Decimal
+    bars: int
+
+    def told(self) -> Mapping[str, str]:
+        return {"z": f"{self.z:.3f}", "limit": limit_text(self.limit, ""), "bars": str(self.bars)}
 
 
 def lookbacks(params: MeanReversion) -> tuple[int, ...]:
@@ -53,7 +63,7 @@ def _trigger(windows: Windows, params: MeanReversion, z: float, bars: int) -> Tr
         Direction.UP,
         graded(abs(z) / 3),
         graded(gains / moved if moved else 0.0),
-        {"z": f"{z:.3f}", "limit": limit_text(params.z_max, ""), "bars": str(bars)},
+        Told(_Facts(z, params.z_max, bars)),
     )
 
 

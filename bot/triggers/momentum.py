@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+
 from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Trigger, TriggerKind
+from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
 from bot.settings.triggers import Momentum
 from bot.triggers.exact import at_least, graded, limit_text, one_sidedness, percent_text, times
 
 _HOURS = 24
+
+
+class _Facts(Facts):
+    change: int
+    start: int
+    limit: Decimal
+    up_hours: int
+    rising: bool
+
+    def told(self) -> Mapping[str, str]:
+        return {
+            "r_24h": f"{percent_text(self.change, self.start)} (limit {limit_text(self.limit)})",
+            "up_hours": f"{self.up_hours} of {_HOURS}",
+            "trend": "rising" if self.rising else "not rising",
+        }
 
 
 def lookbacks(_params: Momentum) -> tuple[int, ...]:
@@ -42,9 +60,5 @@ def fire(windows: Windows, params: Momentum) -> Trigger | None:
         Direction.UP,
         graded(up_hours / _HOURS * min(1.0, times((close - start) * 100, start, params.threshold_pct) / 2)),
         one_sidedness(*moved),
-        {
-            "r_24h": f"{percent_text(close - start, start)} (limit {limit_text(params.threshold_pct)})",
-            "up_hours": f"{up_hours} of {_HOURS}",
-            "trend": "rising" if slope > 0 else "not rising",
-        },
+        Told(_Facts(close - start, start, params.threshold_pct, up_hours, slope > 0)),
     )

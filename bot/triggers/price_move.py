@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final
 
 from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Trigger, TriggerKind
+from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
+from bot.domain.value import Value
 from bot.settings.triggers import PriceMove
 from bot.triggers.exact import graded, limit_text, more_than, percent_text, times, volume_confirmation
 
+_WAYS: Final = {way.value: way for way in Direction}
 
-class _Move(NamedTuple):
+
+class _Move(Value):
     minutes: int
     limit: Decimal
     change: int
     start: int
+
+    @property
+    def direction(self) -> Direction:
+        return Direction.DOWN if self.change < 0 else Direction.UP
 
     @property
     def beyond(self) -> bool:
@@ -24,6 +32,16 @@ class _Move(NamedTuple):
     @property
     def ratio(self) -> float:
         return times(abs(self.change) * 100, self.start, self.limit)
+
+
+class _Facts(Facts):
+    moves: tuple[_Move, ...]
+
+    def told(self) -> Mapping[str, str]:
+        return {
+            f"r_{move.minutes}m": f"{percent_text(move.change, move.start)} (limit {limit_text(move.limit)})"
+            for move in self.moves
+        }
 
 
 def lookbacks(params: PriceMove) -> tuple[int, ...]:
@@ -40,19 +58,18 @@ def fire(windows: Windows, params: PriceMove) -> Trigger | None:
     score: min(1, larger |r| / threshold / 2). confidence: `volume_confirmation`.
     """
     moves = moves_of(windows, params)
-    wanted = params.direction
-    counted = moves if wanted == "any" else [move for move in moves if _direction(move).value == wanted]
+    wanted = _WAYS.get(params.direction)  # none for `any`
+    counted = moves if wanted is None else [move for move in moves if move.direction is wanted]
     if not any(move.beyond for move in counted):
         return None
     ratio, _, largest = max([(move.ratio, move.minutes, move) for move in counted])
-    features = {f"r_{move.minutes}m": _said(move) for move in moves}
     return Trigger(
         windows.product,
         TriggerKind.PRICE_MOVE,
-        _direction(largest),
+        largest.direction,
         graded(ratio / 2),
         volume_confirmation(windows),
-        features,
+        Told(_Facts(tuple(moves))),
     )
 
 
@@ -70,11 +87,3 @@ def moves_of(windows: Windows, params: PriceMove) -> list[_Move]:
 def _limits(params: PriceMove) -> list[tuple[int, Decimal]]:
     limits = ((15, params.pct_15m), (60, params.pct_60m))
     return [(minutes, limit) for minutes, limit in limits if limit is not None]
-
-
-def _direction(move: _Move) -> Direction:
-    return Direction.DOWN if move.change < 0 else Direction.UP
-
-
-def _said(move: _Move) -> str:
-    return f"{percent_text(move.change, move.start)} (limit {limit_text(move.limit)})"

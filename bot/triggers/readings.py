@@ -7,7 +7,7 @@ from math import ceil, sqrt
 from typing import Any, Final
 
 from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Regime
+from bot.domain.decision import Regime
 from bot.domain.money import decimal_text
 from bot.domain.value import Value
 from bot.settings.triggers import (
@@ -48,11 +48,10 @@ def _price_move(windows: Windows, params: PriceMove, _regime: Regime, _tier: int
     if not moves:
         yield Reading(_NO_HISTORY, False)
     for move in moves:
-        way = Direction.DOWN if move.change < 0 else Direction.UP
         wanted = "" if params.direction == "any" else f" {params.direction}"
         asked = f"more than {limit_text(move.limit)}{wanted} asked"
         text = f"r_{move.minutes}m {percent_text(move.change, move.start)} ({asked})"
-        yield Reading(text, move.beyond and params.direction in ("any", way.value))
+        yield Reading(text, move.beyond and params.direction in ("any", move.direction.value))
 
 
 def _volume_spike(windows: Windows, params: VolumeSpike, _regime: Regime, _tier: int | None) -> Iterator[Reading]:

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Trigger, TriggerKind
+from bot.domain.bars import Scale, Windows
+from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
 from bot.settings.triggers import Reversal
 from bot.triggers.exact import at_least, graded, limit_text, percent_text, times
+
+
+class _Facts(Facts):
+    """low_ago: bars since the low; confirmed_by: what confirms the turn, as `signs_of` names it."""
+
+    start: int
+    low: int
+    low_ago: int | None
+    close: int
+    scale: Scale
+    params: Reversal
+    confirmed_by: tuple[str, ...]
+
+    def told(self) -> Mapping[str, str]:
+        low, start, params = self.low, self.start, self.params
+        return {
+            "low": f"{self.scale.price(low)}, {self.low_ago} bars ago",
+            "drop": f"{percent_text(start - low, start)} (limit {limit_text(params.min_drop_pct)})",
+            "bounce": f"{percent_text(self.close - low, low)} (limit {limit_text(params.bounce_pct)})",
+            "confirmed_by": ", ".join(self.confirmed_by),
+        }
 
 
 def lookbacks(params: Reversal) -> tuple[int, ...]:
@@ -40,21 +61,17 @@ def fire(windows: Windows, params: Reversal) -> Trigger | None:
         return None
     if not at_least((start - low) * 100, start, params.min_drop_pct):
         return None
-    confirmations = signs_of(windows, params, close, bars)
-    if confirmations is None or sum(confirmations.values()) < params.min_confirmations:
+    signs = signs_of(windows, params, close, bars)
+    met = tuple([name for name, holds in signs.items() if holds]) if signs is not None else ()
+    if signs is None or len(met) < params.min_confirmations:
         return None
     return Trigger(
         windows.product,
         TriggerKind.REVERSAL,
         Direction.UP,
-        graded(sum(confirmations.values()) / len(confirmations)),
+        graded(len(met) / len(signs)),
         graded(times((close - low) * 100, low, params.bounce_pct) / 2),
-        {
-            "low": f"{windows.scale.price(low)}, {windows.lowest_ago(bars)} bars ago",
-            "drop": f"{percent_text(start - low, start)} (limit {limit_text(params.min_drop_pct)})",
-            "bounce": f"{percent_text(close - low, low)} (limit {limit_text(params.bounce_pct)})",
-            "confirmed_by": ", ".join(name for name, met in confirmations.items() if met),
-        },
+        Told(_Facts(start, low, windows.lowest_ago(bars), close, windows.scale, params, met)),
     )
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+
 from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Trigger, TriggerKind
+from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
 from bot.settings.triggers import VolumeSpike
 from bot.triggers.exact import at_least, graded, limit_text, one_sidedness, times
 
 _HOURS = 24
+
+
+class _Facts(Facts):
+    ratio: float
+    limit: Decimal
+
+    def told(self) -> Mapping[str, str]:
+        return {"ratio": f"{self.ratio:.2f}", "limit": limit_text(self.limit, "")}
 
 
 def lookbacks(_params: VolumeSpike) -> tuple[int, ...]:
@@ -40,5 +51,5 @@ def fire(windows: Windows, params: VolumeSpike) -> Trigger | None:
         Direction.DOWN if gains < losses else Direction.UP,
         graded(times(hour * _HOURS, day, params.ratio_1h_vs_24h) / 2),
         one_sidedness(gains, losses),
-        {"ratio": f"{hour * _HOURS / day:.2f}", "limit": limit_text(params.ratio_1h_vs_24h, "")},
+        Told(_Facts(hour * _HOURS / day, params.ratio_1h_vs_24h)),
     )

@@ -69,14 +69,9 @@ def test_score_and_confidence_worked_by_hand() -> None:
     """+3 % on a limit of 2 %: 1.5 / 2. Last hour 150 a minute, the 23 before 100: 150 x 24 x 60 / 147000 / 2."""
     trigger = moved(hour=300, volumes=[100] * 1440 + [150] * 60, pct_60m="2", pct_15m="4")
     day = 100 * 1380 + 150 * 60
-    assert trigger == Trigger(
-        BTC,
-        TriggerKind.PRICE_MOVE,
-        Direction.UP,
-        Decimal("0.750000"),
-        Decimal(150 * 60 * 24 / day / 2).quantize(Decimal("0.000001")),
-        {"r_15m": "0.00 % (limit 4 %)", "r_60m": "3.00 % (limit 2 %)"},
-    )
+    confidence = Decimal(150 * 60 * 24 / day / 2).quantize(Decimal("0.000001"))
+    features = {"r_15m": "0.00 % (limit 4 %)", "r_60m": "3.00 % (limit 2 %)"}
+    assert trigger == Trigger(BTC, TriggerKind.PRICE_MOVE, Direction.UP, Decimal("0.750000"), confidence, features)
 
 
 def test_a_score_is_never_above_one() -> None:
