@@ -19,7 +19,7 @@ from bot.execution.cancels import Canceller
 from bot.execution.constraints import Metadata, enforce_product_constraints
 from bot.execution.controls import Venue
 from bot.execution.identity import generate_client_order_id
-from bot.execution.lifecycle import seconds
+from bot.execution.lifecycle import minutes, seconds
 from bot.execution.report import Tally
 from bot.execution.selling import SellSide
 from bot.execution.sender import Draft, Sender
@@ -54,24 +54,29 @@ class Protection:
             if position is None or view is None:
                 continue
             signs = _signs(state, position, view, snapshot, exits)
-            if self._in_step.get(market) != signs:
-                plan = self._step(position, view, snapshot, terms, tally)
-                self._remember(market, plan, signs)
-                state = self._books.state
+            if self._in_step.get(market) == signs:
+                continue
+            plan = self._plan(position, view, snapshot)
+            if plan is protective.IN_STEP:
+                self._remember(market, signs)
+                continue
+            self._in_step.pop(market, None)
+            self._carry_out(plan, position, view, snapshot, terms, tally)
+            state = self._books.state
         self._lift_orphaned(state, tally)
 
-    def _remember(self, market: ProductId, plan: protective.Plan, signs: _Signs) -> None:
+    def _remember(self, market: ProductId, signs: _Signs) -> None:
         """Nothing is planned again while the signs of a plan in step stay: prices do not matter then, and the time only
-        where an order was refused. Nothing was done for it either, so they are those from before."""
-        if plan == protective.IN_STEP and all(order.state is not OrderState.REJECTED for order in signs[1]):
-            self._in_step[market] = signs
-        else:
+        where an order was refused."""
+        if OrderState.REJECTED in [order.state for order in signs[1]]:
             self._in_step.pop(market, None)
+        else:
+            self._in_step[market] = signs
 
-    def _step(
-        self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally
-    ) -> protective.Plan:
-        plan = self._plan(position, view, snapshot)
+    def _carry_out(
+        self, plan: protective.Plan, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms,
+        tally: Tally,
+    ) -> None:  # fmt: skip
         match plan:
             case protective.ExitNow():
                 tally.exit_now.append(position.product)
@@ -82,30 +87,29 @@ class Protection:
             case protective.Replace(orders, cover, why):
                 if self._may_follow(position, cover, view, terms, tally) and self._taken_back(orders, why, tally):
                     self._place_anew(position, view, snapshot, terms, tally)
-        return plan
 
     def _plan(self, position: Position, view: MarketView, snapshot: Snapshot) -> protective.Plan:
         base, now = position.product.base, self._books.state
-        ours = now.of_base.get(base, ())
-        at_work = [order for order in ours if order.state.is_working]
-        kinds = {order.kind for order in at_work}
-        free = free_to_sell(now, snapshot.balances.get(base), snapshot.external_orders, position)
+        ours, shown = now.of_base.get(base, ()), snapshot.balances.get(base)
+        free = free_to_sell(now, shown, snapshot.external_orders, position)
+        resting: list[Order] = []
+        buying, selling = False, base in now.exiting
+        for order in ours:
+            if order.state.is_working:
+                buying |= order.kind is OrderKind.ENTRY
+                selling |= order.kind is OrderKind.EXIT
+                if order.kind is OrderKind.PROTECTIVE:
+                    resting.append(order)
         scene = protective.Scene(
             view.product, view.quote, view.last_trade, free,
-            buying=OrderKind.ENTRY in kinds, selling=base in now.exiting or OrderKind.EXIT in kinds,
-            lagging=self._lags(base, snapshot),
+            buying=buying, selling=selling, lagging=_lags(now.ledgers.get(base), shown),
         )  # fmt: skip
         exits = self._policy().exits
-        offered = protective.offered(ours, base, exits, self._venue.clock.now())
-        working = [order for order in at_work if order.kind is OrderKind.PROTECTIVE]
-        plan = protective.protective_plan(position, working, scene, offered or exits)
+        offered = protective.offered(ours, exits, self._venue.clock.now())
+        plan = protective.protective_plan(position, resting, scene, offered or exits)
         if offered is None and isinstance(plan, protective.Place | protective.Replace):
             return protective.Keep("the venue offers no protective order for it: the bot watches the stop itself")
         return plan
-
-    def _lags(self, base: str, snapshot: Snapshot) -> bool:
-        ledger, shown = self._books.state.ledgers.get(base), snapshot.balances.get(base)
-        return ledger is not None and (ZERO if shown is None else shown.total) < ledger.expected
 
     def _place_anew(self, position: Position, view: MarketView, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """The order that was taken back may have sold some: the plan is made again from books and wallets of now."""
@@ -141,7 +145,7 @@ class Protection:
 
     def _draft(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms) -> Draft | Reject:
         product, rate = view.product, terms.rate(cover.type)
-        metadata = Metadata(terms.now, seconds(terms.policy.data.product_max_age_minutes * 60))
+        metadata = Metadata(terms.now, minutes(terms.policy.data.product_max_age_minutes))
         legal = enforce_product_constraints(
             product, Side.SELL, cover.type, cover.limit_price, cover.size, rate, metadata
         )
@@ -166,18 +170,20 @@ class Protection:
     def _lift_orphaned(self, state: State, tally: Tally) -> None:
         """A protective sell without a position would sell what somebody else put there."""
         held = {market.base for market in state.positions}
-        stray = [
-            order
-            for order in state.working
-            if order.kind is OrderKind.PROTECTIVE and order.state in RESTING and order.product.base not in held
-        ]
+        stray = [o for o in state.working if o.kind is OrderKind.PROTECTIVE and o.product.base not in held]
         if stray:
-            self._canceller.ask([o for o in stray if not self._parent_open(o)], "no position to protect", tally)
+            lone = [order for order in stray if order.state in RESTING and not self._parent_open(order)]
+            self._canceller.ask(lone, "no position to protect", tally)
 
     def _parent_open(self, child: Order) -> bool:
         """Whether the entry an attached bracket belongs to may still become a position in the books."""
         parent = self._books.state.order_of(child.parent_order_id)
         return parent is not None and (parent.state.is_working or parent.booked < parent.filled)
+
+
+def _lags(ledger: Ledger | None, shown: Balance | None) -> bool:
+    """Whether the wallet shows less than the books expect."""
+    return ledger is not None and (ZERO if shown is None else shown.total) < ledger.expected
 
 
 def _signs(state: State, position: Position, view: MarketView, snapshot: Snapshot, exits: ExitsPolicy) -> _Signs:

@@ -94,16 +94,12 @@ class Scene(Value):
     lagging: bool = False
 
 
-def offered(orders: Iterable[Order], base: str, policy: ExitsPolicy, now: datetime) -> ExitsPolicy | None:
-    """The exits with a kind of protective order the venue takes for `base`: the policy's, else a stop-limit.
+def offered(orders: Iterable[Order], policy: ExitsPolicy, now: datetime) -> ExitsPolicy | None:
+    """The exits with a kind of protective order the venue takes for a base: the policy's, else a stop-limit.
 
-    orders: all of ours, the refused ones among them. None while it takes neither: the bot watches the stop alone.
+    orders: all of ours for it, with the refused ones. None while it takes neither: the bot watches the stop alone.
     """
-    refused = {
-        order.type
-        for order in orders
-        if order.kind is OrderKind.PROTECTIVE and order.product.base == base and _unsupported(order, now)
-    }
+    refused = {order.type for order in orders if order.kind is OrderKind.PROTECTIVE and _unsupported(order, now)}
     if OrderType.STOP_LIMIT in refused:
         return None
     return policy.model_copy(update={"style": ProtectiveStyle.STOP_LIMIT}) if refused else policy
@@ -117,7 +113,7 @@ def _unsupported(order: Order, now: datetime) -> bool:
 def protective_plan(position: Position, working: Sequence[Order], scene: Scene, policy: ExitsPolicy) -> Plan:
     """The next step for one position. working: our protective sells of it that the venue may still hold."""
     held = tuple(working)
-    if any(order.state in _SETTLING for order in held):
+    if [order for order in held if order.state in _SETTLING]:
         return Keep("a protective order is not settled yet")
     if scene.selling:
         return Keep("an exit owns the sell side")
