@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
@@ -30,19 +30,23 @@ class Sorted(Value):
     deferred: tuple[Fill, ...]
 
 
-def sort_fills(state: State, fills: Sequence[Fill], reports: Mapping[str, OrderReport]) -> Sorted:
+_NOTHING_NEW: Final = Sorted((), ())
+
+
+def sort_fills(state: State, fills: Sequence[Fill], reports: Iterable[OrderReport]) -> Sorted:
     """Drop what is booked, size what came in quote, hold back what may belong to an order of unknown fate.
 
-    reports: orders as the venue shows them now, by order id.
+    reports: orders as the venue shows them now.
     """
     fresh = [f for f in fills if not state.has_fill(f.entry_id, f.order_id, f.trade_id, f.adjustment)]
     if not fresh:
-        return Sorted((), ())
+        return _NOTHING_NEW
+    shown = {report.order_id: report for report in reports}
     blocked = blocked_bases(state.working)
     ready: list[Fill] = []
     deferred: list[Fill] = []
-    for fill in _sized(_unique(fresh), reports):
-        doubtful = (fill.product.base, fill.side) in blocked and not _is_known(fill, reports, state)
+    for fill in _sized(_unique(fresh), shown):
+        doubtful = (fill.product.base, fill.side) in blocked and not _is_known(fill, shown, state)
         (deferred if doubtful or fill.size is None else ready).append(fill)
     return Sorted(tuple(sorted(ready, key=lambda f: (f.at, f.side is Side.SELL, f.entry_id))), tuple(deferred))
 
@@ -86,6 +90,8 @@ def cursor_after(state: State, sorted_fills: Sorted, read_at: datetime, overlap:
 
 def _unique(fills: Sequence[Fill]) -> list[Fill]:
     """One row of each: pages and polls repeat rows, sometimes under another entry id."""
+    if len(fills) == 1:
+        return [*fills]
     seen: set[tuple[str, ...]] = set()
     kept = []
     for fill in fills:
@@ -98,12 +104,14 @@ def _unique(fills: Sequence[Fill]) -> list[Fill]:
     return kept
 
 
-def _sized(fills: Sequence[Fill], reports: Mapping[str, OrderReport]) -> list[Fill]:
+def _sized(fills: list[Fill], reports: Mapping[str, OrderReport]) -> list[Fill]:
     """Rows given in quote get their base from the order's filled size, once all its value is there to be split."""
     by_order: dict[str, list[Fill]] = {}
     for fill in fills:
         if fill.size is None:
             by_order.setdefault(fill.order_id, []).append(fill)
+    if not by_order:
+        return fills
     bases = {entry: base for rows in by_order.values() for entry, base in _split(rows, reports).items()}
     return [replace(fill, size=bases.get(fill.entry_id)) if fill.size is None else fill for fill in fills]
 

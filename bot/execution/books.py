@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bot.domain.decision import Reason, Reject
@@ -41,18 +41,28 @@ class Books:
     def state(self) -> State:
         return self._recorder.state
 
-    def record(self, payloads: Iterable[Payload], tally: Tally) -> None:
-        """Journal the payloads in order and note each in the tally."""
-        for payload in payloads:
-            self._recorder.record(payload, self.cycle_id)
-            self._note(payload, tally)
+    def record(self, payload: Payload, tally: Tally) -> None:
+        """Journal it and note it in the tally."""
+        self._recorder.record(payload, self.cycle_id)
+        if type(payload) is OrderChanged:
+            tally.changed.append((payload.client_order_id, payload.to_state))
+            if payload.to_state.is_terminal and not payload.from_state.is_terminal:
+                self._ended(self.state.orders[payload.client_order_id], tally)
+        elif type(payload) is FillBooked:
+            tally.fills.append(payload)
+        elif type(payload) is ExecutionMeasured:
+            tally.measured.append(payload)
+        elif type(payload) is SettleObserved:
+            tally.settled.append(payload.bucket_ms)
+        elif type(payload) is Mismatch:
+            tally.mismatches.append(payload)
 
     def close(self, intent: Intent | int, why: str, tally: Tally) -> None:
         """No further order for this intent."""
         number = intent if isinstance(intent, int) else intent.number
         known = self.state.intents.get(number)
         if known is not None and not known.closed:
-            self.record((IntentClosed(number, why),), tally)
+            self.record(IntentClosed(number, why), tally)
 
     def observe(self, reports: Iterable[OrderReport], tally: Tally, *, complete: bool = False) -> None:
         """Apply what the venue shows of our orders; other people's are left alone.
@@ -80,23 +90,23 @@ class Books:
         if order.order_id and order.order_id != report.order_id:
             self._twin(order, report, tally)
             return
-        self.record(observed(order, report), tally)
+        for payload in observed(order, report):
+            self.record(payload, tally)
         if order.state is OrderState.REJECTED and not report.status.is_terminal:
             tally.orphans.append(report.order_id)
         elif self.state.orders.get(order.client_order_id) is order and not report.parent_id:
             self._applied[report.order_id] = (report, order)
 
     def book(
-        self, fills: Sequence[Fill], reports: Mapping[str, OrderReport], read_at: datetime, overlap: timedelta,
-        tally: Tally,
-    ) -> None:  # fmt: skip
+        self, fills: Sequence[Fill], reports: Iterable[OrderReport], read_at: datetime, overlap: timedelta, tally: Tally
+    ) -> None:
         """Book every new fill once, oldest first. read_at: when the read of the fills began."""
         found = sort_fills(self.state, fills, reports)
         for fill in found.ready:
-            self.record((booking(self.state, fill, self._controls.market_of),), tally)
+            self.record(booking(self.state, fill, self._controls.market_of), tally)
         moved = cursor_after(self.state, found, read_at, overlap)
         if moved is not None:
-            self.record((moved,), tally)
+            self.record(moved, tally)
 
     def orders_of(self, intent: Intent) -> list[Order]:
         """Every order made for an intent, oldest first; an adopted child is not an attempt."""
@@ -126,26 +136,11 @@ class Books:
     def position(self, product: ProductId) -> Position | None:
         return self.state.positions.get(self._controls.market_of(product))
 
-    def _note(self, payload: Payload, tally: Tally) -> None:
-        match payload:
-            case OrderChanged():
-                tally.changed.append((payload.client_order_id, payload.to_state))
-                if payload.to_state.is_terminal and not payload.from_state.is_terminal:
-                    self._ended(self.state.orders[payload.client_order_id], tally)
-            case FillBooked():
-                tally.fills.append(payload)
-            case Mismatch():
-                tally.mismatches.append(payload)
-            case ExecutionMeasured():
-                tally.measured.append(payload)
-            case SettleObserved():
-                tally.settled.append(payload.bucket_ms)
-
     def _ended(self, order: Order, tally: Tally) -> None:
         """Measured against what was expected; a protective order's intent ends with its one order."""
         figures = measured(order)
         if figures is not None:
-            self.record((figures,), tally)
+            self.record(figures, tally)
         if order.kind is OrderKind.PROTECTIVE and not order.parent_order_id:
             self.close(order.intent, f"its order is {order.state.value}", tally)
 
@@ -171,12 +166,12 @@ class Books:
             known.client_order_id if known is not None else cid, report.order_id, parent.order_id, parent.intent,
             parent.product, report.size or parent.size, report.limit_price, report.stop_price, report.type,
         )  # fmt: skip
-        self.record((child,), tally)
+        self.record(child, tally)
 
     def _twin(self, order: Order, report: OrderReport, tally: Tally) -> None:
         """Two orders at the venue under one client id: the second was never meant, so it has to go."""
         ours, theirs = f"{order.order_id} {order.state.value}", f"{report.order_id} {report.status.value}"
-        self.record((Mismatch(f"order {order.client_order_id} exists twice", ours, theirs),), tally)
+        self.record(Mismatch(f"order {order.client_order_id} exists twice", ours, theirs), tally)
         if not report.status.is_terminal:
             tally.orphans.append(report.order_id)
 

@@ -77,7 +77,7 @@ class Canceller:
                 continue
             if answer.asked:
                 fresh = self._books.state.orders[order.client_order_id]
-                self._books.record((changed(fresh, OrderEvent.CANCEL_ASKED, why),), tally)
+                self._books.record(changed(fresh, OrderEvent.CANCEL_ASKED, why), tally)
             else:
                 self._not_asked(order, answer, tally)
 
@@ -90,9 +90,9 @@ class Canceller:
         fresh, why = self._books.state.orders[order.client_order_id], f"cancel refused: {answer.reason}"
         if any(reason in answer.reason.upper() for reason in ENDED):
             if fresh.state.is_working:
-                self._books.record((changed(fresh, OrderEvent.CANCEL_ASKED, why),), tally)
+                self._books.record(changed(fresh, OrderEvent.CANCEL_ASKED, why), tally)
         elif fresh.state is OrderState.CANCEL_PENDING:
-            self._books.record((changed(fresh, OrderEvent.CANCEL_FAILED, why),), tally)
+            self._books.record(changed(fresh, OrderEvent.CANCEL_FAILED, why), tally)
 
     def read(self, order: Order, tally: Tally) -> None:
         """Look at one order. What the venue does not show at this moment changes nothing."""
@@ -185,7 +185,7 @@ class Canceller:
     def _record_asked(self, order_ids: Sequence[str], why: str, tally: Tally) -> None:
         for order in list(self._books.state.orders.values()):
             if order.order_id in order_ids and order.state.is_working:
-                self._books.record((changed(order, OrderEvent.CANCEL_ASKED, why),), tally)
+                self._books.record(changed(order, OrderEvent.CANCEL_ASKED, why), tally)
 
     def _due(self, order: Order, *, pressing: bool) -> bool:
         """Whether a cancel may leave now: the first one at once, a repetition when it is time."""

@@ -24,7 +24,7 @@ from bot.execution.controls import Controls, Recorder, Venue
 from bot.execution.identity import generate_client_order_id
 from bot.execution.intents import Intents
 from bot.execution.last_hop import LastHop
-from bot.execution.lifecycle import seconds, timer
+from bot.execution.lifecycle import minutes, seconds, timer
 from bot.execution.patience import Patience
 from bot.execution.protection import Protection
 from bot.execution.report import NOTHING, ActReport, Tally, combined
@@ -94,9 +94,9 @@ class ExecutionEngine:
 
     def execute(self, decision: Decision, snapshot: Snapshot) -> ActReport:
         """Carry out a decision: exits first, then time-outs and re-quotes, then entries, then protective sells."""
-        approved, tally = decision.approved, Tally()
+        approved = decision.approved
         self._books.cycle_id = snapshot.cycle_id
-        with self._patience:
+        with self._patience as tally:
             self._exits(approved, snapshot, tally)
             self._serve(snapshot, tally)
             if not snapshot.service:
@@ -107,10 +107,9 @@ class ExecutionEngine:
 
     def manage_open_orders(self, snapshot: Snapshot | None) -> ActReport:
         """Serve timers and open intents outside a decision. Without a snapshot: cancels and reads only."""
-        tally = Tally()
         if snapshot is not None:
             self._books.cycle_id = snapshot.cycle_id
-        with self._patience:
+        with self._patience as tally:
             self._serve(snapshot, tally)
             if snapshot is not None:
                 self._protect(snapshot, tally)
@@ -125,14 +124,12 @@ class ExecutionEngine:
         read_at: when the read began; missing: client ids of our acknowledged orders that the venue does not show.
         """
         tally = Tally()
-        with self._patience:
-            self._missing = tuple(missing)
-            self._books.observe(reports, tally, complete=True)
-            if tally.orphans:
-                self._canceller.orphans(tally.orphans, tally)
-            by_id = {report.order_id: report for report in reports}
-            self._books.book(fills, by_id, read_at, self._overlap(), tally)
-            self._settlement.note(None, tally)
+        self._missing = tuple(missing)
+        self._books.observe(reports, tally, complete=True)
+        if tally.orphans:
+            self._canceller.orphans(tally.orphans, tally)
+        self._books.book(fills, reports, read_at, minutes(self._policy.state.fill_overlap_minutes), tally)
+        self._settlement.note(None, tally)
         return tally.report()
 
     def resolve_unknown(self) -> ActReport:
@@ -140,8 +137,7 @@ class ExecutionEngine:
         if self._resolver.nothing_to_ask(self._missing):
             return NOTHING
         tally = Tally()
-        with self._patience:
-            self._resolver.resolve(self._missing, tally)
+        self._resolver.resolve(self._missing, tally)
         return tally.report()
 
     def settle(self, snapshot: Snapshot | None = None) -> ActReport:
@@ -151,8 +147,7 @@ class ExecutionEngine:
         """
         if not self._settlement.pending:
             return NOTHING
-        tally = Tally()
-        with self._patience:
+        with self._patience as tally:
             wait = seconds(self._policy.execution.post_trade_reconcile_wait_seconds)
             self._patience.until(self._venue.clock.now() + wait)
             balances = self._settlement.refresh(tally)
@@ -169,8 +164,7 @@ class ExecutionEngine:
         enough: asked between sweeps; True stops waiting with what is left listed. The default never does.
         pressing: repeat a cancel every second; otherwise ever more slowly, while the venue shows no effect.
         """
-        tally = Tally()
-        with self._patience:
+        with self._patience as tally:
             result = self._canceller.cancel_all(kinds, deadline, why, tally, enough, pressing=pressing)
             if result.seen:  # a venue that showed no orders just now would only make us wait for its fills, too
                 self._selling.refresh_fills(tally)
@@ -179,8 +173,7 @@ class ExecutionEngine:
 
     def flatten(self, products: Mapping[str, Product], tier: FeeTier) -> ActReport:
         """Sell every managed position, under the one exemption of the last hop. products: by market id."""
-        tally = Tally()
-        with self._patience:
+        with self._patience as tally:
             self._close_ended_exits(tally)
             terms = replace(self._terms(tier), stale_ok=True)
             for market, position in sorted(self._books.state.positions.items()):
@@ -232,7 +225,7 @@ class ExecutionEngine:
         self, product: Product, side: Side, kind: OrderType, price: Price, size: Size, rate: Decimal | None = None
     ) -> Legal | Reject:
         """Numbers the venue accepts, never above those given, or why there are none. rate: fee fraction assumed."""
-        age = seconds(self._policy.data.product_max_age_minutes * 60)
+        age = minutes(self._policy.data.product_max_age_minutes)
         metadata = Metadata(self._venue.clock.now(), age)
         return constraints.enforce_product_constraints(product, side, kind, price, size, self._rate(rate), metadata)
 
@@ -309,9 +302,6 @@ class ExecutionEngine:
             )
         )
         return fees.assumed_rate(known, worst.worst_maker_pct, worst.worst_taker_pct)
-
-    def _overlap(self) -> timedelta:
-        return seconds(self._policy.state.fill_overlap_minutes * 60)
 
     def _current(self) -> Policy:
         return self._policy

@@ -20,7 +20,7 @@ from bot.domain.product import ProductId, Side
 from bot.domain.state import HaltCause, Latch, Order, State
 from bot.domain.value import Value
 from bot.execution.controls import Controls, Permits, Recorder, Venue
-from bot.execution.lifecycle import seconds
+from bot.execution.lifecycle import minutes, seconds
 from bot.ports import KillState
 from bot.settings.policy import GovernorsPolicy, Policy
 
@@ -205,7 +205,7 @@ def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> B
 
 
 def _repeated(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy, more: int) -> Breach | Reject | None:
-    window, allowed = seconds(limits.same_side_window_minutes * 60), limits.same_side_repeats
+    window, allowed = minutes(limits.same_side_window_minutes), limits.same_side_repeats
     side, base, since = order.side, order.product.base, moment.now - window
     same = more + len([p for p in moment.state.sent if p.side is side and p.at > since and p.product.base == base])
     kept = _REPEATS_KEPT if order.kind is OrderKind.PROTECTIVE else 0

@@ -141,6 +141,12 @@ def seconds(value: Decimal) -> timedelta:
     return timedelta(microseconds=int(value * 1_000_000))
 
 
+@lru_cache(maxsize=64)
+def minutes(value: Decimal) -> timedelta:
+    """A policy's minutes as a duration, to the microsecond."""
+    return seconds(value * 60)
+
+
 class _Figures(Value):
     """Cumulative quantities of an order: base filled, its quote value, and fees."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from bot.execution.report import Tally
 from bot.ports import Clock, WakeReason
 
 _FINEST_S: Final = 0.0005
@@ -17,21 +18,23 @@ _URGENT: Final = frozenset({WakeReason.KILL_SWITCH, WakeReason.SIGNAL})
 class Patience:
     """Waits on the clock.
 
-    As a context it is one round of acting: every wake that cut a wait of it short is given back to the clock at its
-    end, and wakes the next wait.
+    As a context it is one round of acting, and gives the tally of it: every wake that cut a wait of it short is given
+    back to the clock at its end, and wakes the next wait.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._owed: list[WakeReason] = []
 
-    def __enter__(self) -> None:
-        """Nothing is owed yet: each round gives back its own."""
+    def __enter__(self) -> Tally:
+        """Nothing is done yet, and nothing owed: each round gives back its own."""
+        return Tally()
 
     def __exit__(self, *_: object) -> None:
-        owed, self._owed = self._owed, []
-        for reason in owed:
-            self._clock.wake(reason)
+        if self._owed:
+            owed, self._owed = self._owed, []
+            for reason in owed:
+                self._clock.wake(reason)
 
     def until(self, when: datetime, *, stubborn: bool = False, enough: Callable[[], bool] | None = None) -> bool:
         """Wait until `when`; False when cut short by the kill switch, a signal, or `enough`.

@@ -99,7 +99,7 @@ class SellSide:
         except READ_FAILED as error:
             noted(error, "reading fills", tally)
             return
-        self._books.book(fills, {}, began, cursor.overlap, tally)
+        self._books.book(fills, (), began, cursor.overlap, tally)
 
     def _sell(self, intent: Intent, view: MarketView, terms: Terms, tally: Tally, *, flatten: bool) -> None:
         """Nothing is taken back before it is known that the sale itself could leave: a refused exit keeps its stop."""

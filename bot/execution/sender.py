@@ -45,7 +45,7 @@ class Sender:
         if early is not None:
             self._refuse(draft, early, tally)
             return False
-        self._books.record((_recorded(draft),), tally)
+        self._books.record(_recorded(draft), tally)
         late = self._last_hop.refusal(order, counted=True, flatten=draft.flatten)
         if late is not None:
             self._unsent(order, f"{late.reason.value}: {late.detail}", tally)
@@ -79,7 +79,8 @@ class Sender:
             tally.errors.append(f"order {order.client_order_id} sent again: {error}")
             return
         if report.client_order_id == order.client_order_id:
-            self._books.record(observed(self._books.state.orders[order.client_order_id], report), tally)
+            for payload in observed(self._books.state.orders[order.client_order_id], report):
+                self._books.record(payload, tally)
 
     def _place(self, order: PlannedOrder, tally: Tally) -> bool:
         try:
@@ -102,7 +103,7 @@ class Sender:
         if ack.client_order_id != order.client_order_id or not ack.order_id:
             return self._silent(order, f"the answer names {ack.client_order_id} {ack.order_id}", tally)
         known = self._books.state.orders[order.client_order_id]
-        self._books.record((changed(known, OrderEvent.ACK, "accepted", order_id=ack.order_id),), tally)
+        self._books.record(changed(known, OrderEvent.ACK, "accepted", order_id=ack.order_id), tally)
         tally.placed.append(order.client_order_id)
         return True
 
@@ -123,10 +124,10 @@ class Sender:
 
     def _unsent(self, order: PlannedOrder, why: str, tally: Tally) -> None:
         refused = changed(self._books.state.orders[order.client_order_id], OrderEvent.REFUSED, f"not sent: {why}")
-        self._books.record((replace(refused, unsent=True) if isinstance(refused, OrderChanged) else refused,), tally)
+        self._books.record(replace(refused, unsent=True) if isinstance(refused, OrderChanged) else refused, tally)
 
     def _event(self, order: PlannedOrder, event: OrderEvent, why: str, tally: Tally) -> None:
-        self._books.record((changed(self._books.state.orders[order.client_order_id], event, why),), tally)
+        self._books.record(changed(self._books.state.orders[order.client_order_id], event, why), tally)
 
     def _refuse(self, draft: Draft, verdict: Reject, tally: Tally) -> None:
         tally.refuse(draft.order.product, draft.order.side, draft.order.kind, verdict)

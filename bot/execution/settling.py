@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
 
@@ -53,18 +54,20 @@ class Settlement:
 
     def note(self, balances: Mapping[str, Balance] | None, tally: Tally) -> None:
         """Record the settle time of orders that the venue now shows completely. balances None: not compared."""
+        if not self._following:
+            return
         for order in self._orders():
             if self._complete(order, balances):
                 self._following.remove(order.client_order_id)
                 waited = self._venue.clock.now() - order.created_at
-                self._books.record((SettleObserved(bucket_of(waited.total_seconds())),), tally)
+                self._books.record(SettleObserved(bucket_of(waited.total_seconds())), tally)
 
     def _orders(self) -> list[Order]:
-        if not self._following:
-            return []
         known = self._books.state.orders
-        self._following = [cid for cid in self._following if cid in known]
-        return [known[cid] for cid in self._following]
+        found = [known[cid] for cid in self._following if cid in known]
+        if len(found) < len(self._following):
+            self._following = [order.client_order_id for order in found]
+        return found
 
     def _complete(self, order: Order, balances: Mapping[str, Balance] | None) -> bool:
         """Its state is certain, every fill of it is booked, and the wallets it moved read what the books expect."""
@@ -72,7 +75,7 @@ class Settlement:
             return False
         if balances is None or order.filled.is_zero:
             return True
-        return all(self._expected(currency, balances) for currency in (order.product.base, order.product.quote))
+        return self._expected(order.product.base, balances) and self._expected(order.product.quote, balances)
 
     def _expected(self, currency: str, balances: Mapping[str, Balance]) -> bool:
         ledger, shown = self._books.state.ledgers.get(currency), balances.get(currency)
@@ -81,4 +84,4 @@ class Settlement:
 
 def bucket_of(seconds: float) -> int:
     """The smallest bucket, in ms, that holds the time; the largest for anything longer."""
-    return next((bucket for bucket in BUCKETS_MS if seconds * 1000 <= bucket), BUCKETS_MS[-1])
+    return BUCKETS_MS[min(bisect_left(BUCKETS_MS, seconds * 1000), len(BUCKETS_MS) - 1)]

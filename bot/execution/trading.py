@@ -19,7 +19,7 @@ from bot.execution.cancels import READ_FAILED, noted
 from bot.execution.constraints import Legal, Metadata, enforce_product_constraints
 from bot.execution.controls import Controls, Venue
 from bot.execution.identity import generate_client_order_id
-from bot.execution.lifecycle import seconds
+from bot.execution.lifecycle import minutes
 from bot.execution.pretrade import check_entry, check_exit, check_preview
 from bot.execution.report import Tally
 from bot.execution.sender import Draft, Sender
@@ -48,7 +48,7 @@ def draw_up(intent: Intent, command: routing.Place, view: MarketView, terms: Ter
     """The attempt as it would be sent, or why it cannot be made legal within what was approved."""
     product = view.product
     rate = terms.rate(command.type)
-    age = None if terms.stale_ok else seconds(terms.policy.data.product_max_age_minutes * 60)
+    age = None if terms.stale_ok else minutes(terms.policy.data.product_max_age_minutes)
     metadata = Metadata(terms.now, age)
     legal = enforce_product_constraints(product, intent.side, command.type, command.price, command.size, rate, metadata)
     if isinstance(legal, Reject):

@@ -50,7 +50,7 @@ class Resolver:
         for order in due:
             self._judge(order, listing, fills, tally)
         cursor = self._books.state.fill_cursor or FillCursor(began)
-        self._books.book(fills, {item.order_id: item for item in listing}, began, cursor.overlap, tally)
+        self._books.book(fills, listing, began, cursor.overlap, tally)
 
     def nothing_to_ask(self, missing: Sequence[str]) -> bool:
         """Whether no order is in doubt."""
@@ -62,10 +62,10 @@ class Resolver:
             if order.state not in (OrderState.NEW, OrderState.SUBMITTED):
                 continue
             if order.state is OrderState.NEW:
-                self._books.record((changed(order, OrderEvent.SEND, "may have been sent"),), tally)
+                self._books.record(changed(order, OrderEvent.SEND, "may have been sent"), tally)
             fresh = self._books.state.orders[order.client_order_id]
             if fresh.state is OrderState.SUBMITTED:
-                self._books.record((changed(fresh, OrderEvent.SILENCE, "no answer was recorded"),), tally)
+                self._books.record(changed(fresh, OrderEvent.SILENCE, "no answer was recorded"), tally)
 
     def _due(self, missing: Iterable[str]) -> list[Order]:
         state = self._books.state
@@ -84,7 +84,8 @@ class Resolver:
         contradicted = bool(strange) or not self._controls.agrees(order)
         now, policy = self._venue.clock.now(), self._policy().execution
         finding = weigh(order, listing, contradicted=contradicted, now=now, policy=policy)
-        self._books.record(finding.payloads, tally)
+        for payload in finding.payloads:
+            self._books.record(payload, tally)
         fresh = self._books.state.orders[order.client_order_id]
         if finding.resend and fresh.state is OrderState.UNKNOWN and self._may_sell():
             self._sender.resend(fresh, tally)

@@ -38,21 +38,21 @@ def known(*rows):
 
 
 def test_a_row_that_two_pages_repeat_is_booked_once():
-    assert sort_fills(known(), [row(1), row(1)], {}).ready == (row(1),)
+    assert sort_fills(known(), [row(1), row(1)], ()).ready == (row(1),)
 
 
 def test_a_trade_that_comes_under_another_entry_id_is_booked_once():
-    assert sort_fills(known(), [row(1, trade="t"), row(2, trade="t")], {}).ready == (row(1, trade="t"),)
-    assert sort_fills(known(row(1)), [row(2, trade="t-1")], {}).ready == ()
+    assert sort_fills(known(), [row(1, trade="t"), row(2, trade="t")], ()).ready == (row(1, trade="t"),)
+    assert sort_fills(known(row(1)), [row(2, trade="t-1")], ()).ready == ()
 
 
 def test_an_adjustment_may_repeat_the_trade_it_adjusts():
     correction = row(2, trade="t-1", adjustment="CORRECTION")
-    assert sort_fills(known(row(1)), [correction], {}).ready == (correction,)
+    assert sort_fills(known(row(1)), [correction], ()).ready == (correction,)
 
 
 def test_fills_are_booked_oldest_first_in_whatever_order_they_come():
-    found = sort_fills(known(), [row(3), row(1), row(2)], {})
+    found = sort_fills(known(), [row(3), row(1), row(2)], ())
     assert [fill.entry_id for fill in found.ready] == ["e-1", "e-2", "e-3"]
 
 
@@ -60,7 +60,7 @@ def test_of_one_instant_what_was_bought_is_booked_before_what_was_sold():
     """Else a bracket that ends in the moment it begins earns nothing on its books, and its stop-out no pause."""
     one = [replace(fill, at=NOW) for fill in (row(1, side=Side.SELL), row(2))]
     rows = [*one, replace(row(3, side=Side.SELL), at=NOW - timedelta(seconds=1))]
-    found = sort_fills(known(), rows, {})
+    found = sort_fills(known(), rows, ())
     assert [fill.entry_id for fill in found.ready] == ["e-3", "e-2", "e-1"]
 
 
@@ -77,9 +77,9 @@ def test_our_fill_carries_our_id_and_the_market_of_its_book():
 def test_a_fill_that_may_belong_to_an_unnamed_order_of_ours_waits():
     doubtful = order(cid="cid-2", state=OrderState.UNKNOWN)
     books = state([], [doubtful])
-    assert sort_fills(books, [row(order_id="o-9")], {}).deferred == (row(order_id="o-9"),)
-    assert sort_fills(books, [row(order_id="o-9", side=Side.SELL)], {}).deferred == ()
-    named = {"o-9": report(order_id="o-9")}
+    assert sort_fills(books, [row(order_id="o-9")], ()).deferred == (row(order_id="o-9"),)
+    assert sort_fills(books, [row(order_id="o-9", side=Side.SELL)], ()).deferred == ()
+    named = [report(order_id="o-9")]
     assert sort_fills(books, [row(order_id="o-9")], named).ready == (row(order_id="o-9"),)
 
 
@@ -87,7 +87,7 @@ def test_a_fill_that_may_belong_to_an_unnamed_order_of_ours_waits():
 def test_fills_sized_in_quote_share_the_orders_base_exactly(values, filled):
     rows = [row(n, None, order_id="o-9", value=value) for n, value in enumerate(values)]
     shown = report(order_id="o-9", filled=size(filled), filled_value=total(values))
-    found = sort_fills(known(), rows, {"o-9": shown})
+    found = sort_fills(known(), rows, [shown])
     assert total(fill.size.value for fill in found.ready if fill.size is not None) == filled
     assert found.deferred == ()
 
@@ -95,7 +95,7 @@ def test_fills_sized_in_quote_share_the_orders_base_exactly(values, filled):
 def test_a_fill_sized_in_quote_waits_until_all_of_its_order_is_there():
     shown = report(order_id="o-9", filled=size("2"), filled_value=d(200))
     part = row(1, None, order_id="o-9", value=d(100))
-    assert sort_fills(known(), [part], {"o-9": shown}).deferred == (part,)
+    assert sort_fills(known(), [part], [shown]).deferred == (part,)
 
 
 def test_a_sale_earns_its_proceeds_less_cost_and_fees_of_both_sides():
@@ -108,7 +108,7 @@ def test_a_sale_earns_its_proceeds_less_cost_and_fees_of_both_sides():
 def test_the_cursor_never_passes_a_fill_that_waits():
     doubtful = order(cid="cid-2", state=OrderState.UNKNOWN)
     books = state([], [doubtful], fill_cursor=FillCursor(NOW - timedelta(minutes=5)))
-    found = sort_fills(books, [row(1, order_id="o-9")], {})
+    found = sort_fills(books, [row(1, order_id="o-9")], ())
     moved = cursor_after(books, found, NOW + timedelta(minutes=1), timedelta(minutes=10))
     assert moved is not None
     assert moved.at == NOW + timedelta(seconds=1)
@@ -116,7 +116,7 @@ def test_the_cursor_never_passes_a_fill_that_waits():
 
 def test_a_quiet_account_moves_its_cursor_only_now_and_then():
     books = state([], [], fill_cursor=FillCursor(NOW))
-    nothing = sort_fills(books, [], {})
+    nothing = sort_fills(books, [], ())
     assert cursor_after(books, nothing, NOW + timedelta(seconds=60), timedelta(minutes=10)) is None
     assert cursor_after(books, nothing, NOW + timedelta(seconds=120), timedelta(minutes=10)) is not None
     assert cursor_after(books, nothing, NOW - timedelta(seconds=1), timedelta(minutes=10)) is None
@@ -124,6 +124,6 @@ def test_a_quiet_account_moves_its_cursor_only_now_and_then():
 
 def test_a_cursor_never_goes_back_even_for_a_new_fill():
     books = state([], [OURS], fill_cursor=FillCursor(NOW))
-    found = sort_fills(books, [row(1)], {})
+    found = sort_fills(books, [row(1)], ())
     assert found.ready
     assert cursor_after(books, found, NOW - timedelta(seconds=1), timedelta(minutes=10)) is None

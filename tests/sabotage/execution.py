@@ -30,9 +30,9 @@ MISTAKES: Final = (
         "the order is sent before the intent is on disk; a crash in between leaves an order nobody knows",
         "fail-closed gating",
         "bot/execution/sender.py",
-        "        self._books.record((_recorded(draft),), tally)\n        late =",
+        "        self._books.record(_recorded(draft), tally)\n        late =",
         "        self._venue.exchange.place(order)\n"
-        "        self._books.record((_recorded(draft),), tally)\n        late =",
+        "        self._books.record(_recorded(draft), tally)\n        late =",
         pytest("tests/execution/test_entries.py"),
     ),
     Mistake(
