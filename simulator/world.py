@@ -171,7 +171,7 @@ class World:
 
     def preview(self, request: OrderRequest) -> PreviewResult:
         self._show([self._markets[request.product]] if request.product in self._markets else [])
-        return self.venue.preview(request, self.now)
+        return replace(self.venue.preview(request, self.now), preview_id=self.venue.preview_id())
 
     def cancel(self, order_ids: Sequence[str]) -> list[CancelResult]:
         """Cancel as the account's holder, under the present conditions."""

@@ -25,7 +25,6 @@ from bot.venue.market import (
     levels,
     only_close,
     spent,
-    touch_at_end,
     whole,
 )
 from bot.venue.matching import (
@@ -74,12 +73,13 @@ class Engine:
         for child, price in tuple(desk.newborn):
             self._newborn(desk, child, from_price(piece, price), piece)
 
-    def arrive(self, desk: Desk, order: Working, touch: Touch | None, at: datetime) -> None:
+    def arrive(self, desk: Desk, order: Working, piece: MarketSlice | None, at: datetime) -> None:
         """An order reaches the book: refused late, filled at once as far as it crosses, then at rest or ended.
 
-        touch: bid and ask it meets, None when this market has shown nothing yet. at: time of the match.
+        piece: the slice at whose start it arrives (bar mode), or the newest one (tick mode); None when this market has
+        shown nothing yet. at: time of the match.
         """
-        record, product = order.record, self._books.products[order.record.product]
+        record, product = order.record, self._product(order)
         if self._too_many(order, desk):
             self._books.fail(order, "TOO_MANY_OPEN_ORDERS", "Too many open orders")
             return
@@ -88,6 +88,7 @@ class Engine:
             self._books.put(order, replace(record, status=VenueStatus.OPEN))
         if record.terms.stop_price is not None:
             return
+        touch = None if piece is None else starting_touch(piece, product, self._rules)
         if record.terms.post_only and self._matching(order) and self._crosses(order, touch):
             self._books.fail(order, "REJECT_REASON_UNSPECIFIED", "Post only order would have crossed")
             return
@@ -100,14 +101,12 @@ class Engine:
 
     def arrive_at_book(self, order: Working) -> None:
         """An order reaches the book as it stands now, between slices (tick mode)."""
-        desk, product = self._books.desks[order.record.market], self._product(order)
+        desk = self._books.desks[order.record.market]
         piece = self._books.newest(desk.market)
-        touch = None
         if piece is not None:
-            desk.see(piece, product, self._rules)
+            desk.see(piece, self._product(order), self._rules)
             order.since = self._books.now
-            touch = touch_at_end(piece, self._rules.half_spread_bps, product.price_step)
-        self.arrive(desk, order, touch, self._books.now)
+        self.arrive(desk, order, piece, self._books.now)
 
     # ------------------------------------------------------------------------------------------- the parts of a slice
 
@@ -119,8 +118,7 @@ class Engine:
             elif order.bars_left > 0 and piece.start >= order.since:
                 order.bars_left -= 1
                 if order.bars_left == 0:
-                    touch = starting_touch(piece, self._product(order), self._rules)
-                    self.arrive(desk, order, touch, piece.start)
+                    self.arrive(desk, order, piece, piece.start)
 
     def _go_on(self, desk: Desk, order: Working, piece: MarketSlice) -> None:
         """Let an order that ran out of liquidity take again while its limit still crosses (R12)."""

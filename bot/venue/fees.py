@@ -16,6 +16,7 @@ from bot.venue.exact import add, sub
 from bot.venue.kept import KeptVolume
 
 TRAILING: Final = timedelta(days=30)
+HOUR: Final = timedelta(hours=1)
 
 
 class Tier(Value):
@@ -84,6 +85,7 @@ class VolumeMeter:
     _fills: deque[tuple[datetime, Decimal]] = field(default_factory=deque)
     _young: deque[tuple[datetime, Decimal]] = field(default_factory=deque)
     _sum: Decimal = ZERO
+    _until: datetime | None = None
 
     def add(self, at: datetime, dollars: Decimal) -> None:
         self._young.append((at, dollars))
@@ -94,7 +96,10 @@ class VolumeMeter:
 
     def total(self, now: datetime) -> Decimal:
         """Volume of the 30 days before the last full hour; fills since that hour do not count yet."""
+        if self._until is not None and now < self._until:
+            return self._sum
         hour = now.replace(minute=0, second=0, microsecond=0)
+        self._until = hour + HOUR
         while self._young and self._young[0][0] < hour:
             fill = self._young.popleft()
             self._fills.append(fill)

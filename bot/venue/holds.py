@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from bot.domain.money import BASIS_POINTS, ONE, ceil_to
+from bot.domain.money import ONE, ceil_to
 from bot.domain.product import Product, Side
 from bot.domain.value import Value
 from bot.venue.exact import SIZE_PLACES, add, div, mul, sub
@@ -103,7 +103,7 @@ def _market_buy(terms: Terms, product: Product, touch: Touch | None, factor: Dec
     if touch is None:
         return Need(product.quote, Decimal(0), Decimal(0))
     size = mul(terms.base_size or Decimal(0), factor)
-    likely = mul(touch.ask, add(ONE, div(rules.slippage_bps, BASIS_POINTS)))
+    likely = mul(touch.ask, rules.slippage.buy)
     bound = protection_bound(Side.BUY, touch, product, rules)
     wanted = EVERYTHING if bound is None else mul(max(bound, likely), size)
     return Need(product.quote, mul(likely, size), wanted)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 
-def uuid_of(*parts: object) -> str:
-    """A lower-case version-4-shaped UUID derived from `parts`."""
-    text = hex_of(*parts)
+def uuid_of(name: str) -> str:
+    """A lower-case version-4-shaped UUID derived from a name."""
+    text = hex_of(name)
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) % 4]}{text[17:20]}-{text[20:32]}"
 
 
-def hex_of(*parts: object) -> str:
-    """64 hex characters derived from `parts`."""
-    return sha256("/".join(map(str, parts)).encode()).hexdigest()
+def hex_of(name: str) -> str:
+    """64 hex characters derived from a name."""
+    return sha256(name.encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -28,13 +28,13 @@ class Ids:
 
     def order(self) -> str:
         self.orders += 1
-        return uuid_of(self.seed, "order", self.orders)
+        return uuid_of(f"{self.seed}/order/{self.orders}")
 
     def fill(self) -> tuple[str, str]:
         """The next (entry id, trade id)."""
         self.fills += 1
-        return hex_of(self.seed, "entry", self.fills), uuid_of(self.seed, "trade", self.fills)
+        return hex_of(f"{self.seed}/entry/{self.fills}"), uuid_of(f"{self.seed}/trade/{self.fills}")
 
     def preview(self) -> str:
         self.previews += 1
-        return uuid_of(self.seed, "preview", self.previews)
+        return uuid_of(f"{self.seed}/preview/{self.previews}")

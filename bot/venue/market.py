@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import Self
 
 from bot.domain.market import Book, Level
 from bot.domain.money import BASIS_POINTS, ONE, ZERO, Price, Size, floor_to
@@ -27,6 +28,19 @@ class Touch(Value):
     def cross(self, side: Side) -> Decimal:
         """The price a taker of `side` meets first."""
         return self.ask if side is Side.BUY else self.bid
+
+
+class Worse(Value):
+    """Factors that make a price worse for whoever takes it: by `sell` for a seller, by `buy` for a buyer."""
+
+    sell: Decimal
+    buy: Decimal
+
+    @classmethod
+    def by(cls, bps: Decimal) -> Self:
+        """Worse by so many basis points."""
+        share = div(bps, BASIS_POINTS)
+        return cls(sub(ONE, share), add(ONE, share))
 
 
 class Offer(Value):
@@ -123,21 +137,20 @@ def spent(piece: MarketSlice, price: Decimal) -> View:
     return View(price, piece.low, piece.high, None, None)
 
 
-def touch_around(mid: Decimal, half_spread_bps: Decimal, step: Decimal) -> Touch:
+def touch_around(mid: Decimal, spread: Worse | None, step: Decimal) -> Touch:
     """Bid and ask around a trade price: mid -+ half the spread, each rounded to the tick further from the mid."""
-    if half_spread_bps == 0:
+    if spread is None:
         return Touch(mid, mid)
-    half = div(half_spread_bps, BASIS_POINTS)
-    return Touch(worse_sell(mul(mid, sub(ONE, half)), step), worse_buy(mul(mid, add(ONE, half)), step))
+    return Touch(worse_sell(mul(mid, spread.sell), step), worse_buy(mul(mid, spread.buy), step))
 
 
-def touch_at_end(piece: MarketSlice, half_spread_bps: Decimal, step: Decimal) -> Touch:
+def touch_at_end(piece: MarketSlice, spread: Worse | None, step: Decimal) -> Touch:
     """Bid and ask when the slice ended: recorded ones where given, else made up around the close."""
     if piece.bid is not None and piece.ask is not None:
         return Touch(piece.bid, piece.ask)
     if isinstance(piece.depth, Book) and piece.depth.bids and piece.depth.asks:
         return Touch(piece.depth.bids[0].price.value, piece.depth.asks[0].price.value)
-    return touch_around(piece.close, half_spread_bps, step)
+    return touch_around(piece.close, spread, step)
 
 
 def levels(depth: Book | DepthModel, taker: Side, touch: Touch, product: Product) -> Iterator[Offer]:

@@ -49,7 +49,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from enum import Enum
 
-from bot.domain.money import BASIS_POINTS, ONE, ZERO, floor_to
+from bot.domain.money import ONE, ZERO, floor_to
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.value import Value
 from bot.venue.exact import add, cut, div, mul, sub, worse_buy, worse_sell
@@ -71,8 +71,8 @@ def matches_now(mode: TradingMode) -> bool:
 def starting_touch(piece: MarketSlice, product: Product, rules: FillRules) -> Touch:
     """The touch met by orders that take at the start of a slice (R2)."""
     if rules.by_bars:
-        return touch_around(piece.open, rules.half_spread_bps, product.price_step)
-    return touch_at_end(piece, rules.half_spread_bps, product.price_step)
+        return touch_around(piece.open, rules.spread, product.price_step)
+    return touch_at_end(piece, rules.spread, product.price_step)
 
 
 def share_of(volume: Decimal, product: Product, rules: FillRules) -> Decimal:
@@ -87,11 +87,10 @@ def single_offer(
     first = touch.cross(side)
     if not reaches(side, limit, first):
         return None
-    slip = div(rules.slippage_bps, BASIS_POINTS)
     if side is Side.BUY:
-        price = worse_buy(mul(first, add(ONE, slip)), product.price_step)
+        price = worse_buy(mul(first, rules.slippage.buy), product.price_step)
         return Offer(price if limit is None else min(price, limit), size)
-    price = worse_sell(mul(first, sub(ONE, slip)), product.price_step)
+    price = worse_sell(mul(first, rules.slippage.sell), product.price_step)
     return Offer(price if limit is None else max(price, limit), size)
 
 

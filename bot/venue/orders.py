@@ -333,10 +333,9 @@ class EditResult(Value):
 class PreviewResult(Value):
     """The venue's opinion of an order that was not placed. Amounts in quote but base_size; slippage is a fraction.
 
-    errors: every reason for which it would be refused now.
+    errors: every reason for which it would be refused now. preview_id: empty until somebody gives it a name.
     """
 
-    preview_id: str
     errors: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     order_total: Decimal = ZERO
@@ -348,6 +347,7 @@ class PreviewResult(Value):
     average_price: Decimal | None = None
     slippage: Decimal = ZERO
     is_max: bool = False
+    preview_id: str = ""
 
 
 class OrderChanged(Value):

@@ -14,7 +14,7 @@ from bot.venue.matching import Bounds, Take, Want, reaches, sweep
 from bot.venue.orders import PreviewResult
 
 
-def estimate(identity: str, situation: Situation, offers: Iterable[Offer]) -> PreviewResult:
+def estimate(situation: Situation, offers: Iterable[Offer]) -> PreviewResult:
     """Every reason against the order, and its likely value, fee and average price by walking `offers`."""
     errors = tuple([refused.preview_failure_reason for refused in situation.refused])
     takes = _takes(situation, offers)
@@ -23,7 +23,7 @@ def estimate(identity: str, situation: Situation, offers: Iterable[Offer]) -> Pr
     touch = situation.touch
     average = div(value, base) if base > 0 else None
     return PreviewResult(
-        identity, errors, (), (add if situation.side is Side.BUY else sub)(value, fee), fee, base, value,
+        errors, (), (add if situation.side is Side.BUY else sub)(value, fee), fee, base, value,
         touch.bid if touch else None, touch.ask if touch else None, average if takes else situation.terms.limit_price,
         _slippage(situation, average) if takes else ZERO,
         situation.available > 0 and not errors and situation.need.wanted >= situation.available,

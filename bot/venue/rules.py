@@ -8,18 +8,18 @@ from typing import Final, Literal, Self
 
 from bot.domain.money import Percent
 from bot.domain.product import Product
-from bot.domain.value import Value, field
+from bot.domain.value import Value, cached_property, field
 from bot.errors import UnitError
 from bot.settings.policy import FillModelPolicy
 from bot.venue.fees import FeeSchedule
-from bot.venue.market import DepthModel
+from bot.venue.market import DepthModel, Worse
 
 STABLE: Final = frozenset({"USD", "USDC", "USDT", "DAI", "PYUSD", "EURC", "EUR", "GBP"})
 MAJOR: Final = frozenset({"BTC", "ETH"})
 _NEAR, _MIDDLING, _FAR = (Percent(Decimal(number)) for number in (1, 2, 3))
 
 
-class FillRules(Value):
+class FillRules(Value, dict=True):
     """How this venue fills, delays and refuses. Percentages are 0-100; rates in `fees` are fractions.
 
     latency_bars: 0 is tick mode (an order meets the book `latency` after it was placed); from 1 on is bar mode (it
@@ -80,6 +80,15 @@ class FillRules(Value):
     @property
     def by_bars(self) -> bool:
         return self.latency_bars > 0
+
+    @cached_property
+    def spread(self) -> Worse | None:
+        """Half the spread to either side of the mid; None where there is none."""
+        return Worse.by(self.half_spread_bps) if self.half_spread_bps else None
+
+    @cached_property
+    def slippage(self) -> Worse:
+        return Worse.by(self.slippage_bps)
 
     @property
     def pessimistic(self) -> bool:

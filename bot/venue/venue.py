@@ -166,11 +166,16 @@ class Venue:
     def preview(self, request: OrderRequest, now: datetime) -> PreviewResult:
         """What would happen to the order now; it reserves nothing and the client id is not looked at."""
         self._move_to(now)
-        identity, product = self._books.ids.preview(), self._products.get(request.product)
+        product = self._products.get(request.product)
         if product is None:
-            return PreviewResult(identity, (UNKNOWN_PRODUCT.preview_failure_reason,))
+            return PreviewResult((UNKNOWN_PRODUCT.preview_failure_reason,))
         situation = self._situation(request, product)
-        return estimate(identity, situation, self._offers(product, request.side, situation.terms.limit_price))
+        offers = self._offers(product, request.side, situation.touch, situation.terms.limit_price)
+        return estimate(situation, offers)
+
+    def preview_id(self) -> str:
+        """A name for the next preview, where previews are shown with one."""
+        return self._books.ids.preview()
 
     def cancel(self, order_ids: Sequence[str], now: datetime) -> Sequence[CancelResult]:
         """Ask for cancels, one answer an id. With a `cancel_delay` the orders can still fill until it is over."""
@@ -269,7 +274,7 @@ class Venue:
             return None
         touch = self._touch(found, piece)
         ask = touch.ask if touch.ask > touch.bid else add(touch.bid, found.price_step)
-        sizes = [next(iter(self._levels(found, side, 1)), None) for side in (Side.SELL, Side.BUY)]
+        sizes = [next(iter(self._levels(found, side, touch, 1)), None) for side in (Side.SELL, Side.BUY)]
         bid_size, ask_size = (level.size if level is not None else Size.zero() for level in sizes)
         return Quote(product, Price(touch.bid), Price(ask), bid_size, ask_size, piece.end)
 
@@ -278,7 +283,9 @@ class Venue:
         found, piece = self._products.get(product), self.last_slice(product)
         if found is None or piece is None:
             return None
-        return Book(product, self._levels(found, Side.SELL, depth), self._levels(found, Side.BUY, depth), piece.end)
+        touch = self._touch(found, piece)
+        bids, asks = (self._levels(found, taker, touch, depth) for taker in (Side.SELL, Side.BUY))
+        return Book(product, bids, asks, piece.end)
 
     # ------------------------------------------------------------------------------------------------------- private
 
@@ -378,14 +385,16 @@ class Venue:
         return self._judged
 
     def _touch(self, product: Product, piece: MarketSlice) -> Touch:
-        return touch_at_end(piece, self.rules.half_spread_bps, product.price_step)
+        return touch_at_end(piece, self.rules.spread, product.price_step)
 
-    def _offers(self, product: Product, taker: Side, limit: Decimal | None = None) -> Iterator[Offer]:
+    def _offers(
+        self, product: Product, taker: Side, touch: Touch | None, limit: Decimal | None = None
+    ) -> Iterator[Offer]:
         """What a taker would find now, whatever our own orders took of it."""
         piece = self._newest(product.market)
-        if piece is None:
+        if piece is None or touch is None:
             return
-        touch, depth = self._touch(product, piece), piece.depth or self.rules.depth
+        depth = piece.depth or self.rules.depth
         if depth is not None:
             yield from levels(depth, taker, touch, product)
             return
@@ -393,8 +402,8 @@ class Venue:
         if offer is not None and offer.size:
             yield offer
 
-    def _levels(self, product: Product, taker: Side, count: int) -> tuple[Level, ...]:
-        return as_levels(self._offers(product, taker), count)
+    def _levels(self, product: Product, taker: Side, touch: Touch, count: int) -> tuple[Level, ...]:
+        return as_levels(self._offers(product, taker, touch), count)
 
 
 def _cancel_failure(order: Working, products: Mapping[ProductId, Product]) -> str:

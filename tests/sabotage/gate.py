@@ -61,9 +61,9 @@ MISTAKES: Final = (
         "slippage-in-our-favour",
         "selling at once fetches more than the touch, by a flipped sign",
         "bot/venue/matching.py",
-        "price = worse_sell(mul(first, sub(ONE, slip)), product.price_step)\n    return Offer(price if "
+        "price = worse_sell(mul(first, rules.slippage.sell), product.price_step)\n    return Offer(price if "
         "limit is None else max(price, limit), size)",
-        "price = worse_sell(mul(first, add(ONE, slip)), product.price_step)\n    return Offer(price if "
+        "price = worse_sell(mul(first, rules.slippage.buy), product.price_step)\n    return Offer(price if "
         "limit is None else max(price, limit), size)",
     ),
     _mistake(
@@ -294,8 +294,9 @@ MISTAKES: Final = (
         "volume-counts-at-once",
         "the fee tier moves with every fill instead of on the full hour",
         "bot/venue/fees.py",
-        "hour = now.replace(minute=0, second=0, microsecond=0)",
-        "hour = now",
+        "        if self._until is not None and now < self._until:\n            return self._sum\n"
+        "        hour = now.replace(minute=0, second=0, microsecond=0)\n",
+        "        hour = now\n",
     ),
     _mistake(
         "ladder-off",
