@@ -51,6 +51,7 @@ class Drive:
         self.stage.clock.wait_until(self.data.closed(self.data.count - 1))
         self.stage.tape.catch_up()
         self.recorder.finish()
+        self.recorder.bad_ticks = self.stage.loop.bad_ticks()
 
     def _every_cycle(self, stride: int, tick: Tick) -> None:
         for k in range(self.data.count):

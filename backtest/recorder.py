@@ -102,7 +102,6 @@ class Recorder:
                 self.failures.append(f"{cycle.record.cycle_id}: {cycle.detail}")
         else:
             self._note(decision, wanted, outcome, reason)
-        self.bad_ticks = cycle.bad_ticks
         self._follow_orders(cycle)
 
     def idle(self, count: int, first: datetime, last: datetime, outcome: str, reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from bot.domain.money import decimal_text
 from bot.domain.snapshot import ClockSkew, Halt, Valuation
@@ -41,19 +42,21 @@ def halts(
     return tuple([Halt(cause, told, known.get(cause.value, (now, ""))[0]) for cause, told in found]) if found else ()
 
 
+_BY_TEXT: Final = (
+    HaltCause.KILL_SWITCH,
+    HaltCause.STORAGE,
+    HaltCause.START_HALTED,
+    HaltCause.AUTH_DEGRADED,
+    HaltCause.EXIT_ONLY,
+    HaltCause.SHUTDOWN,
+)
+"""Causes that hold while there is a text for them."""
+
+
 def _found(facts: Conditions, policy: ClockPolicy) -> list[tuple[HaltCause, str]]:
-    simple = (
-        (HaltCause.KILL_SWITCH, facts.kill),
-        (HaltCause.STORAGE, facts.storage),
-        (HaltCause.START_HALTED, facts.start),
-        (HaltCause.AUTH_DEGRADED, facts.auth),
-        (HaltCause.EXIT_ONLY, "; ".join(facts.exit_only) if facts.exit_only else ""),
-        (HaltCause.SHUTDOWN, facts.shutdown),
-    )
-    found = []
-    for cause, detail in simple:
-        if detail:
-            found.append((cause, detail))
+    gates = "; ".join(facts.exit_only) if facts.exit_only else ""
+    texts = facts.kill, facts.storage, facts.start, facts.auth, gates, facts.shutdown
+    found = [pair for pair in zip(_BY_TEXT, texts, strict=True) if pair[1]] if any(texts) else []
     if facts.pending:
         amounts = ", ".join(f"{decimal_text(amount)} {currency}" for currency, amount in facts.pending.items())
         found.append((HaltCause.RECONCILE_PENDING, f"books and exchange differ by {amounts}, not yet explained"))

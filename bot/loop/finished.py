@@ -22,4 +22,3 @@ class Finished(Value):
     complete: bool
     detail: str
     stage_s: Mapping[str, float]
-    bad_ticks: Mapping[str, int]

@@ -6,8 +6,9 @@ from datetime import datetime
 
 
 def compact(at: datetime) -> str:
-    """A moment to the millisecond, without what is not needed to read it: `20261102T120000.123`."""
-    return at.replace(tzinfo=None).isoformat(timespec="milliseconds").replace("-", "").replace(":", "")
+    """A moment of UTC to the millisecond, without what is not needed to read it: `20261102T120000.123`."""
+    day, time = (at.year * 100 + at.month) * 100 + at.day, (at.hour * 100 + at.minute) * 100 + at.second
+    return f"{day}T{time:06}.{at.microsecond // 1000:03}"
 
 
 class CycleNames:
@@ -21,8 +22,7 @@ class CycleNames:
         stem = compact(started)
         number = 1
         for name in (self._last, recorded):
-            known, _, count = name.rpartition("-")
-            if known == stem:
-                number = max(number, int(count) + 1)
+            if name.startswith(stem):
+                number = max(number, int(name.rpartition("-")[2]) + 1)
         self._last = f"{stem}-{number}"
         return self._last

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from bot.domain.event import BreakerChanged, LatchSet, Payload, QuarantineBegan
+from bot.domain.event import BreakerChanged, FillBooked, LatchSet, Payload, QuarantineBegan
 from bot.domain.order import Fill, OrderReport
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Halt, Snapshot, Valuation
@@ -72,10 +72,9 @@ class Observation:
     def marks(self) -> Mapping[ProductId, Mark]:
         return self._observer.marks
 
-    @property
     def bad_ticks(self) -> Mapping[str, int]:
         """Ticks held back or rejected so far, by fault."""
-        return self._observer.bad_ticks
+        return self._observer.bad_ticks()
 
     def clock_problem(self) -> str:
         """That our clock is off, in words, asked of the exchange now; empty when it is not."""
@@ -114,13 +113,17 @@ class Observation:
         truth, late = self._reread_when_unbalanced(truth, engine)
         report = combined((booked, resolved, late))
         self.truth, self._others = truth, self._of_others(truth)
-        self._record((*foreign_orders(self._store.state, self._others), *self._strangers(report)), cycle_id)
+        if self._others or self._store.state.foreign_orders:
+            self._record(foreign_orders(self._store.state, self._others), cycle_id)
+        if report.fills:
+            self._record(self._strangers(report.fills), cycle_id)
         now, policy = self._world.clock.now(), self._config.policy
         valuation = self.valuation = self._observer.valuation(truth, metadata, now)
         self._check_ledgers(truth, metadata, valuation, cycle_id)
         period_now = self._observer.trusted(now)
         due = upkeep.due(self._store.state, valuation, views, report.fills, policy, period_now)
-        self._record((*self._flags(now), *due), cycle_id)
+        for payload in (*self._flags(now), *due):
+            self._store.record(payload, cycle_id)
         performance = stops.performance(self._store.state, valuation)
         for latch in stops.breaches(performance, self._store.state, policy.risk, period_now):
             self._store.record(LatchSet(latch), cycle_id)
@@ -189,13 +192,13 @@ class Observation:
     def _watched(self, metadata: Metadata) -> Mapping[ProductId, Product]:
         """Market -> the listing traded on it: the universe's candidates, and whatever is held, on order or to be."""
         state = self._store.state
-        held = {*state.positions, *[order.product for order in state.working]}
-        for intent in state.open_intents:
-            held.add(intent.product)
-        if self.valuation is not None:
-            for part in self.valuation.parts:
-                if part.currency in metadata.pricing:
-                    held.add(metadata.pricing[part.currency])
+        parts, pricing = self.valuation.parts if self.valuation is not None else (), metadata.pricing
+        held = {
+            *state.positions,
+            *[order.product for order in state.working],
+            *[intent.product for intent in state.open_intents],
+            *[pricing[part.currency] for part in parts if part.currency in pricing],
+        }
         # What the universe lists is watched wherever it is, held or not.
         beside = held - self._config.universe.places.keys()
         known = self._listed
@@ -287,11 +290,11 @@ class Observation:
         )
         return (*begun, *bans.ended(known, standing, now))
 
-    def _strangers(self, report: ActReport) -> Sequence[Payload]:
+    def _strangers(self, fills: Iterable[FillBooked]) -> Sequence[Payload]:
         """A trade on the account that was not ours: its product waits for `bot adopt` or `bot ignore`."""
         state = self._store.state
         found = []
-        for fill in report.fills:
+        for fill in fills:
             market = fill.market or fill.product
             if fill.foreign and market not in state.quarantined and market not in state.ignored:
                 detail = f"somebody else's {fill.side.value} of {fill.size} {market.base} at {fill.price}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -40,8 +40,10 @@ class Reporter:
     """Turns finished cycles into everything an operator sees."""
 
     def __init__(
-        self, config: Config, identity: Identity, world: World, operator: Operator, store: StateStore, prefix: str
-    ) -> None:
+        self, config: Config, identity: Identity, world: World, operator: Operator, store: StateStore, prefix: str,
+        bad_ticks: Callable[[], Mapping[str, int]],
+    ) -> None:  # fmt: skip
+        """bad_ticks: how many were held back or rejected so far, by fault."""
         self._config = config
         self._world = world
         self._operator = operator
@@ -51,7 +53,8 @@ class Reporter:
             limits_of(config.policy.risk),
         )  # fmt: skip
         self._alerted: set[str] = set()
-        self._bad_ticks: Mapping[str, int] = {}
+        self._bad_ticks = bad_ticks
+        self._bad_ticks_told: Mapping[str, int] = {}
         self.alerts = AlertService(
             world.storage, world.clock.now, config.policy.alerts, identity.env.value, identity.mode.value, self._record,
             operator.courier.carry, operator.clean,
@@ -168,9 +171,10 @@ class Reporter:
             metrics.no_trade.labels(cycle.record.reason or "none").inc()
         for stage, seconds in cycle.stage_s.items():
             metrics.cycle_seconds.labels(stage).observe(seconds)
-        for fault, count in cycle.bad_ticks.items():
-            metrics.bad_ticks.labels(fault).inc(count - self._bad_ticks.get(fault, 0))
-        self._bad_ticks = cycle.bad_ticks
+        found = self._bad_ticks()
+        for fault, count in found.items():
+            metrics.bad_ticks.labels(fault).inc(count - self._bad_ticks_told.get(fault, 0))
+        self._bad_ticks_told = found
         took, limit = sum(cycle.stage_s.values()), self._config.policy.loop.cycle_budget_seconds
         if took > limit:
             self.notice("cycle.slow", Severity.WARNING, "a cycle took too long", f"{took:.1f} s, budget {limit} s")

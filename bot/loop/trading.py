@@ -63,7 +63,6 @@ FEE_UNIT: Final = Decimal("0.01")
 """Rounding that a fee may show above what was assumed, in quote currency."""
 KILL_SWEEP: Final = timedelta(seconds=2)
 
-
 _NEWS: Final = (WakeReason.USER_EVENT, WakeReason.COMMAND)
 
 
@@ -76,7 +75,10 @@ class Wanted(Enum):
 
 
 class TradingLoop:
-    """The one long-running loop. Everything that differs between live, paper and backtest comes in through `world`."""
+    """The one long-running loop. Everything that differs between live, paper and backtest comes in through `world`.
+
+    bad_ticks: answers how many ticks were held back or rejected so far, by fault.
+    """
 
     def __init__(
         self, config: Config, identity: Identity, world: World, operator: Operator, mind: Mind = decide
@@ -97,7 +99,8 @@ class TradingLoop:
         self._engine = ExecutionEngine(
             Venue(world.exchange, world.market, world.clock), self._controls(), self.store, config.policy, self._tag
         )
-        self._reporter = Reporter(config, identity, world, operator, self.store, self._tag)
+        self.bad_ticks = self._observation.bad_ticks
+        self._reporter = Reporter(config, identity, world, operator, self.store, self._tag, self.bad_ticks)
         self._desk = CommandDesk(operator.inbox, self.store, self._observation, world.clock, operator.metrics.commanded)
         self._schedule = Schedule(world.clock, world.rng)
         self._wanted = Wanted.RUN
@@ -170,8 +173,8 @@ class TradingLoop:
 
     def next_service(self) -> datetime | None:
         """When an order, a kill or a stop in doubt asks for a cycle of its own; None: nothing does."""
-        wanted = [time for time in (self._engine.next_timer(), self._recheck()) if time is not None]
-        return min(wanted, default=None)
+        timer, recheck = self._engine.next_timer(), self._recheck()
+        return min(timer, recheck) if timer is not None and recheck is not None else timer or recheck
 
     # ------------------------------------------------------------------------------------------------------- a cycle
 
@@ -411,7 +414,7 @@ class TradingLoop:
         )  # fmt: skip
         return Finished(
             record, decision, snapshot or self.guard.snapshot, self.guard.halts, report, snapshot is not None, detail,
-            self._stages.end(), self._observation.bad_ticks,
+            self._stages.end(),
         )  # fmt: skip
 
     def _hit_breakers(self, report: ActReport, cycle_id: str) -> None:
@@ -515,8 +518,8 @@ class TradingLoop:
         if self.store.broken and working:
             return self._world.clock.now() + KILL_SWEEP
         if not self.guard.flags.killed:
-            resuming = any(halt.cause is HaltCause.KILL_SWITCH for halt in self.guard.halts)
-            return self._world.clock.now() + SERVICE_GAP if self._look_again or resuming else None
+            soon = self._look_again or any(halt.cause is HaltCause.KILL_SWITCH for halt in self.guard.halts)
+            return self._world.clock.now() + SERVICE_GAP if soon else None
         return self._world.clock.now() + (KILL_RECHECK if working else KILL_SWEEP)
 
     def _reconfigure(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +11,6 @@ from bot.domain.market import Quote
 from bot.domain.money import Price
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import MarketView, Problem
-from bot.observe.valuation import Mark
 from bot.ports import MarketFacts
 from bot.settings.policy import DataPolicy
 
@@ -59,7 +57,9 @@ def view(
 
 def stale_fraction(views: Collection[MarketView]) -> Decimal:
     """Share of the watched markets without a usable quote, 0 to 1."""
-    stale = sum([item.quote is None for item in views])
+    stale = 0
+    for item in views:
+        stale += item.quote is None
     return Decimal(stale) / Decimal(len(views)) if stale else Decimal(0)
 
 
@@ -83,17 +83,3 @@ class RecentBids:
             bids = (*bids, quote.bid)[-self._kept :]
             self._seen[market] = quote.at, bids
         return bids
-
-
-@dataclass(slots=True)
-class LastGood:
-    """The newest acceptable mark of each market, kept to value holdings while a price is missing for a moment."""
-
-    marks: dict[ProductId, Mark]
-
-    def update(self, views: Mapping[ProductId, MarketView]) -> Mapping[ProductId, Mark]:
-        """Take over fresh quotes (the bid: what a holding would fetch) and answer all marks known."""
-        for market, item in views.items():
-            if item.quote is not None:
-                self.marks[market] = Mark(item.quote.bid, item.quote.at)
-        return self.marks

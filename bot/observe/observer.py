@@ -29,7 +29,7 @@ from bot.domain.value import Value, replace
 from bot.errors import CriticalDataUnavailable, ExchangeError
 from bot.observe.keywatch import KeyWatch
 from bot.observe.ledger import Comparison, Sweep
-from bot.observe.markets import LastGood, RecentBids, bars_problem, quote_problem, stale_fraction, view
+from bot.observe.markets import RecentBids, bars_problem, quote_problem, stale_fraction, view
 from bot.observe.reconcile import Truth, read_account
 from bot.observe.skew import SkewMeter
 from bot.observe.tickguard import TickGuard
@@ -44,12 +44,20 @@ _DOUBT_EVERY: Final = timedelta(seconds=15)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Slot(Value):
+    """A stretch of time; `ends` is not of it."""
+
+    begins: datetime
+    ends: datetime
+
+
 class Metadata(Value, dict=True):
-    """The product list and when it was read. pricing: currency -> the market that prices it."""
+    """The product list and when it was read. pricing: currency -> the market that prices it. slot: it is good for."""
 
     products: Mapping[ProductId, Product]
     at: datetime
     pricing: Mapping[str, ProductId]
+    slot: Slot
 
     @cached_property
     def markets(self) -> Mapping[ProductId, ProductId]:
@@ -75,6 +83,8 @@ class Reading(Value):
 class Observer:
     """Reads the world for one cycle; holds only caches that may be lost (metadata, fees, last good marks, guards).
 
+    marks: the newest acceptable price of every market seen so far (the bid: what a holding would fetch), kept to value
+        holdings while a price is missing for a moment.
     residuals: where balances that were read differ from the books, by currency.
     """
 
@@ -89,12 +99,13 @@ class Observer:
         self._env, self._mode = env, mode
         self._metadata: Metadata | None = None
         self._fees: FeeTier | None = None
+        self._fees_slot = Slot(_EPOCH, _EPOCH)
         self._fees_doubted = False
         self._status: ExchangeStatus | None = None
         self._skew = SkewMeter(config.policy.clock)
-        self._last_good = LastGood({})
         self._guard = TickGuard(config.policy.data)
         self._bids = RecentBids(config.policy.exits.stop_confirmations)
+        self.marks: dict[ProductId, Mark] = {}
         self.residuals = Comparison()
         self._wallets: Mapping[str, Balance] = {}
         self._key = KeyWatch(config.policy.governance, clock.now())
@@ -120,14 +131,13 @@ class Observer:
         """
         now = self._clock.now()
         known = self._metadata
-        half_life = self._spans.metadata_slot
-        fresh = known is not None and _same_slot(now, known.at, half_life)
+        fresh = known is not None and known.slot.begins <= now < known.slot.ends
         if known is not None and fresh and (not doubtful or now - known.at < _DOUBT_EVERY):
             return known
         try:
             products = self._exchange.products()
         except ExchangeError as error:
-            if known is not None and now - known.at < 2 * half_life:
+            if known is not None and now - known.at < 2 * metadata_slot(self._config.policy.data):
                 return known
             raise CriticalDataUnavailable("products", str(error)) from error
         if not products:
@@ -144,14 +154,14 @@ class Observer:
     def fee_tier(self, now: datetime) -> FeeTier:
         """The account's rates; the policy's worst case until known, the higher of both when a re-read fails."""
         known = self._fees
-        if known is not None and not self._fees_doubted and _same_slot(now, known.as_of, _FEE_TIER_EVERY):
+        if known is not None and not self._fees_doubted and self._fees_slot.begins <= now < self._fees_slot.ends:
             return known
         try:
             found = self._exchange.fee_tier()
         except (ExchangeError, CriticalDataUnavailable):
             worst = self._worst_fees(now)
             return worst if known is None else _higher(known, worst)
-        self._fees, self._fees_doubted = found, False
+        self._fees, self._fees_doubted, self._fees_slot = found, False, _slot(found.as_of, _FEE_TIER_EVERY)
         return found
 
     def doubt_fees(self) -> None:
@@ -204,25 +214,20 @@ class Observer:
         found = {}
         for market, product in markets.items():
             facts = self._market.facts(market)
-            if asked is not None and market not in asked and facts.quote is not None:
-                found[market] = view(product, facts, None, None, self._bids.add(market, facts.quote))
+            seen, quote, bars = facts.quote, None, None
+            if asked is None or market in asked or seen is None:
+                bars = bars_problem(facts, now, policy) or self._guard.bars_problem(market, facts, now)
+                quote = quote_problem(facts, now, policy) or self._guard.quote_problem(market, facts, now)
+            if seen is None or quote is not None:
+                found[market] = view(product, facts, quote, bars)
                 continue
-            bars = bars_problem(facts, now, policy) or self._guard.bars_problem(market, facts, now)
-            quote = quote_problem(facts, now, policy) or self._guard.quote_problem(market, facts, now)
-            bids = self._bids.add(market, facts.quote) if quote is None and facts.quote is not None else ()
-            found[market] = view(product, facts, quote, bars, bids)
-        self._last_good.update(found)
+            found[market] = view(product, facts, None, bars, self._bids.add(market, seen))
+            self.marks[market] = Mark(seen.bid, seen.at)
         return found
 
-    @property
     def bad_ticks(self) -> Mapping[str, int]:
         """Ticks held back or rejected so far, by fault."""
         return self._guard.counts()
-
-    @property
-    def marks(self) -> Mapping[ProductId, Mark]:
-        """The newest acceptable price of every market seen so far."""
-        return self._last_good.marks
 
     def valuation(self, truth: Truth, metadata: Metadata, now: datetime) -> Valuation:
         """What the wallets of this read are worth."""
@@ -257,25 +262,25 @@ class Observer:
         asked: frozenset[ProductId] | None = None,
     ) -> Snapshot:
         """The one immutable input of the decision."""
-        truth, views, valuation, now = reading.truth, reading.views, reading.valuation, self._clock.now()
+        truth, others, valuation, now = reading.truth, reading.others, reading.valuation, self._clock.now()
         return Snapshot(
             cycle_id=cycle_id,
             now=now,
             env=self._env,
             mode=self._mode,
-            markets=views,
+            markets=reading.views,
             balances=truth.balances,
             valuation=valuation,
             performance=reading.performance,
             fees=self.fee_tier(now),
             state=state,
-            external_orders=tuple([order for order in reading.others if order.order_id in truth.working_ids]),
+            external_orders=tuple([order for order in others if order.order_id in truth.working_ids]) if others else (),
             halts=halts,
             exchange_status=self.exchange_status(now),
             skew=self._skew.figure(),
             reconciled_at=truth.at,
             unpriced=tuple([part.currency for part in valuation.parts if part.source == "unpriced"]),
-            stale_fraction=stale_fraction(views.values()),
+            stale_fraction=stale_fraction(reading.views.values()),
             residuals=self.residuals(state, truth.balances),
             service=service,
             canary=canary,
@@ -290,7 +295,6 @@ class Observer:
 class _Spans(Value):
     """Lengths of time that the policy gives: looked up many times a day, worked out once."""
 
-    metadata_slot: timedelta
     unpriced_after: timedelta
     status_poll: timedelta | None
 
@@ -298,14 +302,13 @@ class _Spans(Value):
 def _spans(policy: Policy) -> _Spans:
     poll = policy.exchange_status.poll_seconds
     return _Spans(
-        metadata_slot(policy.data),
         timedelta(seconds=float(policy.data.unpriced_after_seconds)),
         None if poll is None else timedelta(seconds=float(poll)),
     )
 
 
 def _metadata(products: Mapping[ProductId, Product], at: datetime, policy: Policy) -> Metadata:
-    return Metadata(products, at, pricing(products.values(), policy.portfolio))
+    return Metadata(products, at, pricing(products.values(), policy.portfolio), _slot(at, metadata_slot(policy.data)))
 
 
 def metadata_slot(policy: DataPolicy) -> timedelta:
@@ -313,9 +316,10 @@ def metadata_slot(policy: DataPolicy) -> timedelta:
     return timedelta(minutes=float(policy.product_max_age_minutes)) / 2
 
 
-def _same_slot(one: datetime, other: datetime, length: timedelta) -> bool:
-    """Whether one slot, counted from 1970, holds both: what is read once a slot does not hang on when reading began."""
-    return (one - _EPOCH) // length == (other - _EPOCH) // length
+def _slot(at: datetime, length: timedelta) -> Slot:
+    """The slot, counted from 1970, that holds `at`: what is read once a slot does not hang on when reading began."""
+    begins = at - (at - _EPOCH) % length
+    return Slot(begins, begins + length)
 
 
 def _higher(known: FeeTier, worst: FeeTier) -> FeeTier:

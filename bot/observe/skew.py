@@ -59,10 +59,10 @@ class SkewMeter:
         if self._measured_at is not None and len(self._samples) >= self._policy.min_samples:
             if now - self._measured_at < self._every:
                 return
-            self._measure(reader, clock)
+            self._measure(reader, clock, now)
             return
         for _ in range(self._policy.min_samples):
-            self._measure(reader, clock)
+            self._measure(reader, clock, clock.now())
 
     def trusted(self, now: datetime) -> datetime:
         """`now` of our clock, or the exchange's when ours is further from it than entries allow."""
@@ -80,7 +80,7 @@ class SkewMeter:
 
     def measured_now_ms(self, reader: AccountReader, clock: Clock) -> float:
         """One measurement by itself: after a jump of a clock it is right at once, while the median still trails."""
-        self._measure(reader, clock)
+        self._measure(reader, clock, clock.now())
         return self._samples[-1] if self._samples else 0.0
 
     def _was_set(self, now: datetime, monotonic_s: float) -> bool:
@@ -88,8 +88,7 @@ class SkewMeter:
         before, self._origin_s = self._origin_s, now.timestamp() - monotonic_s
         return before is not None and abs(self._origin_s - before) * 1000 > float(self._policy.no_entries_ms)
 
-    def _measure(self, reader: AccountReader, clock: Clock) -> None:
-        before = clock.now()
+    def _measure(self, reader: AccountReader, clock: Clock, before: datetime) -> None:
         try:
             theirs = reader.server_time()
         except (ExchangeError, CriticalDataUnavailable):

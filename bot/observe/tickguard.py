@@ -37,7 +37,6 @@ class TickGuard:
         self._policy = policy
         self._states: dict[ProductId, TickState] = {}
         self._bars: dict[ProductId, tuple[Windows, BarTick | None]] = {}
-        self._counts: Mapping[str, int] = {}
 
     def configure(self, policy: DataPolicy) -> None:
         """Doubt by these limits from the next tick on."""
@@ -64,9 +63,6 @@ class TickGuard:
 
     def counts(self) -> Mapping[str, int]:
         """Fault -> ticks held back or rejected for it, over all markets."""
-        return self._counts
-
-    def _counted(self) -> Mapping[str, int]:
         found: dict[str, int] = {}
         for state in self._states.values():
             for fault, count in state.counts.items():
@@ -89,8 +85,6 @@ class TickGuard:
             traded = replace(tick, volume_ratio=volume_ratio(windows, AVERAGE_BARS))
             after, verdict = judge(before, traded, now, self._policy)
         self._states[market] = after
-        if after.counts is not before.counts:
-            self._counts = self._counted()
         if isinstance(verdict, Accept):
             return None
         return Problem(Reason.QUOTE_HELD_BACK, f"{verdict.fault.value}: {verdict.detail}")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Final
 
-from bot.domain.money import EXACT, ZERO, Money, Price, total
+from bot.domain.money import EXACT, ZERO, Money, Price
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Balance, Valuation, ValuePart
 from bot.domain.value import Value
@@ -37,18 +37,19 @@ def value(
     whose mark is missing or older than `unpriced_after` makes the whole value unknown; a currency that no product
     prices is listed as unpriced and left out (it could not be sold).
     """
-    parts, problems = [], []
+    parts, problems, worth = [], [], ZERO
     for balance in balances.values():
         if not balance.available and not balance.hold:
             continue
         part, problem = _part(balance, marks, markets, portfolio, now, unpriced_after)
         parts.append(part)
+        worth = EXACT.add(worth, part.value)
         if problem:
             problems.append(problem)
     ordered = tuple(sorted(parts, key=_BY_CURRENCY))
     if problems:
         return Valuation(None, ordered, "; ".join(problems))
-    return Valuation(Money(total([part.value for part in ordered]), portfolio.quote_currency), ordered)
+    return Valuation(Money(worth, portfolio.quote_currency), ordered)
 
 
 def pricing(products: Collection[Product], portfolio: PortfolioPolicy) -> Mapping[str, ProductId]:
@@ -72,7 +73,8 @@ def _part(
     currency, amount = balance.currency, balance.total
     if currency == portfolio.quote_currency:
         return ValuePart(currency, amount, None, amount, "cash", now), ""
-    if (rate := portfolio.stable_values.get(currency)) is not None:
+    if currency in portfolio.stable_values:
+        rate = portfolio.stable_values[currency]
         return ValuePart(currency, amount, Price(rate), EXACT.multiply(amount, rate), "stable", now), ""
     market = markets.get(currency)
     if market is None:

@@ -48,6 +48,8 @@ def matching(proposal: TradeProposal, amount: Decimal, state: State, now: dateti
 
 def requests(decision: Decision, state: State, policy: RiskPolicy) -> tuple[Approval, ...]:
     """The approvals to ask for after a decision: of those that wait, the ones not asked yet."""
+    if policy.approval_above_usd is None:
+        return ()
     return tuple(
         _request(item.proposal, final_size(item), decision, policy)
         for item in decision.evaluated

@@ -94,17 +94,16 @@ def observed(snap: Snapshot, policy: Policy) -> tuple[BreakerState, ...]:
     exchange_status, product_status, volatility and stale_data are judged here; the others are hit where their events
     happen (API errors, refusals, exceptions, slippage, reconcile, fees).
     """
-    before, limits_of = snap.state.breakers, partial(breaker_policy, policy.risk.breakers)
-    after = {}
+    before, declared, after = snap.state.breakers, policy.risk.breakers, dict[str, BreakerState]()
     for open_ in snap.state.open_breakers:
-        after[open_.name] = tick(open_, snap.now, limits_of(open_.name))
+        after[open_.name] = tick(open_, snap.now, breaker_policy(declared, open_.name))
     for name, value, told in _measurements(snap, policy):
-        state, limits = after.get(name) or before.get(name), limits_of(name)
+        state, limits = after.get(name) or before.get(name), breaker_policy(declared, name)
         if state is not None or (limits.enabled and value >= limits.threshold):
             after[name] = measured(state or closed(name), snap.now, limits, value, told())
     for name, detail in _conditions(snap, policy):
         state = after.get(name) or before.get(name) or closed(name)
-        after[name] = hit(state, snap.now, limits_of(name), detail)
+        after[name] = hit(state, snap.now, breaker_policy(declared, name), detail)
     if not after:
         return ()
     oldest_first = [after[name] for name in {**before, **after} if name in after]

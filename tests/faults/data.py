@@ -64,7 +64,7 @@ def one_wrong_print(trial: Trial) -> None:
         stage.run_for(300)
         trial.require("I38 not sold, not bought", stage.held("BTC") == held)
         trial.require("I17/I9 no loss stop for a wrong price", not stage.state.latches)
-        trial.require("counted", sum(stage.loop._observation.bad_ticks.values()) > 0)
+        trial.require("counted", sum(stage.loop.bad_ticks().values()) > 0)
     fresh = trial.stage(
         [*calm(10, 120), Print(130, BTC, Decimal(650000), Decimal("0.0001"), Side.BUY), *calm(140, 600)]
     )

@@ -17,7 +17,7 @@ from bot.domain.snapshot import Balance, Environment, Mode, Valuation
 from bot.domain.state import FeeTier, Ledger, State
 from bot.domain.value import replace
 from bot.errors import CriticalDataUnavailable, Transient
-from bot.observe.observer import Metadata, Observer
+from bot.observe.observer import Metadata, Observer, Slot
 from bot.observe.reconcile import Truth
 from bot.settings.config import Config
 from bot.settings.policy import FillModelPolicy, Policy
@@ -176,6 +176,6 @@ def test_a_currency_is_busy_while_an_order_works_in_it_or_moved_since_its_differ
     known = State(orders={moved.client_order_id: moved}, ledgers=ledgers)
     wallets = {"USD": Balance("USD", d(105), d(0))}
     truth = Truth(wallets, (), frozenset(), (), (), NOW, NOW)
-    swept = world.observer.sweep(truth, Metadata({}, NOW, {}), known, Valuation(None, ()))
+    swept = world.observer.sweep(truth, Metadata({}, NOW, {}, Slot(NOW, NOW)), known, Valuation(None, ()))
     assert swept.busy == busy
     assert swept.rates["USD"] == 1

@@ -399,8 +399,8 @@ MISTAKES: Final = (
         "rates that rose after the hourly look are believed for the rest of it, and orders pay more than was set aside",
         "expected against actual price and fee",
         "bot/observe/observer.py",
-        "if known is not None and not self._fees_doubted and _same_slot",
-        "if known is not None and _same_slot",
+        "if known is not None and not self._fees_doubted and",
+        "if known is not None and",
         pytest("tests/observe/test_observer.py"),
     ),
 )
