@@ -22,9 +22,10 @@ class Evolving(Value, dict=True):
         copy, known, leads_to = replace(self, **changes), self.__dict__, self.leads_to
         if known and leads_to:
             kept = copy.__dict__
-            kept.update(known)
+            kept |= known
             for name in changes:
                 if name in leads_to:
                     for outdated in leads_to[name]:
-                        kept.pop(outdated, None)
+                        if outdated in kept:
+                            del kept[outdated]
         return copy

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Final
 
 from bot.domain.event import (
@@ -77,7 +78,8 @@ def order_changed(state: State, event: OrderChanged, envelope: Envelope) -> Stat
         why=event.why,
         at_target=_at_target(order, filled, value) if bracket and filled.value else order.at_target,
     )
-    return with_order(_never_entered(state, order) if event.unsent else state, changed)
+    known = _never_entered(state, order) if event.unsent else state
+    return known.changed(orders={**state.orders, order.client_order_id: changed})
 
 
 def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> State:
@@ -123,21 +125,21 @@ def pruned(state: State, now: datetime) -> State:
     Of those the venue had accepted it stays known whose they were: a fill of one may still come.
     """
     reach = now - KEPT
-    over = {cid for cid, order in state.orders.items() if order.changed_at <= reach and _is_over(order)}
+    over = [order for order in state.orders.values() if order.changed_at <= reach and _is_over(order)]
     if not over:
         return state
-    orders = {cid: order for cid, order in state.orders.items() if cid not in over}
+    orders, past = dict(state.orders), dict(state.past_orders)
+    for order in over:
+        del orders[order.client_order_id]
+        if order.order_id:
+            past[order.client_order_id] = _past(order, state)
+    for cid in [*islice(past, max(0, len(past) - PAST_KEPT))]:
+        del past[cid]
     used = {order.intent for order in orders.values()}
     awaited = {
         n: intent for n, intent in state.intents.items() if n in used or not (intent.closed or intent.at <= reach)
     }
-    past = [order for cid, order in state.orders.items() if cid in over and order.order_id]
-    if not past:
-        return state.changed(orders=orders, intents=awaited)
-    known = {**state.past_orders, **{order.client_order_id: _past(order, state) for order in past}}
-    for cid in list(known)[:-PAST_KEPT]:
-        del known[cid]
-    return state.changed(orders=orders, intents=awaited, past_orders=known)
+    return state.changed(orders=orders, intents=awaited, past_orders=past)
 
 
 def _past(order: Order, state: State) -> PastOrder:

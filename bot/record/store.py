@@ -87,13 +87,12 @@ class StateStore:
         self.state = found.state
         self._saved_seq = found.state.seq if found.generation == 0 and not found.replayed else -1
         self._day = max(self._storage.journal_days(), default="")
-        if found.fresh:
-            self._append(JournalOpened(genesis, self._account, SCHEMA_VERSION))
-        elif (why := self._storage.read(RENEW)) is not None:
-            self._append(GenesisRenewed(genesis, why.decode()))
-        self._storage.remove(RENEW)
-        self._recall_repeats()
         self._recovered = found
+        try:
+            self._begin(found, genesis)
+        except StorageFailed:  # a journal that could not be begun is not open
+            self._recovered = None
+            raise
         return found
 
     def record(self, payload: Payload, cycle_id: str = "", causation: int = 0) -> Envelope:
@@ -103,7 +102,20 @@ class StateStore:
         """
         if self._recovered is None:
             raise StateCorrupt("the journal is not open yet: call open() before record()")
-        return self._append(payload, cycle_id, causation)
+        state, now = self.state, self._clock.now()
+        envelope = Envelope(
+            state.seq + 1, now, payload.topic, cycle_id, causation, payload, payload.version, self._config_hash,
+            self._code_version, state.head,
+        )  # fmt: skip
+        if not self._journalled:
+            self.state = apply(state, envelope)
+            return envelope
+        envelope = sealed(envelope)
+        folded, day = apply(state, envelope), self._day_of(now)
+        with self._writing():
+            self._storage.append(day, line(envelope), payload.durable)
+        self.state, self._day = folded, day
+        return envelope
 
     def record_decision(self, decision: DecisionMade, cycle_id: str, causation: int = 0) -> Envelope | None:
         """Record a cycle's decision; None when it only repeats the NO_TRADE before it, which is then counted.
@@ -159,21 +171,14 @@ class StateStore:
             self.broken = False
         return not self.broken
 
-    def _append(self, payload: Payload, cycle_id: str = "", causation: int = 0) -> Envelope:
-        state, now = self.state, self._clock.now()
-        envelope = Envelope(
-            state.seq + 1, now, payload.topic, cycle_id, causation, payload, payload.version, self._config_hash,
-            self._code_version, state.head,
-        )  # fmt: skip
-        if not self._journalled:
-            self.state = apply(state, envelope)
-            return envelope
-        envelope = sealed(envelope)
-        folded, day = apply(state, envelope), self._day_of(now)
-        with self._writing():
-            self._storage.append(day, line(envelope), payload.durable)
-        self.state, self._day = folded, day
-        return envelope
+    def _begin(self, found: Recovered, genesis: str) -> None:
+        """What the journal is told of its start."""
+        if found.fresh:
+            self.record(JournalOpened(genesis, self._account, SCHEMA_VERSION))
+        elif (why := self._storage.read(RENEW)) is not None:
+            self.record(GenesisRenewed(genesis, why.decode()))
+        self._storage.remove(RENEW)
+        self._recall_repeats()
 
     def _day_of(self, now: datetime) -> str:
         """Day file of an event at `now`; never an older one than the last, so that files stay in order of events."""
@@ -204,7 +209,7 @@ class StateStore:
             self._storage.write(f"corrupt/{REPEATED}", content)
         else:
             if repeated.last_cycle != self.state.last_cycle:
-                self._append(repeated, repeated.last_cycle)
+                self.record(repeated, repeated.last_cycle)
         self._storage.remove(REPEATED)
 
     @contextmanager

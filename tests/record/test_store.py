@@ -168,6 +168,18 @@ def test_nothing_is_recorded_before_the_journal_is_open() -> None:
         StateStore(MemoryStorage(), TickingClock(NOON), "cfg", "1.0", ACCOUNT).record(SAMPLES[3])
 
 
+def test_a_journal_that_could_not_be_begun_takes_no_event() -> None:
+    """Its first event would stand without a genesis, and the ids of its orders would hang on nothing."""
+    storage = FailingStorage()
+    storage.failing = True
+    store = StateStore(storage, TickingClock(NOON), "cfg", "1.0", ACCOUNT)
+    with pytest.raises(StorageFailed):
+        store.open("g1")
+    storage.failing = False
+    with pytest.raises(StateCorrupt, match=r"open\(\)"):
+        store.record(SAMPLES[3])
+
+
 def test_a_clock_that_steps_back_over_midnight_keeps_the_files_in_order() -> None:
     storage = MemoryStorage()
     store_on(storage, NOON + timedelta(hours=13)).record(SAMPLES[3])
