@@ -47,7 +47,7 @@ class Books:
         if type(payload) is OrderChanged:
             tally.changed.append((payload.client_order_id, payload.to_state))
             if payload.to_state.is_terminal and not payload.from_state.is_terminal:
-                self._ended(self.state.orders[payload.client_order_id], tally)
+                self._ended(self._recorder.state.orders[payload.client_order_id], tally)
         elif type(payload) is FillBooked:
             tally.fills.append(payload)
         elif type(payload) is ExecutionMeasured:
@@ -60,7 +60,7 @@ class Books:
     def close(self, intent: Intent | int, why: str, tally: Tally) -> None:
         """No further order for this intent."""
         number = intent if isinstance(intent, int) else intent.number
-        known = self.state.intents.get(number)
+        known = self._recorder.state.intents.get(number)
         if known is not None and not known.closed:
             self.record(IntentClosed(number, why), tally)
 
@@ -70,7 +70,7 @@ class Books:
         The very report that said nothing new of the very same order says nothing new once more.
         complete: these are all the venue shows, so what was remembered of any other can go.
         """
-        before, orders = self._applied, self.state.orders
+        before, orders = self._applied, self._recorder.state.orders
         if complete:
             self._applied = {}
         for report in reports:
@@ -79,7 +79,7 @@ class Books:
                 self._applied[report.order_id] = known
             else:
                 self._apply(report, tally)
-                orders = self.state.orders
+                orders = self._recorder.state.orders
 
     def _apply(self, report: OrderReport, tally: Tally) -> None:
         if report.parent_id:
@@ -94,47 +94,48 @@ class Books:
             self.record(payload, tally)
         if order.state is OrderState.REJECTED and not report.status.is_terminal:
             tally.orphans.append(report.order_id)
-        elif self.state.orders.get(order.client_order_id) is order and not report.parent_id:
+        elif self._recorder.state.orders.get(order.client_order_id) is order and not report.parent_id:
             self._applied[report.order_id] = (report, order)
 
     def book(
         self, fills: Sequence[Fill], reports: Iterable[OrderReport], read_at: datetime, overlap: timedelta, tally: Tally
     ) -> None:
         """Book every new fill once, oldest first. read_at: when the read of the fills began."""
-        found = sort_fills(self.state, fills, reports)
+        found = sort_fills(self._recorder.state, fills, reports)
         for fill in found.ready:
-            self.record(booking(self.state, fill, self._controls.market_of), tally)
-        moved = cursor_after(self.state, found, read_at, overlap)
+            self.record(booking(self._recorder.state, fill, self._controls.market_of), tally)
+        moved = cursor_after(self._recorder.state, found, read_at, overlap)
         if moved is not None:
             self.record(moved, tally)
 
     def orders_of(self, intent: Intent) -> list[Order]:
         """Every order made for an intent, oldest first; an adopted child is not an attempt."""
-        known = self.state.of_base.get(intent.product.base, ())
+        known = self._recorder.state.of_base.get(intent.product.base, ())
         mine = [order for order in known if order.intent == intent.number and not order.parent_order_id]
         return sorted(mine, key=_attempt) if len(mine) > 1 else mine
 
     def working(self, base: str, *kinds: OrderKind) -> list[Order]:
         """Our orders of these kinds that the venue may still hold, for one base currency."""
-        found = self.state.of_base.get(base, ())
+        found = self._recorder.state.of_base.get(base, ())
         return [order for order in found if order.state.is_working and (not kinds or order.kind in kinds)]
 
     def doubt(self, base: str, *sides: Side) -> Reject | None:
         """An order of unknown fate on this base currency, which forbids further ones."""
-        doubtful = [o for o in self.working(base) if unresolved(o) and (not sides or o.side in sides)]
-        if not doubtful:
-            return None
-        return Reject(Reason.ORDER_UNRESOLVED, f"{base}: the fate of order {doubtful[0].client_order_id} is unknown")
+        for order in self._recorder.state.of_base.get(base, ()):
+            if unresolved(order) and (not sides or order.side in sides):
+                text = f"{base}: the fate of order {order.client_order_id} is unknown"
+                return Reject(Reason.ORDER_UNRESOLVED, text)
+        return None
 
     def free(self, position: Position) -> Size:
         """Base of a position that no sell of ours offers and that no unbooked sale has taken."""
         base = position.product.base
-        known = self.state.of_base.get(base, ())
+        known = self._recorder.state.of_base.get(base, ())
         offered = total([on_offer(order) for order in known if order.side is Side.SELL])
         return Size(max(ZERO, EXACT.subtract(position.size.value, offered)))
 
     def position(self, product: ProductId) -> Position | None:
-        return self.state.positions.get(self._controls.market_of(product))
+        return self._recorder.state.positions.get(self._controls.market_of(product))
 
     def _ended(self, order: Order, tally: Tally) -> None:
         """Measured against what was expected; a protective order's intent ends with its one order."""
@@ -145,7 +146,7 @@ class Books:
             self.close(order.intent, f"its order is {order.state.value}", tally)
 
     def _find(self, report: OrderReport) -> Order | None:
-        state = self.state
+        state = self._recorder.state
         named = state.orders.get(report.client_order_id)
         if named is not None and named.order_id == report.order_id:
             return named
@@ -156,7 +157,7 @@ class Books:
 
         It grows with the entry's fills; an order of an old size would leave more on offer than the books know.
         """
-        state = self.state
+        state = self._recorder.state
         parent, known = state.order_of(report.parent_id), state.order_of(report.order_id)
         if parent is None or (known is not None and (report.size is None or report.size <= known.size)):
             return

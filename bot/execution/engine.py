@@ -213,7 +213,7 @@ class ExecutionEngine:
             for order in state.working
         ]
         ahead = [at if served is None or at > served else served + OVERDUE_GAP for at in wanted if at is not None]
-        return min(ahead, default=None)
+        return min(ahead) if ahead else None
 
     # ---------------------------------------------------------------------------------------------- one by one
 

@@ -16,7 +16,7 @@ from bot.execution import routing
 from bot.execution.books import Books
 from bot.execution.cancels import Canceller
 from bot.execution.controls import Controls, Permits, Venue
-from bot.execution.lifecycle import Due, due, seconds
+from bot.execution.lifecycle import Due, due, seconds, timer
 from bot.execution.report import Tally
 from bot.execution.selling import SellSide
 from bot.execution.trading import Terms, Trading
@@ -55,7 +55,7 @@ class Intents:
         """
         self._bought_again = False
         permits = self._controls.permits()
-        if not swept:
+        if not swept and (permits.cancel_entries or permits.cancel_protective):
             self._obey(permits, tally)
         self._timers(tally)
         if served := self._served():
@@ -108,8 +108,6 @@ class Intents:
     def _obey(self, permits: Permits, tally: Tally) -> None:
         """What the halt table takes off the venue."""
         kinds = [OrderKind.ENTRY] * permits.cancel_entries + [OrderKind.PROTECTIVE] * permits.cancel_protective
-        if not kinds:
-            return
         orders = [o for o in self._books.state.working if o.kind in kinds and o.state in RESTING]
         if orders:
             self._canceller.ask(orders, permits.why or "halted", tally)
@@ -117,21 +115,21 @@ class Intents:
     def _timers(self, tally: Tally) -> None:
         """Orders whose state should have passed: read them; an expiry that is over proves nothing by itself."""
         now, execution, working = self._venue.clock.now(), self._policy().execution, self._books.state.working
-        fired_of = {order.client_order_id: fired for order in working if (fired := due(order, now, execution))}
-        if not fired_of:
+        fired = [order for order in working if (at := timer(order, execution)) is not None and at <= now]
+        if not fired:
             return
         patience = self._venue.clock.monotonic() + PATIENCE_S
         for order in self._in_turn(working):
-            fired = fired_of.get(order.client_order_id)
-            if fired is None:
+            if order not in fired:
                 continue
             if self._venue.clock.monotonic() > patience:
                 return
             self._looked_at = order.client_order_id
-            if fired is Due.READ or fired is Due.CANCEL_AGAIN:
+            asked = due(order)
+            if asked is not Due.SILENCE:
                 self._canceller.read(order, tally)
             fresh = self._books.state.orders[order.client_order_id]
-            if fired is Due.CANCEL_AGAIN and fresh.state is OrderState.CANCEL_PENDING:
+            if asked is Due.CANCEL_AGAIN and fresh.state is OrderState.CANCEL_PENDING:
                 self._canceller.ask((fresh,), "the cancel had no effect yet", tally)
 
     def _in_turn(self, orders: Sequence[Order]) -> Sequence[Order]:

@@ -189,27 +189,32 @@ def _stop_below(order: PlannedOrder, quote: Quote | None) -> Reject | None:
 
 
 def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> Breach | Reject | None:
-    sent, more = moment.state.sent, 0 if moment.counted else 1
-    a_minute_ago, a_day_ago = moment.now - _MINUTE, moment.now - _DAY
-    minute = len([past for past in sent if past.at > a_minute_ago]) + more
+    """What was sent of late, this order counted in, against every ceiling."""
+    now, window, side, base = moment.now, minutes(limits.same_side_window_minutes), order.side, order.product.base
+    a_minute_ago, a_day_ago, since = now - _MINUTE, now - _DAY, now - window
+    minute = today = same = 0 if moment.counted else 1
+    value = ZERO if moment.counted else _notional(order, moment)
+    for past in moment.state.sent:
+        if past.at > a_minute_ago:
+            minute += 1
+        if past.at > a_day_ago:
+            today += 1
+            value = EXACT.add(value, past.notional)
+        if past.side is side and past.at > since and past.product.base == base:
+            same += 1
     if minute > limits.orders_per_minute:
         return _breach(Reason.ORDERS_PER_MINUTE, f"{minute} orders in a minute, allowed {limits.orders_per_minute}")
-    today = [past for past in sent if past.at > a_day_ago]
-    if len(today) + more > limits.orders_per_day:
-        return _breach(Reason.ORDERS_PER_DAY, f"{len(today) + more} orders a day, allowed {limits.orders_per_day}")
-    value = total([past.notional for past in today]) + (_notional(order, moment) if more else ZERO)
+    if today > limits.orders_per_day:
+        return _breach(Reason.ORDERS_PER_DAY, f"{today} orders a day, allowed {limits.orders_per_day}")
     if value > limits.notional_per_day_usd:
         detail = f"{value:.2f} traded in 24 h, allowed {limits.notional_per_day_usd}"
         return _breach(Reason.NOTIONAL_PER_DAY, detail)
-    return _repeated(order, moment, limits, more)
+    return _repeated(order, same, window, limits.same_side_repeats)
 
 
-def _repeated(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy, more: int) -> Breach | Reject | None:
-    window, allowed = minutes(limits.same_side_window_minutes), limits.same_side_repeats
-    side, base, since = order.side, order.product.base, moment.now - window
-    same = more + len([p for p in moment.state.sent if p.side is side and p.at > since and p.product.base == base])
+def _repeated(order: PlannedOrder, same: int, window: timedelta, allowed: int) -> Breach | Reject | None:
     kept = _REPEATS_KEPT if order.kind is OrderKind.PROTECTIVE else 0
-    if same <= max(1, allowed - kept):
+    if same <= 1 or same <= allowed - kept:
         return None
     detail = f"{same} {order.side.value} orders of {order.product} in {window}, allowed {allowed}"
     if kept:

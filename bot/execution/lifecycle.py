@@ -26,6 +26,7 @@ UNRESOLVED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.
 """States of an order whose fate is unknown."""
 
 _UNANSWERED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED})
+_NOT_ACKNOWLEDGED: Final = frozenset({OrderState.SUBMITTED, OrderState.UNKNOWN})
 _SETTLED: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL, OrderState.CANCEL_PENDING})
 _IMMEDIATE: Final = (OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET)
 
@@ -51,13 +52,17 @@ def observed(order: Order, report: OrderReport) -> list[Payload]:
 
     Quantities only grow: a report that shows less than an earlier one is older, whatever the order it came in.
     """
-    if (contradiction := _another_order(order, report) or _half_filled(order, report)) is not None:
+    contradiction = _another_order(order, report)
+    if contradiction is None and report.status is VenueStatus.FILLED:
+        contradiction = _half_filled(order, report)
+    if contradiction is not None:
         return [contradiction]
-    figures = _Figures.newest(order, report)
-    if order.state.is_terminal:
+    figures, state = _Figures.newest(order, report), order.state
+    if state.is_terminal:
         return _after_the_end(order, report, figures)
-    payloads, state = _missed_step(order, report), order.state
-    if payloads:
+    payloads: list[Payload] = []
+    if report.status is VenueStatus.CANCEL_QUEUED and state in _NOT_ACKNOWLEDGED:  # it was taken before that
+        payloads.append(_step(order, OrderEvent.ACK, "found at the venue", _Figures.of(order), report.order_id, 0))
         state = OrderState.OPEN
     event = _event(order, state, report, figures)
     if payloads or _says_something(order, event, report, figures):
@@ -103,11 +108,8 @@ class Due(Enum):
     READ = "read"  # it should have ended by now; only a read can tell
 
 
-def due(order: Order, now: datetime, policy: ExecutionPolicy) -> Due | None:
-    """The fired timer of an order, if any. An expiry that has passed is never evidence that the order is gone."""
-    at = timer(order, policy)
-    if at is None or now < at:
-        return None
+def due(order: Order) -> Due:
+    """What the timer of an order asks for. An expiry that has passed is never evidence that the order is gone."""
     if order.state in _UNANSWERED:
         return Due.SILENCE
     return Due.CANCEL_AGAIN if order.state is OrderState.CANCEL_PENDING else Due.READ
@@ -190,28 +192,19 @@ def _another_order(order: Order, report: OrderReport) -> Mismatch | None:
     name, and the size of an attached bracket follows its parent's fills.
     """
     sized = not order.order_id and report.size is not None
-    ours = (order.product.base, order.side, order.size if sized else None)
-    theirs = (report.product.base, report.side, report.size if sized else None)
-    if ours == theirs:
+    base, side = order.product.base, order.side
+    if report.product.base == base and report.side is side and not (sized and report.size != order.size):
         return None
-    text = "{0[0]} {0[1].value} {0[2]}"
-    return _mismatch(order, text.format(ours), text.format(theirs))
+    ours, theirs = (order.size, report.size) if sized else (None, None)
+    return _mismatch(order, f"{base} {side.value} {ours}", f"{report.product.base} {report.side.value} {theirs}")
 
 
 def _half_filled(order: Order, report: OrderReport) -> Mismatch | None:
     """FILLED with less than all of it: one of the two is older. Believing it would free what may have traded."""
     size = report.size if report.size is not None else order.size
-    if report.status is not VenueStatus.FILLED or report.filled >= size:
+    if report.filled >= size:
         return None
     return _mismatch(order, f"size {size}", f"FILLED with {report.filled}")
-
-
-def _missed_step(order: Order, report: OrderReport) -> list[Payload]:
-    """A cancel that is under way at the venue implies that the order was taken: one step before the one we see."""
-    early = order.state in (OrderState.SUBMITTED, OrderState.UNKNOWN)
-    if not early or report.status is not VenueStatus.CANCEL_QUEUED:
-        return []
-    return [_step(order, OrderEvent.ACK, "found at the venue", _Figures.of(order), report.order_id, 0)]
 
 
 def _event(order: Order, state: OrderState, report: OrderReport, figures: _Figures) -> OrderEvent:
@@ -234,10 +227,9 @@ def _event(order: Order, state: OrderState, report: OrderReport, figures: _Figur
 
 def _says_something(order: Order, event: OrderEvent, report: OrderReport, figures: _Figures) -> bool:
     """Whether the report tells more than we know: a repetition is no event."""
-    if event is not OrderEvent.ACK:
+    if event is not OrderEvent.ACK or order.absent_listings or order.state not in _SETTLED:
         return True
-    same = order.order_id == report.order_id and figures == _Figures.of(order) and order.absent_listings == 0
-    return not (same and order.state in _SETTLED)
+    return order.order_id != report.order_id or figures != _Figures.of(order)
 
 
 def _after_the_end(order: Order, report: OrderReport, figures: _Figures) -> list[Payload]:

@@ -29,6 +29,7 @@ from bot.settings.policy import ExitsPolicy, Policy
 _Signs = tuple[
     Position, tuple[Order, ...], Balance | None, Ledger | None, Product, tuple[OrderReport, ...], bool, ExitsPolicy
 ]
+"""Everything but the price that a plan in step depends on; mostly the very objects of the cycle before."""
 
 
 class Protection:
@@ -48,12 +49,16 @@ class Protection:
 
     def keep(self, snapshot: Snapshot, terms: Terms, tally: Tally) -> None:
         """One step for every position, and for protective orders whose position is gone. Raises: StorageFailed."""
-        state, exits = self._books.state, terms.policy.exits
+        state, balances, exits = self._books.state, snapshot.balances, terms.policy.exits
         for market in sorted(state.positions):
             position, view = state.positions.get(market), view_of(snapshot, market)
             if position is None or view is None:
                 continue
-            signs = _signs(state, position, view, snapshot, exits)
+            base = position.product.base
+            signs = (
+                position, state.of_base.get(base, ()), balances.get(base), state.ledgers.get(base), view.product,
+                snapshot.external_orders, base in state.exiting, exits,
+            )  # fmt: skip
             if self._in_step.get(market) == signs:
                 continue
             plan = self._plan(position, view, snapshot)
@@ -184,12 +189,3 @@ class Protection:
 def _lags(ledger: Ledger | None, shown: Balance | None) -> bool:
     """Whether the wallet shows less than the books expect."""
     return ledger is not None and (ZERO if shown is None else shown.total) < ledger.expected
-
-
-def _signs(state: State, position: Position, view: MarketView, snapshot: Snapshot, exits: ExitsPolicy) -> _Signs:
-    """Everything else that a plan in step depends on; mostly the very objects of the cycle before."""
-    base = position.product.base
-    return (
-        position, state.of_base.get(base, ()), snapshot.balances.get(base), state.ledgers.get(base), view.product,
-        snapshot.external_orders, base in state.exiting, exits,
-    )  # fmt: skip

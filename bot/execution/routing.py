@@ -157,6 +157,8 @@ def lacked_funds(order: Order) -> bool:
 
 def _settled_at(orders: Sequence[Order], policy: Policy) -> datetime | None:
     """A cancelled order may still report a fill that won the race: a new quote waits that long before it is sized."""
+    if not orders:
+        return None
     wait = seconds(policy.execution.post_trade_reconcile_wait_seconds)
     return max((o.changed_at + wait for o in orders if o.state is not OrderState.REJECTED), default=None)
 
@@ -195,10 +197,9 @@ def _taken(orders: Sequence[Order]) -> Decimal:
 def _enter(
     intent: Intent, orders: Sequence[Order], left: Size, target: Target, now: datetime, policy: Policy
 ) -> Command:
-    last = orders[-1] if orders else None
-    if last is not None and last.state is OrderState.REJECTED and not would_cross(last):
-        return Close(f"refused: {last.why}")
-    if any(order.why.startswith(LOST) for order in orders):
+    if orders and orders[-1].state is OrderState.REJECTED and not would_cross(orders[-1]):
+        return Close(f"refused: {orders[-1].why}")
+    if [order for order in orders if order.why.startswith(LOST)]:
         return Close("an order of it vanished at the venue: nothing is bought in its place")
     if now >= stale_at(intent, policy):
         return Close("its signal is too old to be followed any further")
@@ -208,11 +209,11 @@ def _enter(
         return Close("no usable quote", Reason.QUOTE_MISSING)
     if orders and smaller_than_legal(left, target):
         return Close(f"{left} left is less than the venue takes", Reason.MIN_NOTIONAL)
-    makers = sum(order.type is OrderType.LIMIT_POST_ONLY for order in orders)
+    makers = len([order for order in orders if order.type is OrderType.LIMIT_POST_ONLY])
     execution = policy.execution
     if execution.default_order_type == "limit_post_only" and makers <= execution.maker_max_reprices:
         return _at_touch(intent, left, target.quote, now, policy, again=bool(orders))
-    crossed = any(order.type is OrderType.LIMIT_IOC for order in orders)
+    crossed = [order for order in orders if order.type is OrderType.LIMIT_IOC]
     if crossed or (orders and not execution.taker_fallback):
         return Close("not filled in the time and attempts allowed")
     return _cross(intent, left, target.quote, execution.max_slippage_bps, again=bool(orders))

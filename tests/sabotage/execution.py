@@ -58,8 +58,8 @@ MISTAKES: Final = (
         "the governor lets one order more through than it says",
         "last-hop collar and governors",
         "bot/execution/last_hop.py",
-        "if len(today) + more > limits.orders_per_day:",
-        "if len(today) + more > limits.orders_per_day + 1:",
+        "if today > limits.orders_per_day:",
+        "if today > limits.orders_per_day + 1:",
         pytest("tests/execution/test_last_hop.py"),
     ),
     Mistake(
@@ -67,8 +67,8 @@ MISTAKES: Final = (
         "a runaway sends its daily ration twice within an hour around midnight",
         "last-hop collar and governors",
         "bot/execution/last_hop.py",
-        "today = [past for past in sent if past.at > a_day_ago]",
-        "today = [past for past in sent if moment.now.date() == past.at.date()]",
+        "        if past.at > a_day_ago:",
+        "        if past.at.date() == now.date():",
         pytest("tests/execution/test_last_hop.py"),
     ),
     Mistake(
@@ -157,8 +157,8 @@ MISTAKES: Final = (
         "a late report moves a cancelled order back to life, and it is managed for ever",
         "order states and timers",
         "bot/execution/lifecycle.py",
-        "    if order.state.is_terminal:\n        return _after_the_end(order, report, figures)",
-        "    if order.state.is_terminal and figures.filled == order.filled:\n"
+        "    if state.is_terminal:\n        return _after_the_end(order, report, figures)",
+        "    if state.is_terminal and figures.filled == order.filled:\n"
         "        return _after_the_end(order, report, figures)",
         pytest("tests/execution/test_lifecycle.py"),
     ),
@@ -466,8 +466,8 @@ MISTAKES: Final = (
         "FILLED is believed with half of the size filled, and the other half trades unseen",
         "order states and timers",
         "bot/execution/lifecycle.py",
-        "    if report.status is not VenueStatus.FILLED or report.filled >= size:",
-        "    if report.status is not VenueStatus.FILLED or not report.filled.is_zero:",
+        "    if report.filled >= size:",
+        "    if not report.filled.is_zero:",
         pytest("tests/execution/test_lifecycle.py"),
     ),
     Mistake(
@@ -475,8 +475,8 @@ MISTAKES: Final = (
         "an answer about another order is taken for ours, and its fills with it",
         "order states and timers",
         "bot/execution/lifecycle.py",
-        "    if ours == theirs:",
-        "    if ours[0] == theirs[0]:",
+        "    if report.product.base == base and report.side is side and",
+        "    if report.product.base == base and",
         pytest("tests/execution/test_lifecycle.py"),
     ),
     Mistake(
