@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from bot.domain.bars import Ints
 from bot.settings.triggers import (
@@ -31,6 +32,10 @@ _MARGIN: Final = 1e-9
 """Relative; the comparisons below are off by less than ten roundings of 2^-53 each."""
 _BLOCK: Final = 64
 """Bars of which the highest high is taken once."""
+_NEAR: Final = 16
+"""The newest bars, whose high is most often the one that is not reached."""
+_STRETCH: Final = 8192
+"""Bars that are looked at together where whole columns would be made on the way."""
 _FEW: Final = 20
 """A trigger is looked at bar by bar when at most one bar in so many is left."""
 _CANCELLATION: Final = 2.0**-48
@@ -68,15 +73,17 @@ def _price_move(columns: SeriesColumns, params: PriceMove) -> Mask:
 
 
 def _moved(columns: SeriesColumns, minutes: int, limit: float, direction: str) -> Mask:
-    """Moves of at least `limit` percent within `minutes`."""
+    """Moves of at least `limit` percent within `minutes`, a stretch at a time: its products stay in the cache."""
     closes, back = columns.series.close, columns.series.granularity.bars_in(minutes)
     found = np.zeros(len(closes), np.bool_)
-    if len(closes) > back:
-        share, now, start = limit / 100.0 * (1 - _MARGIN), closes[back:], closes[:-back]
+    now, start, moved = closes[back:], closes[:-back], found[back:]
+    share = limit / 100.0 * (1 - _MARGIN)
+    for first in range(0, len(now), _STRETCH):
+        part = slice(first, first + _STRETCH)
         if direction != "down":
-            found[back:] |= now >= start * (1 + share - _MARGIN)
+            moved[part] |= now[part] >= start[part] * (1 + share - _MARGIN)
         if direction != "up":
-            found[back:] |= now <= start * (1 - share + _MARGIN)
+            moved[part] |= now[part] <= start[part] * (1 - share + _MARGIN)
     return found
 
 
@@ -103,19 +110,30 @@ def _spiked(columns: SeriesColumns, params: VolumeSpike, bars: Ints) -> Ints:
 
 
 def _broken_out(columns: SeriesColumns, params: Breakout, bars: Ints) -> Ints:
-    """Those of `bars` that closed at the highest high before them: whole blocks are compared first, then what of the
-    lookback lies before and behind those."""
+    """Those of `bars` that closed at the highest high before them.
+
+    The newest bars before are looked at first, where most fail; then whole blocks; then what of the lookback may lie
+    behind and before those.
+    """
     closes, highs = columns.series.close, columns.series.high
     back = columns.series.granularity.bars_in(params.lookback_minutes)
-    bars = bars[bars >= back]
     blocks = max(0, (back - _BLOCK + 1) // _BLOCK)
-    if blocks and len(bars):
+    rest = back - blocks * _BLOCK
+
+    def above(bars: Ints, ago: int, count: int) -> Ints:
+        """Those that closed at the highest of the `count` highs from `ago` bars before on."""
+        highest: Ints = sliding_window_view(highs, count)[bars - ago].max(axis=1)
+        return bars[closes[bars] >= highest]
+
+    bars = bars[bars >= back]
+    if not len(bars):
+        return bars
+    bars = above(bars, min(rest, _NEAR), min(rest, _NEAR))
+    if blocks:
         tops = rolled(np.maximum.reduceat(highs, np.arange(0, len(highs), _BLOCK)), blocks, np.maximum)
         bars = bars[closes[bars] >= tops[-(-(bars - back) // _BLOCK)]]
-    begun, rest = (bars - back)[:, np.newaxis], np.arange(back - blocks * _BLOCK)
-    behind = rest >= -begun % _BLOCK
-    out: Ints = bars[closes[bars] >= highs[begun + rest + behind * (blocks * _BLOCK)].max(axis=1, initial=0)]
-    return out
+        bars = above(bars, back, _BLOCK)
+    return above(bars, rest, rest)
 
 
 def _breakout(columns: SeriesColumns, params: Breakout) -> Mask:

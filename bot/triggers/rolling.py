@@ -84,7 +84,7 @@ _QUANTITIES: Final[Mapping[str, Callable[[BarSeries, int], Ints]]] = {
 
 def _proven_peak(name: str, series: BarSeries, raw: Ints) -> int | None:
     """The largest value of a quantity, or None when single values may already have wrapped."""
-    close = int(np.maximum.reduce(series.close))
+    close = int(np.maximum.reduce(series.close)) if name in {"square", "value", "returns"} else 0
     if name == "square" and close**2 >= WINDOW_LIMIT:
         return None
     if name == "value" and close * int(np.maximum.reduce(series.volume)) >= WINDOW_LIMIT:
@@ -106,6 +106,10 @@ def _float_bound(values: Ints, count: int) -> float:
 def _running(values: Ints, step: int) -> Ints:
     """Sums along every `step`-th value from the start, wrapped, preceded by `step` zeros; shape (n + step,)."""
     size = len(values)
+    if step == 1:
+        sums: Ints = np.zeros(size + 1, np.int64)
+        np.cumsum(values, out=sums[1:])
+        return sums
     rows = np.zeros((-(-size // step) + 1, step), np.int64)
     rows.reshape(-1)[step : size + step] = values
     np.cumsum(rows, axis=0, out=rows)

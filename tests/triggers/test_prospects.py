@@ -68,6 +68,12 @@ def test_a_direction_narrows_the_mask(direction: str) -> None:
     assert any(seen)
 
 
+def test_a_move_is_named_wherever_in_a_long_series_it_is() -> None:
+    seen, named = fired(walk(17_000, seed=8, swing=25), TriggerKind.PRICE_MOVE, pct_60m="1")
+    assert seen == named
+    assert all(any(seen[first : first + 4000]) for first in range(0, 17_000, 4000))
+
+
 def test_a_trigger_exactly_at_its_limit_is_named() -> None:
     """The margin must stand on the safe side of the limit."""
     at_volume = series([100] * 24, [11] * 23 + [23], granularity=HOUR)
