@@ -29,6 +29,8 @@ PLACES_MAX: Final = 12
 DIGITS: Final = 10**15
 """Numbers of so many steps are the last that a float holds exactly, whatever the step."""
 WORKERS: Final = 2
+_PART: Final = 64
+"""Bars of which the volume is summed once."""
 
 
 class Quoting(Value):
@@ -273,12 +275,13 @@ def _part(wish: Wish, path: Path, listings: listing.Listings) -> _Part | None:
     made = () if listings.steps(item.product) else (_made(item, most),)
     described = listings.with_others(made)
     steps, size_step = described.steps(item.product), max(described.size_steps(item.product))
-    tick, prices = _exact_prices(item, steps, most)
+    # One stretch of memory for all columns: the system hands that out in larger pieces, which is half the work.
+    columns = np.empty((len(files.PRICES) + 1, len(item.start)), np.int64)
+    tick = _exact_prices(item, steps, most, columns[:-1])
     scale = _scale(item, tick, size_step, wish)
-    volume = _in_lots(item.volume, scale.lot)
+    _in_lots(item.volume, scale.lot, columns[-1])
     holes = _holes(item.start, step)
     bounds = [0, *(index for index, _ in holes), len(item.start)]
-    columns = (*prices, volume)
     series = tuple(
         _series(item.product, wish.length, scale, item.start[first:stop], [column[first:stop] for column in columns])
         for first, stop in pairwise(bounds)
@@ -371,20 +374,19 @@ def _places(values: Floats) -> int:
     return PLACES_MAX
 
 
-def _exact_prices(item: Candles, steps: Sequence[Decimal], most: int) -> tuple[Decimal, list[Ints]]:
-    """The coarsest decimal tick of which every increment and every recorded price is a whole multiple, and the open,
-    high, low and close in it. most: ticks that no price may reach."""
+def _exact_prices(item: Candles, steps: Sequence[Decimal], most: int, out: Ints) -> Decimal:
+    """The coarsest decimal tick of which every increment and every recorded price is a whole multiple; open, high, low
+    and close in it are put into the rows of `out`. most: ticks that no price may reach."""
     finest, highest = min(steps), Decimal(str(float(item.high.max())))
     tick = finest
     for _ in range(PLACES_MAX):
         if EXACT.divide(highest, tick) >= most:
             break
         finest = tick
-        if all(is_multiple(step, tick) for step in steps):
-            # One stretch of memory for all: the system hands that out in larger pieces, which is half the work.
-            prices = np.empty((len(files.PRICES), len(item.start)), np.int64)
-            if all(_in_ticks(getattr(item, name), tick, out) for name, out in zip(files.PRICES, prices, strict=True)):
-                return tick, list(prices)
+        if all(is_multiple(step, tick) for step in steps) and all(
+            _in_ticks(getattr(item, name), tick, row) for name, row in zip(files.PRICES, out, strict=True)
+        ):
+            return tick
         tick = EXACT.divide(tick, Decimal(10))
     raise _too_fine(item, finest)
 
@@ -424,38 +426,48 @@ def _in_ticks(prices: Floats, tick: Decimal, out: Ints) -> bool:
     return True
 
 
-def _in_lots(volume: Floats, lot: Decimal) -> Ints:
-    """Whole lots, rounded down; a volume's own digits are exact, so 0.3 is three lots of 0.1."""
+def _in_lots(volume: Floats, lot: Decimal, out: Ints) -> None:
+    """Put whole lots into `out`, rounded down; a volume's own digits are exact, so 0.3 is three lots of 0.1."""
     up, down = lot.as_integer_ratio()
-    found = np.empty(len(volume), np.int64)
     for cut in files.blocks(len(volume)):
         lots = volume[cut] * down
         if up != 1:
             lots /= up
         near = np.rint(lots)
-        exact = near.astype(np.int64)
+        out[cut] = near
         # Rounded up by more than the error of the multiplication: there is a part of a lot, which does not count.
-        exact -= near - lots > near * 2.0**-50
-        found[cut] = exact
-    return found
+        out[cut] -= near - lots > near * 2.0**-50
 
 
 def _scale(item: Candles, tick: Decimal, size_step: Decimal, wish: Wish) -> Scale:
     """The finest lot that keeps every window sum exact, whatever windows the policy asks for."""
-    running = np.zeros(len(item.volume) + 1)
-    np.cumsum(item.volume, out=running[1:])
-    count = min(len(item.volume), max(1, wish.history))
-    ends, heads = running[count:], running[:-count]
-    largest = max(float((ends[cut] - heads[cut]).max()) for cut in files.blocks(len(ends)))
-    volume = Decimal(int(largest * (1 + 2.0**-30)) + 1)
-    return Scale.proven(tick, size_step, Decimal(int(np.max(item.high)) + 1), volume)
+    highest = Decimal(int(np.max(item.high)) + 1)
+
+    def of_window(volume: float) -> Scale:
+        return Scale.proven(tick, size_step, highest, Decimal(int(volume * (1 + 2.0**-30)) + 1))
+
+    volume, count = item.volume, min(len(item.volume), max(1, wish.history))
+    parts = np.add.reduceat(volume, np.arange(0, len(volume), _PART))
+    # Parts that any window holds, and parts that one lies within: mostly they leave one lot to choose.
+    held, around = count // _PART, (count + 2 * _PART - 2) // _PART
+    if held and (least := of_window(_largest(parts, held))) == of_window(_largest(parts, around)):
+        return least
+    return of_window(_largest(volume, count))
+
+
+def _largest(values: Floats, count: int) -> float:
+    """The largest sum of `count` neighbours, or of all where they are fewer."""
+    running, count = np.concatenate(([0.0], np.cumsum(values))), min(count, len(values))
+    return float((running[count:] - running[:-count]).max())
 
 
 def _holes(start: Ints, step: int) -> list[tuple[int, int]]:
     """Row that follows each gap, with the gap's length in seconds."""
+    quiet, absent = _quiet_at_most(step), int(start[-1] - start[0]) - (len(start) - 1) * step
+    if absent <= quiet:
+        return []  # not if all of it were in one place
     away = np.diff(start)
-    limit = _quiet_at_most(step) + step
-    return [(int(index) + 1, int(away[index]) - step) for index in np.flatnonzero(away > limit)]
+    return [(int(index) + 1, int(away[index]) - step) for index in np.flatnonzero(away > quiet + step)]
 
 
 def _quiet_at_most(step: int) -> int:
