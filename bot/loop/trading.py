@@ -17,7 +17,6 @@ from bot.domain.event import (
     RunStarted,
     RunStopped,
 )
-from bot.domain.fees import largest_sale
 from bot.domain.order import OrderKind
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Snapshot
@@ -37,7 +36,7 @@ from bot.execution.controls import Controls, Venue
 from bot.execution.engine import ExecutionEngine
 from bot.execution.identity import account_tag
 from bot.execution.report import NOTHING, ActReport, combined
-from bot.loop import strays, upkeep
+from bot.loop import levels, strays, upkeep
 from bot.loop.desk import CommandDesk
 from bot.loop.finished import Finished
 from bot.loop.guard import KILL_RECHECK, Guard
@@ -259,8 +258,9 @@ class TradingLoop:
         self._hit_breakers(acted, cycle_id)
         report = combined((first, observed.report, acted))
         self._reporter.acted(report, cycle_id)
-        self._look_again = bool(report.exit_now) or self._unconfirmed_stop(snapshot)
-        self._watch_stops()
+        seen = levels.crossed(snapshot)
+        self._look_again = seen.unconfirmed or bool(report.exit_now)
+        self._world.market.guard(levels.waking(self.store.state, seen.dust))
         self._stages.enter("record")
         self._save()
         self._operator.tend(self.store, self._world.clock.now())
@@ -281,7 +281,7 @@ class TradingLoop:
         halts = self.guard.settle_halts(self.guard.conditions(self.guard.look_at_kill()), cycle_id)
         probe = self._observation.snapshot(cycle_id, observed, halts, service=True, canary=self.guard.canary)
         snapshot = replace(probe, unread=str(error))
-        self._look_again = self._unconfirmed_stop(snapshot)
+        self._look_again = levels.crossed(snapshot).unconfirmed
         decision = self._mind(snapshot, self._config)
         if not decision.approved:
             return None
@@ -492,25 +492,6 @@ class TradingLoop:
     @property
     def _reload_waits(self) -> bool:
         return self._new_config is not _unchanged
-
-    def _watch_stops(self) -> None:
-        """Let a crossed stop or target wake the loop between two cycles."""
-        levels = {}
-        for market, position in self.store.state.positions.items():
-            found = position.exit_levels
-            if position.managed and (found.highest_stop is not None or found.target is not None):
-                levels[market] = (found.highest_stop, found.target)
-        self._world.market.guard(levels)
-
-    def _unconfirmed_stop(self, snapshot: Snapshot) -> bool:
-        """Whether a position's bid lies beyond its stop and further quotes must confirm it; none sell what is dust."""
-        for market, position in snapshot.state.positions.items():
-            view, stop = snapshot.markets.get(market), position.exit_levels.highest_stop
-            if view is None or view.quote is None or stop is None or view.quote.bid > stop:
-                continue
-            if position.managed and largest_sale(view.product, position.size, view.quote.bid) is not None:
-                return True
-        return False
 
     def _recheck(self) -> datetime | None:
         """When to look again: killed or diskless while orders of ours may work, to resume, to confirm a stop."""

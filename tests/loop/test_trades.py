@@ -122,6 +122,22 @@ def test_a_stop_is_confirmed_by_cycles_of_its_own_unless_the_holding_is_too_smal
     stage.check()
 
 
+@pytest.mark.parametrize(("level", "price"), [({}, "62000"), ({"take_profit_pct": 3}, "68500")])
+def test_a_stop_or_target_of_what_is_too_small_to_be_sold_wakes_nobody_between_two_cycles(level, price):
+    config = config_of(level, exits={"resting_on_exchange": False, "stop_confirmations": 1000})
+    stage = bought(Stage(then(*calm(90, 690), *calm(700, 1200, price)), config))
+    product = next(item for item in stage.world.venue.products() if item.id == BTC)
+    stage.world.venue.set_product(replace(product, base_min=Decimal(1)))
+    stage.run_until(lambda: stage.clock.now() - START > timedelta(seconds=790), 900)
+    told = len(stage.logged("cycle.completed"))
+    stage.run_for(180)
+    service = [row["service"] for row in stage.logged("cycle.completed")[told:]]
+    assert len(service) >= 3
+    assert not any(service)
+    assert stage.held("BTC") == stage.state.positions[BTC].size.value > 0
+    stage.check()
+
+
 def test_the_stop_at_the_venue_trails_the_highest_bid():
     """Restarts and dead bots included: the resting order itself moves up, never down."""
     config = config_of({"trailing_stop_pct": "2.5"})

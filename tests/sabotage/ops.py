@@ -174,7 +174,7 @@ MISTAKES: Final = (
         "the price falls through the stop, and the bot sleeps to the end of its minute",
         "resting protective stops",
         "bot/loop/trading.py",
-        "        self._world.market.guard(levels)",
+        "        self._world.market.guard(levels.waking(self.store.state, seen.dust))",
         "        self._world.market.guard({})",
         pytest("tests/loop/test_trades.py"),
     ),
