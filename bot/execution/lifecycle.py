@@ -166,6 +166,10 @@ class _Figures(Value):
             return cls.of(order)
         return cls(report.filled, max(order.filled_value, report.filled_value), max(order.fees, report.fees))
 
+    def differ(self, order: Order) -> bool:
+        """Whether they are not those that the order has already."""
+        return self.filled != order.filled or self.value != order.filled_value or self.fees != order.fees
+
 
 def _step(
     order: Order, event: OrderEvent, why: str, figures: _Figures, order_id: str, absent: int,
@@ -229,13 +233,13 @@ def _says_something(order: Order, event: OrderEvent, report: OrderReport, figure
     """Whether the report tells more than we know: a repetition is no event."""
     if event is not OrderEvent.ACK or order.absent_listings or order.state not in _SETTLED:
         return True
-    return order.order_id != report.order_id or figures != _Figures.of(order)
+    return order.order_id != report.order_id or figures.differ(order)
 
 
 def _after_the_end(order: Order, report: OrderReport, figures: _Figures) -> list[Payload]:
     """Only quantities move now. An order we had given up as never placed, and that works, is news for people."""
     payloads: list[Payload] = []
-    if figures != _Figures.of(order):
+    if figures.differ(order):
         payloads.append(_step(order, OrderEvent.LATE_FILL, "late fill", figures, report.order_id, 0))
     lives = not report.status.is_terminal or figures.filled > order.filled
     if order.state is OrderState.REJECTED and lives:

@@ -174,10 +174,11 @@ class Protection:
 
     def _lift_orphaned(self, state: State, tally: Tally) -> None:
         """A protective sell without a position would sell what somebody else put there."""
-        held = {market.base for market in state.positions}
-        stray = [o for o in state.working if o.kind is OrderKind.PROTECTIVE and o.product.base not in held]
-        if stray:
-            lone = [order for order in stray if order.state in RESTING and not self._parent_open(order)]
+        held = state.positions
+        stray = [o for o in state.working if o.kind is OrderKind.PROTECTIVE and o.product not in held]
+        if stray:  # or of a listing that is held under the name of its book
+            bases = {market.base for market in held}
+            lone = [o for o in stray if o.product.base not in bases and o.state in RESTING and not self._parent_open(o)]
             self._canceller.ask(lone, "no position to protect", tally)
 
     def _parent_open(self, child: Order) -> bool:

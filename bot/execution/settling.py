@@ -84,4 +84,4 @@ class Settlement:
 
 def bucket_of(seconds: float) -> int:
     """The smallest bucket, in ms, that holds the time; the largest for anything longer."""
-    return BUCKETS_MS[min(bisect_left(BUCKETS_MS, seconds * 1000), len(BUCKETS_MS) - 1)]
+    return BUCKETS_MS[bisect_left(BUCKETS_MS[:-1], seconds * 1000)]

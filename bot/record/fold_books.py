@@ -158,8 +158,10 @@ def period_began(state: State, event: PeriodBegan, _: Envelope) -> State:
 
 
 def _purchase(state: State, fill: FillBooked) -> State:
-    market, cost = _market(fill), EXACT.add(fill.value, fill.fee)
-    state, rest = _made_up(state, market, fill.size, cost, fill.at, _rule(state, fill), foreign=fill.foreign)
+    market, cost, rest = _market(fill), EXACT.add(fill.value, fill.fee), fill.size
+    if _owed(state, market, foreign=fill.foreign) is not None:
+        rule, _ = _wanted(state, fill)
+        state, rest = _made_up(state, market, fill.size, cost, fill.at, rule, foreign=fill.foreign)
     if rest.is_zero:
         return state
     left, fee = share(cost, rest, fill.size), share(fill.fee, rest, fill.size)
@@ -248,16 +250,13 @@ def _opened(state: State, fill: FillBooked, others: tuple[Lot, ...]) -> Position
     )  # fmt: skip
 
 
-def _rule(state: State, fill: FillBooked) -> str:
-    return _wanted(state, fill)[0]
-
-
 def _wanted(state: State, fill: FillBooked) -> tuple[str, Exits]:
     """Rule and exits behind the order of a fill, though it be long over; none for somebody else's."""
-    order, past = state.orders.get(fill.client_order_id), state.past_orders.get(fill.client_order_id)
+    order = state.orders.get(fill.client_order_id)
     intent = state.intents.get(order.intent) if order is not None else None
     if intent is not None:
         return intent.rule, intent.exits
+    past = state.past_orders.get(fill.client_order_id)
     return (past.rule, past.exits) if past is not None else ("", Exits())
 
 
