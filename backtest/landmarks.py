@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from backtest.dataset import WORKERS, Dataset, Segment, Track
-from bot.domain.bars import BarSeries, Ints
+from bot.domain.bars import Ints
 from bot.domain.product import ProductId
 from bot.observe.observer import metadata_slot
 from bot.risk.breakers import breaker_name, breaker_policy
 from bot.settings.config import Config
-from bot.triggers.rolling import rolled
+from bot.triggers.rolling import rolled, wild
 
 Mask = npt.NDArray[np.bool_]
 
@@ -99,7 +99,7 @@ def _jumps(segment: Segment, config: Config) -> Mask:
     """Bars that moved nearly as far from the close before as makes a tick doubtful, and one bar before each."""
     series, limit = segment.columns.series, float(config.policy.data.max_price_deviation_pct.value) / 100 * WARY
     found = np.zeros(len(series), np.bool_)
-    if not len(series) or not any(_wild(series, BLOCK, limit)):
+    if not len(series) or not any(wild(series, BLOCK, limit)):
         return found
     before = series.close[:-1]
     far = (series.high[1:] > before * (1 + limit)) | (series.low[1:] < before * (1 - limit))
@@ -119,21 +119,12 @@ def _ranges(segment: Segment, market: ProductId, config: Config) -> Mask:
     if not policy.enabled or count > len(series):
         return found
     limit = float(policy.threshold) / 100 * WARY
-    for first, stop in _wild(series, max(BLOCK, count), limit):
+    for first, stop in wild(series, max(BLOCK, count), limit):
         begin = max(0, first - count + 1)
         high = rolled(series.high[begin:stop], count, np.maximum)
         low = rolled(series.low[begin:stop], count, np.minimum)
         found[begin + count - 1 : stop] |= high - low >= low * limit
     return found
-
-
-def _wild(series: BarSeries, size: int, limit: float) -> Iterator[tuple[int, int]]:
-    """Stretches of `size` bars, of which the range, together with the stretch before each, reaches the limit."""
-    heads = np.arange(0, len(series), size)
-    high, low = np.maximum.reduceat(series.high, heads), np.minimum.reduceat(series.low, heads)
-    high[1:], low[1:] = np.maximum(high[1:], high[:-1]), np.minimum(low[1:], low[:-1])
-    for index in np.flatnonzero(high - low >= low * limit).tolist():
-        yield index * size, min(len(series), (index + 1) * size)
 
 
 def _flips(data: Dataset, config: Config, market: ProductId, track: Track) -> Iterator[Ints]:

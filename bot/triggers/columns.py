@@ -15,11 +15,15 @@ import numpy as np
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Ints, Scale
 from bot.domain.product import ProductId
 from bot.triggers.indicators import LiveWindows, gained, greatest, least, unsteady
-from bot.triggers.rolling import Prefix, packed_lows, rolled
+from bot.triggers.rolling import Prefix, packed_lows, rolled, wild
 
 _WRAP: Final = 2**64 - 1
 _HALF: Final = 2**63
 _BARS_A_READ: Final = 100
+_STRETCH: Final = 1024
+"""Bars whose range is taken at once, to find out whether one of them can have moved far."""
+_WARY: Final = 0.9
+"""Share of a limit from which on it is: the exact comparison is made bar by bar."""
 
 
 class SeriesColumns:
@@ -102,7 +106,11 @@ class SeriesColumns:
     def unsteady(self, percent: Decimal) -> list[int]:
         """Bars that moved more than `percent` off the close before, ascending."""
         if percent not in self._unsteady:
-            self._unsteady[percent] = unsteady(self.series, percent).tolist()
+            moved: list[int] = []
+            for first, stop in wild(self.series, _STRETCH, float(percent) / 100 * _WARY):
+                known = max(0, first - 1)
+                moved += (unsteady(self.series.slice(known, stop), percent) + known).tolist()
+            self._unsteady[percent] = moved
         return self._unsteady[percent]
 
     def _prefix(self, name: str, step: int) -> Prefix:

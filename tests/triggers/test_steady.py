@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.domain.value import replace
 from bot.triggers.columns import ColumnWindows, SeriesColumns
-from bot.triggers.indicators import LiveWindows
+from bot.triggers.indicators import LiveWindows, unsteady
 from tests.builders import series, windows
 
 MOVES = st.lists(st.tuples(st.integers(800, 1200), st.integers(0, 90), st.integers(0, 90)), min_size=3, max_size=25)
@@ -33,6 +33,16 @@ def test_a_wick_of_exactly_the_limit_is_steady_and_one_tick_more_is_not():
     assert windows([1000, 1000, 1000], highs=[1000, 1101, 1000]).steady_before(1, Decimal(10)) is False
     calm = replace(series([1000, 1000, 1000]), high=np.array([1000, 1101, 1000]))
     assert LiveWindows(calm).steady_before(1, Decimal(10)) is False
+
+
+@given(st.sets(st.sampled_from([1, 500, 1023, 1024, 1025, 2047, 2048, 2999]), max_size=3), st.sampled_from([930, 1070]))
+def test_a_move_is_found_wherever_in_a_long_series_it_is(at, moved):
+    closes = np.full(3000, 1000)
+    closes[list(at)] = moved
+    made = series(closes.tolist())
+    assert SeriesColumns(made).unsteady(Decimal("6.5")) == unsteady(made, Decimal("6.5")).tolist()
+    assert bool(at) == bool(SeriesColumns(made).unsteady(Decimal("6.5")))
+    assert SeriesColumns(made).unsteady(Decimal(8)) == []
 
 
 def test_too_little_history_is_an_answer():
