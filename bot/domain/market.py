@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from bot.domain.money import BASIS_POINTS, EXACT, ZERO, Money, Price, Size
 from bot.domain.product import ProductId, Side
 from bot.domain.value import Value
 from bot.errors import UnitError
+
+_TWO: Final = Decimal(2)
 
 
 class Quote(Value):
@@ -32,7 +35,7 @@ class Quote(Value):
 
     @property
     def mid(self) -> Price:
-        return Price(EXACT.divide(EXACT.add(self.bid.value, self.ask.value), Decimal(2)))
+        return Price(EXACT.divide(EXACT.add(self.bid.value, self.ask.value), _TWO))
 
     @property
     def spread_bps(self) -> Decimal:

@@ -75,16 +75,16 @@ class Order(Value, dict=True):
     end_time: datetime | None = None
     attached: Bracket | None = None
     parent_order_id: str = ""
-    filled: Size = field(default_factory=Size.zero)
+    filled: Size = Size.zero()
     filled_value: Decimal = ZERO
     fees: Decimal = ZERO
-    booked: Size = field(default_factory=Size.zero)
+    booked: Size = Size.zero()
     cancel_asked_at: datetime | None = None
     cancel_first_asked_at: datetime | None = None
     absent_listings: int = 0
     absent_since: datetime | None = None
     why: str = ""
-    at_target: Size = field(default_factory=Size.zero)
+    at_target: Size = Size.zero()
 
     @cached_property
     def remaining(self) -> Size:

@@ -42,7 +42,7 @@ def sort_fills(state: State, fills: Sequence[Fill], reports: Iterable[OrderRepor
     if not fresh:
         return _NOTHING_NEW
     shown = {report.order_id: report for report in reports}
-    blocked = blocked_bases(state.working)
+    blocked = blocked_bases(state.orders.values())
     ready: list[Fill] = []
     deferred: list[Fill] = []
     for fill in _sized(_unique(fresh), shown):

@@ -99,14 +99,17 @@ def offered(orders: Iterable[Order], policy: ExitsPolicy, now: datetime) -> Exit
 
     orders: all of ours for it, with the refused ones. None while it takes neither: the bot watches the stop alone.
     """
-    refused = {order.type for order in orders if order.kind is OrderKind.PROTECTIVE and _unsupported(order, now)}
+    rejected = [o for o in orders if o.state is OrderState.REJECTED and o.kind is OrderKind.PROTECTIVE]
+    if not rejected:
+        return policy
+    refused = {order.type for order in rejected if _unsupported(order, now)}
     if OrderType.STOP_LIMIT in refused:
         return None
     return policy.model_copy(update={"style": ProtectiveStyle.STOP_LIMIT}) if refused else policy
 
 
 def _unsupported(order: Order, now: datetime) -> bool:
-    recent = order.state is OrderState.REJECTED and now - order.changed_at < UNSUPPORTED_FOR
+    recent = now - order.changed_at < UNSUPPORTED_FOR
     return recent and any(name in order.why.upper() for name in _UNSUPPORTED)
 
 

@@ -197,10 +197,11 @@ def _taken(orders: Sequence[Order]) -> Decimal:
 def _enter(
     intent: Intent, orders: Sequence[Order], left: Size, target: Target, now: datetime, policy: Policy
 ) -> Command:
-    if orders and orders[-1].state is OrderState.REJECTED and not would_cross(orders[-1]):
-        return Close(f"refused: {orders[-1].why}")
-    if [order for order in orders if order.why.startswith(LOST)]:
-        return Close("an order of it vanished at the venue: nothing is bought in its place")
+    if orders:
+        if orders[-1].state is OrderState.REJECTED and not would_cross(orders[-1]):
+            return Close(f"refused: {orders[-1].why}")
+        if any(order.why.startswith(LOST) for order in orders):
+            return Close("an order of it vanished at the venue: nothing is bought in its place")
     if now >= stale_at(intent, policy):
         return Close("its signal is too old to be followed any further")
     if target.product.mode is not TradingMode.NORMAL:
