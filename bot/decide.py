@@ -37,7 +37,7 @@ def decide(snap: Snapshot, config: Config) -> Decision:
     signals = _signals(snap, config, selection, reading)
     flatten = judged.permission.protective is Protective.FLATTEN
     wishes = RulesEngine(config, in_force, fires).propose(snap, signals, flatten)
-    evaluated = (*risk.evaluate(wishes.wanted, snap), *wishes.given_up)
+    evaluated = (*risk.evaluate(wishes.wanted, snap, seen=judged), *wishes.given_up)
     found = _Findings(snap, judged, reading, selection, signals, wishes, evaluated)
     outcome, reason, detail = found.verdict()
     return Decision(

@@ -31,7 +31,7 @@ def cost_with_fee(product: Product, price: Price, size: Size, rate: Decimal) -> 
 
 def net_of(product: Product, gross: Money, rate: Decimal) -> Money:
     """Largest notional, in quote increments, that `gross` pays for together with its fee; zero when nothing is left."""
-    if not gross.is_positive:
+    if gross.amount <= ZERO:
         return Money.zero(gross.currency)
     unit = EXACT.multiply(product.quote_step, EXACT.add(ONE, _checked(rate)))
     return Money(EXACT.multiply(EXACT.divide_int(gross.amount, unit), product.quote_step), gross.currency)
@@ -45,9 +45,9 @@ def size_after_fees(product: Product, price: Price, rate: Decimal, gross: Money)
     """
     if gross.currency != product.quote:
         raise UnitError(f"{product.id} is paid in {product.quote}, the budget is {gross}")
-    if not gross.is_positive:
+    if gross.amount <= ZERO:
         return Size.zero()
-    step_cost = cost_with_fee(product, price, Size(product.size_step), rate).amount
+    step_cost = EXACT.multiply(EXACT.multiply(price.value, product.size_step), EXACT.add(ONE, _checked(rate)))
     return Size(EXACT.multiply(EXACT.divide_int(gross.amount, step_cost), product.size_step))
 
 
@@ -82,18 +82,30 @@ def largest_buy(product: Product, budget: Money, worst: Price, touch: Price) -> 
     It must be legal at `worst`, where it is dearest, and at `touch`, the lowest limit the order may get, where it could
     fall below the venue's minimum. None when there is no such size.
     """
-    if not budget.is_positive:
+    if budget.amount <= ZERO:
         return None
-    room = Money(min(budget.amount, product.quote_max), budget.currency)
-    size = min(size_after_fees(product, worst, ZERO, room), Size(floor_to(product.base_max, product.size_step)))
+    room = budget if budget.amount <= product.quote_max else Money(product.quote_max, budget.currency)
+    size = size_after_fees(product, worst, ZERO, room)
+    if size.value > product.base_max:
+        size = Size(floor_to(product.base_max, product.size_step))
     dearest, cheapest = product.passive(worst, Side.BUY), product.passive(touch, Side.BUY)
     return size if product.fits(dearest, size) and product.fits(cheapest, size) else None
 
 
 def largest_sale(product: Product, size: Size, worst: Price) -> Size | None:
     """Largest legal part of `size` that can be sold at `worst`; None for dust."""
-    part = Size(floor_to(min(size.value, product.base_max), product.size_step))
-    return part if product.fits(product.passive(worst, Side.SELL), part) else None
+    part = _legal_part(product, size, worst)
+    return None if part is None else Size(part)
+
+
+def dust(product: Product, size: Size, worst: Price) -> bool:
+    """Whether nothing of `size` can be sold at `worst`."""
+    return _legal_part(product, size, worst) is None
+
+
+def _legal_part(product: Product, size: Size, worst: Price) -> Decimal | None:
+    base = floor_to(min(size.value, product.base_max), product.size_step)
+    return base if product.takes(ceil_to(worst.value, product.price_step), base) else None
 
 
 def _checked(rate: Decimal) -> Decimal:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from bot.domain.fees import largest_sale
+from bot.domain.fees import dust
 from bot.domain.money import EXACT, ZERO, Size, total
 from bot.domain.order import OrderKind, OrderReport
 from bot.domain.position import Position
@@ -50,11 +50,11 @@ def free_to_sell(state: State, balance: Balance | None, external: tuple[OrderRep
 def is_dust(snap: Snapshot, position: Position) -> bool:
     """Whether what is held is too little to be sold at the present bid; unknown (no price) is not dust."""
     view = view_of(snap, position.product)
-    if position.size.is_zero:
+    if not position.size.value:
         return True
     if view is None or view.quote is None:
         return False
-    return largest_sale(view.product, position.size, view.quote.bid) is None
+    return dust(view.product, position.size, view.quote.bid)
 
 
 def unprotected(snap: Snapshot, state: State) -> Mapping[ProductId, datetime]:

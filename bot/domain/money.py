@@ -222,7 +222,7 @@ class Percent(Value, order=True, dict=True):
 
     def of(self, money: Money) -> Money:
         """This share of `money`."""
-        return money.times(self.fraction)
+        return Money(EXACT.multiply(money.amount, self.fraction), money.currency)
 
     @classmethod
     def ratio(cls, part: Money, whole: Money) -> Self:

@@ -129,9 +129,13 @@ class Product(Value):
 
     def fits(self, price: Price, size: Size) -> bool:
         """Whether whole steps of price and size lie within the venue's bounds."""
-        base = size.value
-        value = EXACT.multiply(price.value, base)
-        return bool(base) and self.base_min <= base <= self.base_max and self.quote_min <= value <= self.quote_max
+        return self.takes(price.value, size.value)
+
+    def takes(self, price: Decimal, base: Decimal) -> bool:
+        """`fits`, of plain numbers."""
+        if not base or not self.base_min <= base <= self.base_max:
+            return False
+        return self.quote_min <= EXACT.multiply(price, base) <= self.quote_max
 
     def illegal(self, price: Price, size: Size) -> str | None:
         """Why this price and size would be refused, or None when they are legal."""

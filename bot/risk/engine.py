@@ -40,16 +40,20 @@ class RiskEngine:
         self._config = config
 
     def evaluate(
-        self, proposals: Sequence[TradeProposal], snap: Snapshot, continues: Intent | None = None
+        self,
+        proposals: Sequence[TradeProposal],
+        snap: Snapshot,
+        continues: Intent | None = None,
+        seen: RiskContext | None = None,
     ) -> tuple[Evaluated, ...]:
         """Every proposal with the verdicts it met, in the order given; those none rejected carry an `Approved`.
 
         continues: the intent whose further attempt this is. It never grows: size, money and worst price stay within
-        what the intent was first approved with.
+        what the intent was first approved with. seen: the context of `snap`, from who made it already.
         """
         if not proposals:
             return ()
-        ctx = self.context(snap)
+        ctx = seen or self.context(snap)
         entering = any(proposal.side is Side.BUY for proposal in proposals)
         book = exposure(snap, ctx.rate) if entering else ExposureBook({}, {})  # what is sold meets no cap
         said: dict[Side, dict[str, GateResult]] = {Side.BUY: {}, Side.SELL: {}}

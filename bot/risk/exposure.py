@@ -111,16 +111,18 @@ class _Valued(Value):
         """Worst case of what is held per base currency, at its mark."""
         cash = {part.currency for part in self.snap.valuation.parts if part.source in {"cash", "stable"}}
         books = _booked(self.snap.state)
-        amounts = {currency: balance.total for currency, balance in self.snap.balances.items()}
+        amounts = {currency: balance.total for currency, balance in self.snap.balances.items() if balance.total}
         for base, booked in books.items():
             amounts[base] = max(booked, amounts.get(base, ZERO))
         found: dict[str, Decimal] = {}
-        for base in sorted([base for base, amount in amounts.items() if amount > 0 and base not in cash]):
+        for base, amount in sorted(amounts.items()):
+            if amount <= ZERO or base in cash:
+                continue
             mark = self.mark(base)
             if mark is None:
-                self._note_unmarked(base, amounts[base], base in books)
+                self._note_unmarked(base, amount, base in books)
             else:
-                found[base] = EXACT.multiply(amounts[base], mark)
+                found[base] = EXACT.multiply(amount, mark)
         return found
 
     def mark(self, base: str) -> Decimal | None:

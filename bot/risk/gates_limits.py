@@ -102,14 +102,14 @@ def per_asset_cap(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verd
 
 def theme_cap(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Verdict:
     """The fullest of the product's themes decides."""
-    cap, worst = ctx.cap(ctx.policy.risk.max_per_theme_pct), ZERO
-    fullest = None
+    fullest, worst = None, ZERO
     for name, members in ctx.universe.themes.items():
         bases = {member.base for member in members}
         if want.base in bases and (fullest is None or book.group(bases) > worst):
             fullest, worst = name, book.group(bases)
     if fullest is None:
         return NO_THEME
+    cap = ctx.cap(ctx.policy.risk.max_per_theme_pct)
     return _within(want, ctx, cap, worst, Reason.THEME_CAP, f"cap of theme {fullest}", "risk.max_per_theme_pct")
 
 
@@ -208,7 +208,7 @@ def _within(
         return _unpriced(want)
     gross = Money(EXACT.divide(EXACT.subtract(cap.amount, used), value), want.size_quote.currency)
     room = net_of(want.product, gross, ctx.rate)
-    if want.size_quote <= room:
+    if want.size_quote.amount <= room.amount:
         after = EXACT.add(used, EXACT.multiply(_cost(want, ctx), value))
         return Allow((Measure(what, after, cap.amount, cap.currency, key, whole=ctx.equity.amount),))
     shares = f"{_text(percent_of(used, ctx.equity))} % of {_text(percent_of(cap.amount, ctx.equity))} % of equity"

@@ -8,7 +8,6 @@ positions the bot manages are sold, and only what is not already on offer; dust 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -76,29 +75,31 @@ def _due(holding: Holding, flatten: bool) -> TradeProposal | None:
     """The sale that is due; None when nothing is, or when nothing of it may be sold now."""
     reason = ExitReason.FLATTEN if flatten else _reason(holding)
     if reason is None:
-        excess = _above_cap(holding)
+        excess = _above_cap(holding) if holding.policy.exits.trim_to_cap else None
         return None if excess is None else _sell(holding, ExitReason.TRIM_TO_CAP, excess)
     free = holding.free
     return None if free is None else _sell(holding, reason, free)
 
 
 def _reason(holding: Holding) -> ExitReason | None:
-    """Why the whole position is to be sold."""
-    if holding.fell_to(holding.levels.highest_stop):
-        return ExitReason.STOP_LOSS if holding.fell_to(holding.levels.stop) else ExitReason.TRAILING_STOP
-    for reason, due in DUE:
-        if due(holding):
-            return reason
+    """Why the whole position is to be sold: the first that holds."""
+    levels, snap, product = holding.levels, holding.snap, holding.product
+    if holding.fell_to(levels.highest_stop):
+        return ExitReason.STOP_LOSS if holding.fell_to(levels.stop) else ExitReason.TRAILING_STOP
+    if levels.target is not None and holding.bid >= levels.target and not _resting_target(holding):
+        return ExitReason.TAKE_PROFIT
+    if snap.state.bans and _banned(holding):
+        return ExitReason.BANNED
+    if product.mode is not TradingMode.NORMAL and _delisting(product):
+        return ExitReason.DELISTING
+    limit = holding.position.exits.max_hold_minutes
+    if limit is not None and snap.now - holding.position.opened_at >= limit * MINUTE:
+        return ExitReason.MAX_HOLD
     return None
 
 
-def _take_profit(holding: Holding) -> bool:
-    """A resting take profit at or below the bid is being filled by the venue: crossing the spread would only cost."""
-    target = holding.levels.target
-    return target is not None and holding.bid >= target and not _resting_target(holding)
-
-
 def _resting_target(holding: Holding) -> bool:
+    """A resting take profit at or below the bid is being filled by the venue: crossing the spread would only cost."""
     base = holding.position.product.base
     return any(
         order.type is OrderType.BRACKET and order.product.base == base
@@ -109,35 +110,18 @@ def _resting_target(holding: Holding) -> bool:
 
 def _banned(holding: Holding) -> bool:
     bans, base, now = holding.snap.state.bans, holding.position.product.base, holding.snap.now
-    return bool(bans) and any(ban.product.base == base and now < ban.until for ban in bans.values())
+    return any(ban.product.base == base and now < ban.until for ban in bans.values())
 
 
-def _delisting(holding: Holding) -> bool:
+def _delisting(product: Product) -> bool:
     """Closed by the venue, or restricted on the way out. The gates refuse what cannot be sent, and say so."""
-    product = holding.product
-    if product.mode is TradingMode.NORMAL:
-        return False
     return product.mode is TradingMode.CLOSED or "delist" in product.mode_reason.lower()
-
-
-def _max_hold(holding: Holding) -> bool:
-    limit = holding.position.exits.max_hold_minutes
-    return limit is not None and holding.snap.now - holding.position.opened_at >= limit * MINUTE
-
-
-DUE: Final[tuple[tuple[ExitReason, Callable[[Holding], bool]], ...]] = (
-    (ExitReason.TAKE_PROFIT, _take_profit),
-    (ExitReason.BANNED, _banned),
-    (ExitReason.DELISTING, _delisting),
-    (ExitReason.MAX_HOLD, _max_hold),
-)
-"""Reasons to sell the whole position besides its stops; the first that holds is given."""
 
 
 def _above_cap(holding: Holding) -> Size | None:
     """What lies above the cap per asset, once it is above it by more than the tolerance; None when nothing legal is."""
     nlv, policy = holding.snap.valuation.nlv, holding.policy
-    if not policy.exits.trim_to_cap or nlv is None or not nlv.is_positive:
+    if nlv is None or not nlv.is_positive:
         return None
     rate = holding.snap.valuation.marks.get(holding.product.quote)
     if rate is None:

@@ -90,14 +90,12 @@ def _ranked(snapshot: Snapshot, universe: Universe) -> dict[ProductId, int | Non
     return ranked | {market: None for market in sorted(loose) if market not in ranked}
 
 
-def _names(market: ProductId, view: MarketView, markets: Mapping[ProductId, MarketView]) -> Iterator[ProductId]:
+def _names(market: ProductId, view: MarketView, markets: Mapping[ProductId, MarketView]) -> Sequence[ProductId]:
     """The ids under which the file may list a market: its own, its listing's, and the other half of an alias pair."""
-    yield market
-    if view.product.id != market:
-        yield view.product.id
-    other = twin(market)
+    names, other = [market, view.product.id], twin(market)
     if other is not None and other not in markets:
-        yield other
+        names.append(other)
+    return names
 
 
 def _bans(snapshot: Snapshot, universe: Universe) -> Mapping[str, Ban]:
