@@ -318,6 +318,8 @@ class TradingLoop:
             self._decided_in = cycle_id
         if decision.hysteresis:
             self.store.record(HysteresisMoved(decision.hysteresis), cycle_id)
+        if not decision.evaluated:
+            return
         for wanted in approval.requests(decision, self.store.state, self._config.policy.risk):
             self.store.record(ApprovalAsked(wanted), cycle_id)
             self._reporter.notice(

@@ -12,7 +12,7 @@ from bot.errors import CriticalDataUnavailable, ExchangeError
 from bot.ports import AccountReader, Clock
 from bot.settings.policy import ClockPolicy
 
-RESOLUTION_MS: Final = 1.0
+RESOLUTION: Final = timedelta(milliseconds=1)
 """The exchange tells its time in whole milliseconds."""
 
 _SAMPLES: Final = 9
@@ -23,12 +23,11 @@ def offset_ms(before: datetime, theirs: datetime, after: datetime) -> float:
 
     before, after: our clock around the request; positive means that our clock is ahead.
     """
-    round_trip = (after - before).total_seconds() * 1000
-    raw = (before + (after - before) / 2 - theirs).total_seconds() * 1000
-    slack = round_trip / 2 + RESOLUTION_MS
-    if abs(raw) <= slack:
+    half_trip = (after - before) / 2
+    raw, slack = before + half_trip - theirs, half_trip + RESOLUTION
+    if -slack <= raw <= slack:
         return 0.0
-    return raw - slack if raw > 0 else raw + slack
+    return (raw - slack if raw > slack else raw + slack) / timedelta(milliseconds=1)
 
 
 class SkewMeter:
@@ -94,6 +93,9 @@ class SkewMeter:
         except (ExchangeError, CriticalDataUnavailable):
             return
         after = clock.now()
-        self._samples.append(offset_ms(before, theirs, after))
-        self._figure = None
+        found = offset_ms(before, theirs, after)
+        # A sample that takes the place of an equal one changes no figure.
+        if len(self._samples) < _SAMPLES or self._samples[0] != found:
+            self._figure = None
+        self._samples.append(found)
         self._measured_at = after

@@ -80,7 +80,10 @@ class TickGuard:
         self, market: ProductId, before: TickState, tick: QuoteTick | BarTick, windows: Windows | None, now: datetime
     ) -> Problem | None:
         after, verdict = judge(before, tick, now, self._policy)
-        if verdict is not ORDINARY and windows is not None:
+        if verdict is ORDINARY:
+            self._states[market] = after
+            return None
+        if windows is not None:
             # How much was traded only matters once a price lies far from the ones before.
             traded = replace(tick, volume_ratio=volume_ratio(windows, AVERAGE_BARS))
             after, verdict = judge(before, traded, now, self._policy)

@@ -159,12 +159,15 @@ def _counted(policy: BreakerPolicy) -> int:
 
 def _measurements(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, Decimal, Callable[[], str]]]:
     """Name, value, and how to tell it, of what may trip, or has and may have to be held open."""
+    judged = snap.judged
+    if not judged:
+        return
     volatility = policy.risk.breakers.volatility
     window, limit = volatility.window_seconds, volatility.threshold
     tripped = any(breaker_kind(name) == "volatility" for name in snap.state.breakers)
     # Below a whole percent short of the limit nothing trips, whatever is rounded.
     least = 0 if tripped else int(limit) - 1
-    for market, view in snap.judged:
+    for market, view in judged:
         moved = None if view.windows is None else moved_pct(view.windows, window, least)
         if moved is None:
             continue

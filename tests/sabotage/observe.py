@@ -111,8 +111,8 @@ MISTAKES: Final = (
         "half a round trip is forgotten, and a slow line stops all entries",
         "time: UTC, monotonic durations, bar windows, gaps",
         "bot/observe/skew.py",
-        "slack = round_trip / 2 + RESOLUTION_MS",
-        "slack = RESOLUTION_MS",
+        "raw, slack = before + half_trip - theirs, half_trip + RESOLUTION",
+        "raw, slack = before + half_trip - theirs, RESOLUTION",
         pytest("tests/observe/test_skew.py"),
     ),
     Mistake(
