@@ -18,7 +18,7 @@ from backtest.candles import Candles, Floats
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Ints, Scale
 from bot.domain.money import BASIS_POINTS, EXACT, is_multiple
 from bot.domain.product import Product, ProductId
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 from bot.errors import CandlesCorrupt, ConfigError
 from bot.triggers.columns import SeriesColumns
 
@@ -137,7 +137,7 @@ class Integrity(Value):
     absent: tuple[ProductId, ...]
 
 
-class Dataset(Value):
+class Dataset(Value, dict=True):
     """The markets of one run. Bar k opens at start + k x length and is known at its close; k = 0..count - 1.
 
     paths: the files read, by product.
@@ -177,22 +177,29 @@ class Dataset(Value):
                 yield known, first
             known = max(known, stop)
 
+    @cached_property
+    def _grid(self) -> tuple[datetime, timedelta]:
+        """When the first bar opens, and the length of each."""
+        return datetime.fromtimestamp(self.start, UTC), timedelta(seconds=self.length.value)
+
     def opened(self, k: int) -> datetime:
-        # The length itself is the number: `.value` costs ten times as much, and this is hot.
-        return datetime.fromtimestamp(self.start + k * self.length, UTC)
+        first, length = self._grid
+        return first + k * length
 
     def closed(self, k: int) -> datetime:
         """When bar `k` closed, and the cycle that knows it runs."""
-        return datetime.fromtimestamp(self.start + (k + 1) * self.length, UTC)
+        first, length = self._grid
+        return first + (k + 1) * length
 
     def knowing(self, at: datetime) -> int:
         """The first bar that closes at or after a moment."""
-        seconds = (at - datetime.fromtimestamp(self.start, UTC)).total_seconds()
-        return -int(-seconds // self.length) - 1
+        first, length = self._grid
+        return -((first - at) // length) - 1
 
     def newest(self, now: datetime) -> int:
         """The newest bar that had closed at `now`; -1 before the first."""
-        return (int(now.timestamp()) - self.start) // self.length - 1
+        first, length = self._grid
+        return (now - first) // length - 1
 
 
 class Wish(Value):

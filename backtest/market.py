@@ -91,7 +91,7 @@ class RecordedMarket:
         quote = quote_around(track, close, at)
         windows: Windows = ColumnWindows(segment.columns, t)
         book = Book(market, (Level(quote.bid, BOTTOMLESS),), (Level(quote.ask, BOTTOMLESS),), at)
-        return MarketFacts(quote, book, windows, track.scale.price(close), at)
+        return MarketFacts(quote, book, windows, Price(EXACT.multiply(close, track.scale.tick)), at)
 
 
 def _last_known(track: Track, at: datetime) -> MarketFacts:
@@ -103,8 +103,8 @@ def _last_known(track: Track, at: datetime) -> MarketFacts:
 
 def quote_around(track: Track, close: int, at: datetime) -> Quote:
     """The quote made from a close in ticks."""
-    price, (bid, ask) = track.scale.price, track.quoting.touch(close)
-    return Quote(track.market, price(bid), price(ask), BOTTOMLESS, BOTTOMLESS, at)
+    times, tick, (bid, ask) = EXACT.multiply, track.scale.tick, track.quoting.touch(close)
+    return Quote(track.market, Price(times(bid, tick)), Price(times(ask, tick)), BOTTOMLESS, BOTTOMLESS, at)
 
 
 class Bars:

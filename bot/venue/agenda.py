@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
 from bot.domain.value import Value
 
@@ -29,18 +30,26 @@ class Due(Value, order=True):
     size: Decimal | None = None
 
 
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
 class Agenda:
-    """A queue by time. An order may have ended before its turn: whoever performs a duty looks first."""
+    """A queue by time. An order may have ended before its turn: whoever performs a duty looks first.
+
+    soonest: when the next duty is due; NEVER when there is none.
+    """
 
     def __init__(self) -> None:
         self._heap: list[Due] = []
         self._entries = 0
+        self.soonest = NEVER
 
     def add(
         self, at: datetime, duty: Duty, order_id: str, price: Decimal | None = None, size: Decimal | None = None
     ) -> None:
         self._entries += 1
         heapq.heappush(self._heap, Due(at, self._entries, duty, order_id, price, size))
+        self.soonest = self._heap[0].at
 
     def pending(self) -> tuple[Due, ...]:
         """Everything still to do, in order."""
@@ -50,13 +59,10 @@ class Agenda:
         """Go on where another agenda stopped."""
         self._heap = sorted(pending)
         self._entries = max((due.number for due in self._heap), default=0)
+        self.soonest = self._heap[0].at if self._heap else NEVER
 
-    def before(self, now: datetime) -> Due | None:
-        """Take the next of what was due earlier than `now`; None when nothing is left of it."""
-        heap = self._heap
-        return heapq.heappop(heap) if heap and heap[0].at < now else None
-
-    def until(self, now: datetime) -> Due | None:
-        """Take the next of what is due at `now` or earlier; None when nothing is left of it."""
-        heap = self._heap
-        return heapq.heappop(heap) if heap and heap[0].at <= now else None
+    def take(self) -> Due:
+        """Take the next duty off the list, which must have one."""
+        due = heapq.heappop(self._heap)
+        self.soonest = self._heap[0].at if self._heap else NEVER
+        return due

@@ -197,24 +197,27 @@ class Books:
         return amount
 
     def fill(self, order: Working, take: Take, liquidity: Liquidity, trade_time: datetime) -> None:
-        """Book one fill: money, order, events, trailing volume; a complete order ends, an attached bracket follows."""
+        """Book one fill: money, order, events, trailing volume; a complete order ends and holds nothing any more, an
+        attached bracket follows."""
         before, product = order.record, self.products[order.record.product]
         row = self._row(before, take, liquidity, trade_time)
         after = replace(
             before, filled_size=add(before.filled_size, row.size), filled_value=add(before.filled_value, row.value),
             fees=add(before.fees, row.fee), number_of_fills=before.number_of_fills + 1,
-            last_fill_at=self.now, updated_at=self.now,
+            last_fill_at=self.now, updated_at=self.now, hold=ZERO,
         )  # fmt: skip
-        hold = hold_left(before, after, add(row.value, row.fee), product, self.rules)
-        self.account.settle(row, sub(before.hold, hold))
+        complete = is_complete(after, product)
+        if not complete:
+            after = replace(after, hold=hold_left(before, after, add(row.value, row.fee), product, self.rules))
+        self.account.settle(row, sub(before.hold, after.hold))
         self.fills.append(row)
         self._meter.add(self.now, self._in_dollars(row))
         self.tape.fill(self.now, row)
-        order.record = replace(after, hold=hold)
-        if is_complete(order.record, product):
+        order.record = after
+        if complete:
             self.finish(order, VenueStatus.FILLED)
         else:
-            self.put(order, order.record)
+            self.put(order, after)
         if before.request.attached is not None:
             self._attach(order, before.request.attached, product, row)
 

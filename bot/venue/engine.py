@@ -272,14 +272,14 @@ class Engine:
     # ------------------------------------------------------------------------------------------------------ questions
 
     def _product(self, order: Working) -> Product:
-        return self._books.products[order.record.product]
+        return self._books.products[order.record.request.product]
 
     def _product_of(self, desk: Desk) -> Product:
         """The product whose steps the market's volume is cut to: its own listing, else that of an order on it."""
         return self._books.products.get(desk.market) or self._product(next(iter(desk.orders.values())))
 
     def _matching(self, order: Working) -> bool:
-        return matches_now(self._product(order).mode)
+        return matches_now(self._books.products[order.record.request.product].mode)
 
     def _crosses(self, order: Working, touch: Touch | None) -> bool:
         side = order.record.side

@@ -21,7 +21,6 @@ from bot.venue.orders import (
     OrderRecord,
     OrderRequest,
     StopLimit,
-    Terms,
     VenueFill,
 )
 
@@ -36,7 +35,8 @@ def report_of(record: OrderRecord) -> OrderReport:
     terms, request, average = record.terms, record.request, record.average_price
     size, limit, stop = terms.base_size, terms.limit_price, terms.stop_price
     return OrderReport(
-        record.order_id, request.client_order_id, request.product, request.side, _type(terms), record.status,
+        record.order_id, request.client_order_id, request.product, request.side,
+        OrderType.LIMIT_POST_ONLY if terms.post_only else _TYPES.get(terms.key, OrderType.OTHER), record.status,
         None if size is None else Size(size), None if limit is None else Price(limit),
         None if stop is None else Price(stop), Size(record.filled_size), record.filled_value, record.fees,
         None if average is None else Price(average), record.created_at, terms.end_time, terms.quote_size,
@@ -90,12 +90,6 @@ _TYPES = {
     "trigger_bracket_gtc": OrderType.BRACKET,
     "trigger_bracket_gtd": OrderType.BRACKET,
 }
-
-
-def _type(terms: Terms) -> OrderType:
-    if terms.post_only:
-        return OrderType.LIMIT_POST_ONLY
-    return _TYPES.get(terms.key, OrderType.OTHER)
 
 
 def _reject_reason(record: OrderRecord) -> str:

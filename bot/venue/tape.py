@@ -24,17 +24,16 @@ class Tape:
         self.length, self.at = length, at
 
     def order(self, at: datetime, record: OrderRecord) -> None:
-        self._events.append(OrderChanged(self._next(at), at, record))
+        self.length, self.at = self.length + 1, at
+        self._events.append(OrderChanged(self.length, at, record))
 
     def fill(self, at: datetime, fill: VenueFill) -> None:
-        self._events.append(FillBooked(self._next(at), at, fill))
+        self.length, self.at = self.length + 1, at
+        self._events.append(FillBooked(self.length, at, fill))
 
     def transfer(self, at: datetime, currency: str, amount: Decimal) -> None:
-        self._events.append(Transferred(self._next(at), at, currency, amount))
-
-    def _next(self, at: datetime) -> int:
         self.length, self.at = self.length + 1, at
-        return self.length
+        self._events.append(Transferred(self.length, at, currency, amount))
 
     def drain(self) -> tuple[VenueEvent, ...]:
         """The events since the last call."""

@@ -121,19 +121,19 @@ class Venue:
         Returns the events since the last call. Raises UnitError when `now` steps back.
         """
         self._move_to(now)
-        books = self._books
-        while (due := self._ends.before(now)) is not None:
-            self._perform(due)
+        books, ends, arrivals = self._books, self._ends, self._arrivals
+        while ends.soonest < now:
+            self._perform(ends.take())
         if market:
             self._pieces.update(market)
             for desk in tuple(books.busy.values()):
                 piece = market.get(desk.market)
                 if piece is not None and desk.awake(piece.low, piece.high, piece.depth) is not None:
                     self._engine.live_through(desk, piece)
-        while (due := self._ends.until(now)) is not None:
-            self._perform(due)
-        while (due := self._arrivals.until(now)) is not None:
-            self._perform(due)
+        while ends.soonest <= now:
+            self._perform(ends.take())
+        while arrivals.soonest <= now:
+            self._perform(arrivals.take())
         return books.tape.drain()
 
     def drain(self) -> Sequence[VenueEvent]:

@@ -16,6 +16,7 @@ from bot.domain.bars import Granularity
 from bot.domain.product import ProductId
 from bot.errors import CandlesCorrupt, ConfigError
 from bot.venue.market import touch_around
+from bot.venue.rules import FillRules
 from tests.backtest.markets import START, rows, write_csv
 
 BTC = ProductId("BTC-USD")
@@ -169,7 +170,7 @@ def test_quotes_are_those_the_venue_makes_around_a_price(close, step, half_sprea
     half = Decimal(half_spread_bps)
     quoting = Quoting(step, *(half / 10_000).as_integer_ratio())
     on_step = close * step
-    venue = touch_around(Decimal(on_step), half, Decimal(step))
+    venue = touch_around(Decimal(on_step), FillRules(half_spread_bps=half).spread, Decimal(step))
     assert quoting.bid(on_step) == venue.bid
     assert quoting.ask(on_step) == max(venue.ask, venue.bid + step)
     assert quoting.bids(np.array([on_step])).tolist() == [quoting.bid(on_step)]
