@@ -200,7 +200,7 @@ class Observation:
             *[pricing[part.currency] for part in parts if part.currency in pricing],
         }
         # What the universe lists is watched wherever it is, held or not.
-        beside = held - self._config.universe.places.keys()
+        beside = held.difference(self._config.universe.places)
         known = self._listed
         if known is None or known[0] is not metadata.products or known[1] != beside:
             known = self._listed = metadata.products, beside, self._candidates(metadata.products, beside)

@@ -11,14 +11,18 @@ from bot.ports import Clock
 class Stages:
     """Seconds of real time by stage of the cycle that is running. A stage lasts until another one is entered."""
 
-    def __init__(self, clock: Clock, heart: Heart) -> None:
+    def __init__(self, clock: Clock, heart: Heart, *, read: bool) -> None:
+        """read: whether anybody reads the times; else they are taken only for a service manager that waits for us."""
         self._clock = clock
         self._heart = heart
+        self._taken = read or heart.watchdog_s is not None
         self._took: dict[str, float] = {}
         self._name, self._began = "", 0.0
 
     def enter(self, name: str) -> None:
         """The stage that was on is over, and this one begins."""
+        if not self._taken:
+            return
         now = self._clock.stopwatch()
         if self._name:
             self._took[self._name] = now - self._began

@@ -106,7 +106,7 @@ class TradingLoop:
         self._stop_why = ""
         self._new_config: Callable[[Config], Config | None] = _unchanged
         self._names = CycleNames()
-        self._stages = Stages(world.clock, operator.heart)
+        self._stages = Stages(world.clock, operator.heart, read=operator.audience)
         self._look_again = False
         self._decided_in = ""
         self._fruitless = 0
@@ -425,10 +425,11 @@ class TradingLoop:
         if not (complaints or report.measured or report.auth_refused):
             return
         policy, hits = self._config.policy, []
-        hits += [("api_errors", error) for error in report.errors]
-        hits += [("rate_limited", "429")] * report.rate_limited
-        hits += [("rejections", f"{item.product} {item.reason}") for item in report.rejections]
-        hits += [("reconcile_mismatch", item.what) for item in report.mismatches]
+        if complaints:
+            hits += [("api_errors", error) for error in report.errors]
+            hits += [("rate_limited", "429")] * report.rate_limited
+            hits += [("rejections", f"{item.product} {item.reason}") for item in report.rejections]
+            hits += [("reconcile_mismatch", item.what) for item in report.mismatches]
         for item in report.measured:
             if item.slippage_bps > policy.execution.max_slippage_bps:
                 hits.append(("slippage", f"{item.client_order_id} {item.slippage_bps:.1f} bps"))

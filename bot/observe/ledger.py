@@ -63,7 +63,8 @@ def balanced(state: State, balances: Mapping[str, Balance], differing: Mapping[s
     """
     if differing or state.pending or not state.ledgers:
         return False
-    return all(balances[currency].total == 0 for currency in balances.keys() - state.ledgers.keys())
+    kept = state.ledgers.keys()
+    return balances.keys() <= kept or all(balances[currency].total == 0 for currency in balances.keys() - kept)
 
 
 def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:
