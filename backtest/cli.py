@@ -86,13 +86,8 @@ def _add_run(verbs: Any) -> None:
         ),
     )  # fmt: skip
     _add_market(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="where summary.json, trades.json and all else go, and report.html, which shows them",
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="where summary.json, trades.json and all else go, and report.html")  # fmt: skip
     parser.add_argument("--every-cycle", action="store_true", help="skip nothing: slower, and the same artifacts")
     parser.add_argument("--no-report", dest="report", action="store_false",
                         help="no report.html, which `backtest report DIR` makes at any time")  # fmt: skip
@@ -104,19 +99,13 @@ def _add_market(parser: argparse.ArgumentParser) -> None:
     """What to trade on, and with which settings."""
     parser.add_argument("--data", type=Path, required=True, metavar="DIR",
                         help="PRODUCT_1m.csv[.gz] or PRODUCT.parquet, and products.json if you have it")  # fmt: skip
-    parser.add_argument(
-        "--from",
-        dest="since",
-        type=_moment,
-        metavar="TIME",
-        help="first bar: 2026-02-01 or 2026-02-01T06:00, UTC; default: the first",
-    )
+    parser.add_argument("--from", dest="since", type=_moment, metavar="TIME",
+                        help="first bar: 2026-02-01 or 2026-02-01T06:00, UTC; default: the first")  # fmt: skip
     parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="first bar left out; default: none")
     parser.add_argument("--config-dir", type=Path, default=Path("config"), metavar="DIR",
                         help="policy.yaml and universe.yaml (default: config)")  # fmt: skip
-    parser.add_argument(
-        "--products", type=_products, default=(), metavar="A,B", help="only these; default: all there are"
-    )
+    parser.add_argument("--products", type=_products, default=(), metavar="A,B",
+                        help="only these; default: all there are")  # fmt: skip
     parser.add_argument("--bar", choices=("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "1d"),
                         help="bar length; default: data.bar_granularity of the policy")  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from bot.domain.bars import Ints
 from bot.domain.money import EXACT, total
 from bot.domain.position import Position
 from bot.domain.state import Period, State
+from bot.domain.value import cached_property
 from bot.risk import stops
 from bot.risk.halts import latch_active
 from bot.settings.config import Config

@@ -16,15 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
-from backtest.dataset import Dataset, Segment, Track
+from backtest.dataset import Dataset, Track
 from backtest.equity import CHUNK, Line, Worth
 from backtest.landmarks import days, landmarks
+from backtest.recorder import FAILED
 from backtest.signals import signals
-from bot.domain.decision import Outcome, Reason, Regime, TriggerKind
+from bot.domain.bars import BarSeries
+from bot.domain.decision import Reason, Regime, TriggerKind
 from bot.domain.money import EXACT, ONE, total
 from bot.domain.order import OrderKind, OrderState
 from bot.domain.position import Position
@@ -39,7 +41,9 @@ from bot.settings.config import Config
 from bot.venue.books import DOLLARS
 from bot.venue.orders import OrderRecord
 
-_FAILED: Final = Outcome.ERROR.value
+_NEVER_DOWN: Final = -1
+_NEVER_UP: Final = 2**62
+"""Levels in ticks that no bar reaches."""
 
 
 class Look(Value):
@@ -68,36 +72,29 @@ class Next(Value):
 
 
 class _Held(Value):
-    """One position or resting order, as the scan sees it. Levels in ticks; None: that side cannot matter.
+    """What is held and on order in one market, as the scan sees it: levels in ticks.
 
-    low: a bar whose low is at or below it matters; high: one whose high is at or above; rise: one that closes above.
+    low: a bar whose low is at or below it matters; high: one whose high is at or above; rise: one that closes above,
+    None where that cannot matter.
     """
 
-    market: ProductId
-    low: int | None
-    high: int | None
+    low: int
+    high: int
     rise: int | None
 
 
 @dataclass(slots=True, eq=False)
 class _Watch:
-    """How far ahead one position or order has been looked at. source: what its levels were taken of.
+    """How far ahead one market has been looked at. sources: what its levels were taken of: orders, a position.
 
     hit: the first bar that reaches a level, 0 as long as none is known; clear: bars before it reach none.
     """
 
-    source: object
+    market: ProductId
+    sources: list[OrderRecord | Position]
     held: _Held
     hit: int = 0
     clear: int = 0
-
-    @classmethod
-    def again(cls, known: Self | None, source: object, held: _Held) -> Self:
-        """Of a new source: where its levels are the same as before, what was seen of them stays true."""
-        if known is None or known.held != held:
-            return cls(source, held)
-        known.source = source
-        return known
 
 
 class Horizon:
@@ -108,13 +105,13 @@ class Horizon:
         self._config = config
         everywhere = landmarks(data, config)
         self._landmark = frozenset(everywhere.tolist())
-        self._landmarks = np.union1d(everywhere, days(data)).tolist()
+        self._landmarks = sorted(self._landmark.union(days(data).tolist()))
         self._signals: defaultdict[int, list[ProductId]] = defaultdict(list)
         for market, bars in signals(data, config).items():
             for bar in bars.tolist():
                 self._signals[bar].append(market)
         self._signalled = sorted(self._signals)
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[ProductId, _Watch] = {}
         self._worths: dict[ProductId, Worth] = {}
         self._silent = _silent(data)
         self._partial = _may_be_partial(data, config)
@@ -131,7 +128,10 @@ class Horizon:
         stop = min(_after(self._landmarks, k, end), self._moments(look, worths))
         stop = self._asking(look, stop)
         for watch in self._watched(look):
-            stop = self._reached(watch, k, stop)
+            if watch.hit > k:
+                stop = min(stop, watch.hit)
+            elif watch.clear < stop:
+                stop = self._reached(watch, k, stop)
         stop, peak = self._equity(look, worths, stop)
         return Next(stop, self._about(stop), peak)
 
@@ -170,7 +170,7 @@ class Horizon:
     def _unsettled(self, look: Look) -> bool:
         """Whether the next cycle may differ in any market."""
         cycle, state, before = look.cycle, look.state, look.before
-        if cycle.decision is None or cycle.snapshot is None or cycle.record.outcome == _FAILED:
+        if cycle.decision is None or cycle.snapshot is None or cycle.record.outcome == FAILED:
             return True
         if state.halts != before.halts or state.latches != before.latches:
             return True
@@ -217,35 +217,34 @@ class Horizon:
     # --------------------------------------------------------------------------------------------------- in the markets
 
     def _watched(self, look: Look) -> Iterable[_Watch]:
-        """The levels of working orders and positions, each taken again only when it is not the same object any more."""
-        known, self._watches = self._watches, {}
+        """The levels of each market's working orders and position, taken again only when these are not the same any
+        more; where their levels are, what was seen of them stays true."""
+        sources: dict[ProductId, list[OrderRecord | Position]] = {}
         for order in look.orders:
-            watch = known.get(order.order_id)
-            if watch is None or watch.source is not order:
-                watch = _Watch.again(watch, order, _of_order(order, self._data.tracks[order.market]))
-            self._watches[order.order_id] = watch
+            sources.setdefault(order.market, []).append(order)
         for market, position in look.state.positions.items():
-            if self._data.over(self._data.tracks[market], look.k):
-                continue  # no level of it can be reached any more
+            if not self._data.over(self._data.tracks[market], look.k):  # else no level of it can be reached any more
+                sources.setdefault(market, []).append(position)
+        known, self._watches = self._watches, {}
+        for market, found in sources.items():
             watch = known.get(market)
-            if watch is None or watch.source is not position:
-                watch = _Watch.again(watch, position, _of_position(market, position, self._data.tracks[market]))
+            if watch is None or watch.sources != found:
+                held = _held(found, self._data.tracks[market])
+                if watch is None or watch.held != held:
+                    watch = _Watch(market, found, held)
+                watch.sources = found
             self._watches[market] = watch
         return self._watches.values()
 
     def _reached(self, watch: _Watch, k: int, stop: int) -> int:
         """The first bar in (k, stop) whose range reaches a level; `stop` when there is none. A gap is a landmark."""
-        if watch.hit > k:
-            return min(watch.hit, stop)
-        if watch.clear >= stop:
-            return stop
-        segment = self._data.tracks[watch.held.market].at(k + 1)
+        segment = self._data.tracks[watch.market].at(k + 1)
         if segment is None:
             return k + 1
         first, size = max(k + 1, watch.clear), CHUNK
         while first < min(stop, segment.stop):
             cut = slice(first - segment.first, min(segment.stop, first + size) - segment.first)
-            hit = _first_hit(watch.held, segment, cut)
+            hit = _first_hit(watch.held, segment.columns.series, cut)
             if hit is not None:
                 watch.hit = first + hit
                 return min(watch.hit, stop)
@@ -294,21 +293,24 @@ def _ends(state: State, config: Config) -> Iterator[datetime]:
             yield breaker.until - cooloff(breaker_policy(config.policy.risk.breakers, breaker.name))
 
 
+def _held(sources: Iterable[OrderRecord | Position], track: Track) -> _Held:
+    """The levels of one market: of several that matter alike, the one that is reached first."""
+    each = [
+        _of_position(source, track) if isinstance(source, Position) else _of_order(source, track) for source in sources
+    ]
+    rises = [held.rise for held in each if held.rise is not None]
+    return _Held(max(held.low for held in each), min(held.high for held in each), min(rises, default=None))
+
+
 def _of_order(order: OrderRecord, track: Track) -> _Held:
     """The levels of a working order: its stop, and the limit at which it rests."""
     stop, limit = order.terms.stop_price, order.live_limit
-    selling = order.side is Side.SELL
-    down = [price for price in (stop if selling else limit,) if price is not None]
-    up = [price for price in (limit if selling else stop,) if price is not None]
-    return _Held(
-        order.market,
-        max((track.scale_floor(price) for price in down), default=None),
-        min((track.scale_ceil(price) for price in up), default=None),
-        None,
-    )
+    down, up = (stop, limit) if order.side is Side.SELL else (limit, stop)
+    low = _NEVER_DOWN if down is None else track.scale_floor(down)
+    return _Held(low, _NEVER_UP if up is None else track.scale_ceil(up), None)
 
 
-def _of_position(market: ProductId, position: Position, track: Track) -> _Held:
+def _of_position(position: Position, track: Track) -> _Held:
     """The levels at which the bot itself would sell, judged by the bid, and above which a trailing stop follows."""
     levels, trails = position.exit_levels, position.exits.trailing_stop_pct is not None
     stop, target = levels.highest_stop, levels.target
@@ -316,24 +318,20 @@ def _of_position(market: ProductId, position: Position, track: Track) -> _Held:
     if trails:
         rise = -1 if position.high_mark is None else track.scale_floor(position.high_mark.value)
     return _Held(
-        market,
-        None if stop is None else track.quoting.close_above(track.scale_floor(stop.value)),
-        None if target is None else track.scale_ceil(target.value),
+        _NEVER_DOWN if stop is None else track.quoting.close_above(track.scale_floor(stop.value)),
+        _NEVER_UP if target is None else track.scale_ceil(target.value),
         rise,
     )
 
 
-def _first_hit(held: _Held, segment: Segment, cut: slice) -> int | None:
+def _first_hit(held: _Held, series: BarSeries, cut: slice) -> int | None:
     """Offset into `cut` of the first bar that reaches a level."""
-    series, reached = segment.columns.series, []
-    if held.low is not None:
-        reached.append(series.low[cut] <= held.low)
-    if held.high is not None:
-        reached.append(series.high[cut] >= held.high)
+    reached = series.low[cut] <= held.low
+    reached |= series.high[cut] >= held.high
     if held.rise is not None:
-        reached.append(series.close[cut] > held.rise)
-    hits = [hit for mask in reached if mask[hit := int(mask.argmax())]]
-    return min(hits, default=None)
+        reached |= series.close[cut] > held.rise
+    hit = int(reached.argmax())
+    return hit if reached[hit] else None
 
 
 def _trips(state: State) -> dict[str, datetime | None]:

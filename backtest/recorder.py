@@ -20,7 +20,8 @@ from bot.loop.finished import Finished
 from bot.loop.words import proposal, verdicts
 from bot.risk.cooldowns import blocking
 
-_FAILED: Final = Outcome.ERROR.value
+FAILED: Final = Outcome.ERROR.value
+"""The outcome of a cycle that ended in an error."""
 _USUAL: Final = (Outcome.NO_TRADE.value, Outcome.TRADED.value)
 """Outcomes whose reason tells nothing of a cycle that wanted nothing."""
 
@@ -98,7 +99,7 @@ class Recorder:
             wanted = self._new(wanted, cycle)
         if decision is None or not wanted:
             self._count_idle(outcome, reason, cycle.record.started_at, 1, cycle.record.started_at)
-            if outcome == _FAILED:
+            if outcome == FAILED:
                 self.failures.append(f"{cycle.record.cycle_id}: {cycle.detail}")
         else:
             self._note(decision, wanted, outcome, reason)
