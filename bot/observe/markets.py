@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from bot.domain.decision import Reason
@@ -30,12 +30,11 @@ def bars_problem(facts: MarketFacts, now: datetime, policy: DataPolicy) -> Probl
     windows = facts.windows
     if windows is None or windows.length == 0:
         return Problem(Reason.BARS_MISSING, facts.windows_error or "no bars yet")
-    limit = timedelta(seconds=float(policy.max_bar_staleness_seconds) + windows.granularity)
-    age = now - datetime.fromtimestamp(windows.end, UTC)
+    age, limit = now.timestamp() - windows.end, float(policy.max_bar_staleness_seconds) + windows.granularity
     if age > limit:
-        return Problem(Reason.BARS_STALE, f"newest bar closed {age.total_seconds():.0f} s ago, limit {limit}")
-    if age < timedelta(0):
-        return Problem(Reason.BARS_STALE, f"newest bar closes {-age.total_seconds():.0f} s in the future")
+        return Problem(Reason.BARS_STALE, f"newest bar closed {age:.0f} s ago, limit {timedelta(seconds=limit)}")
+    if age < 0:
+        return Problem(Reason.BARS_STALE, f"newest bar closes {-age:.0f} s in the future")
     return None
 
 

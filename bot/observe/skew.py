@@ -34,8 +34,7 @@ class SkewMeter:
     """Median of the newest measurements; fewer than `min_samples` decide nothing."""
 
     def __init__(self, policy: ClockPolicy) -> None:
-        self._policy = policy
-        self._every = timedelta(seconds=float(policy.check_seconds))
+        self.configure(policy)
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
         self._figure: ClockSkew | None = None
         self._measured_at: datetime | None = None
@@ -45,6 +44,7 @@ class SkewMeter:
         """Measure as this says from now on."""
         self._policy = policy
         self._every = timedelta(seconds=float(policy.check_seconds))
+        self._no_entries_ms = float(policy.no_entries_ms)
 
     def measure_when_due(self, reader: AccountReader, clock: Clock) -> None:
         """Ask the exchange for its time: at once until there are enough samples, then every `check_seconds`.
@@ -68,7 +68,7 @@ class SkewMeter:
         skew = self.figure()
         if not skew.ms or skew.samples < self._policy.min_samples:
             return now
-        off = abs(skew.ms) > float(self._policy.no_entries_ms)
+        off = abs(skew.ms) > self._no_entries_ms
         return now - timedelta(milliseconds=skew.ms) if off else now
 
     def figure(self) -> ClockSkew:
@@ -85,7 +85,7 @@ class SkewMeter:
     def _was_set(self, now: datetime, monotonic_s: float) -> bool:
         """Whether the wall clock went further, or less far, than the time that passed since the last look."""
         before, self._origin_s = self._origin_s, now.timestamp() - monotonic_s
-        return before is not None and abs(self._origin_s - before) * 1000 > float(self._policy.no_entries_ms)
+        return before is not None and abs(self._origin_s - before) * 1000 > self._no_entries_ms
 
     def _measure(self, reader: AccountReader, clock: Clock, before: datetime) -> None:
         try:

@@ -94,7 +94,8 @@ def observed(snap: Snapshot, policy: Policy) -> tuple[BreakerState, ...]:
     exchange_status, product_status, volatility and stale_data are judged here; the others are hit where their events
     happen (API errors, refusals, exceptions, slippage, reconcile, fees).
     """
-    before, declared, after = snap.state.breakers, policy.risk.breakers, dict[str, BreakerState]()
+    before, declared = snap.state.breakers, policy.risk.breakers
+    after: dict[str, BreakerState] = {}
     for open_ in snap.state.open_breakers:
         after[open_.name] = tick(open_, snap.now, breaker_policy(declared, open_.name))
     for name, value, told in _measurements(snap, policy):
