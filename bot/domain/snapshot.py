@@ -21,11 +21,15 @@ class Environment(Enum):
     STAGING = "staging"
     PRODUCTION = "production"
 
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
+
 
 class Mode(Enum):
     DRY_RUN = "dry_run"
     PAPER = "paper"
     LIVE = "live"
+
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
 
 class Balance(Value, dict=True):
@@ -48,6 +52,8 @@ class StatusLevel(Enum):
     MAJOR = "major"
     CRITICAL = "critical"
     UNKNOWN = "unknown"
+
+    __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
 
 class ExchangeStatus(Value):

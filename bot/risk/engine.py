@@ -57,13 +57,14 @@ class RiskEngine:
         entering = any(proposal.side is Side.BUY for proposal in proposals)
         book = exposure(snap, ctx.rate) if entering else ExposureBook({}, {})  # what is sold meets no cap
         said: dict[Side, dict[str, GateResult]] = {Side.BUY: {}, Side.SELL: {}}
-        done = []
+        done: list[Evaluated] = []
         for proposal in proposals:
+            if done and done[-1].approved is not None:
+                book = _booked(done[-1].approved, book, ctx)
             wanted = candidate(proposal, ctx, continues)
             if continues is not None and continues.side is Side.BUY:
                 wanted = _within_intent(wanted, continues, ctx)
-            evaluated, book = judge(wanted, book, ctx, said[proposal.side])
-            done.append(evaluated)
+            done.append(judge(wanted, book, ctx, said[proposal.side]))
         return tuple(done)
 
     def continuation(self, intent: Intent, snap: Snapshot) -> Evaluated:
@@ -85,10 +86,8 @@ class RiskEngine:
         return context(snap, self._config.policy, self._config.universe)
 
 
-def judge(
-    want: Candidate, book: ExposureBook, ctx: RiskContext, said: dict[str, GateResult]
-) -> tuple[Evaluated, ExposureBook]:
-    """One proposal through the gates: clamps narrow it, the first rejection ends it; and the book after it.
+def judge(want: Candidate, book: ExposureBook, ctx: RiskContext, said: dict[str, GateResult]) -> Evaluated:
+    """One proposal through the gates: clamps narrow it, the first rejection ends it.
 
     said: of this cycle, to the same side; what a gate says of all is noted there by the first that asks.
     """
@@ -104,10 +103,10 @@ def judge(
         if isinstance(verdict, Allow):
             continue
         if isinstance(verdict, Reject):
-            return Evaluated(want.proposal, tuple(results), None), book
+            return Evaluated(want.proposal, tuple(results), None)
         want = replace(want, size_quote=verdict.size_quote)
     approved = _approved_entry(want, ctx) if want.is_entry else _approved_exit(want, book, ctx)
-    return Evaluated(want.proposal, tuple(results), approved), _booked(approved, book, ctx)
+    return Evaluated(want.proposal, tuple(results), approved)
 
 
 def _approved_entry(want: Candidate, ctx: RiskContext) -> Approved:

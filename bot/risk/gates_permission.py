@@ -43,6 +43,7 @@ EXIT_TYPES: Final[Mapping[TradingMode, tuple[OrderType, ...]]] = {
 """How a position may be left in each mode of its product, best first."""
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+_TENTH: Final = Decimal("0.1")
 
 # Each has its own row further up or down, which knows more about it.
 _ELSEWHERE: Final = frozenset({HaltCause.KILL_SWITCH, HaltCause.BREAKER})
@@ -226,7 +227,7 @@ def _ages(want: Candidate, ctx: RiskContext) -> tuple[Measure, ...]:
 
 def _units(age: timedelta, unit: timedelta) -> Decimal:
     """An age in tenths of a unit, exact; never negative."""
-    return Decimal(max(0, age * 10 // unit)).scaleb(-1)
+    return EXACT.multiply(max(0, age * 10 // unit), _TENTH)
 
 
 def _halted_breaker(want: Candidate, ctx: RiskContext) -> Verdict:

@@ -46,7 +46,7 @@ class _Facts(Facts):
 
 def lookbacks(params: PriceMove) -> tuple[int, ...]:
     """Minutes looked back, the volume that confirms included."""
-    return (*(minutes for minutes, _ in _limits(params)), 60, 1440)
+    return (*(minutes for minutes, limit in _limits(params) if limit is not None), 60, 1440)
 
 
 def fire(windows: Windows, params: PriceMove) -> Trigger | None:
@@ -60,7 +60,7 @@ def fire(windows: Windows, params: PriceMove) -> Trigger | None:
     moves = moves_of(windows, params)
     wanted = _WAYS.get(params.direction)  # none for `any`
     counted = moves if wanted is None else [move for move in moves if move.direction is wanted]
-    if not any(move.beyond for move in counted):
+    if not [move for move in counted if move.beyond]:
         return None
     ratio, _, largest = max([(move.ratio, move.minutes, move) for move in counted])
     return Trigger(
@@ -77,6 +77,8 @@ def moves_of(windows: Windows, params: PriceMove) -> list[_Move]:
     """One for every threshold in use; none while the history of any is too short."""
     now, moves = windows.close(), []
     for minutes, limit in _limits(params):
+        if limit is None:
+            continue
         start = windows.close(windows.granularity.bars_in(minutes))
         if now is None or start is None:
             return []
@@ -84,6 +86,5 @@ def moves_of(windows: Windows, params: PriceMove) -> list[_Move]:
     return moves
 
 
-def _limits(params: PriceMove) -> list[tuple[int, Decimal]]:
-    limits = ((15, params.pct_15m), (60, params.pct_60m))
-    return [(minutes, limit) for minutes, limit in limits if limit is not None]
+def _limits(params: PriceMove) -> tuple[tuple[int, Decimal | None], ...]:
+    return ((15, params.pct_15m), (60, params.pct_60m))

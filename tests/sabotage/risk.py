@@ -21,8 +21,8 @@ MISTAKES: Final = (
         "five signals in one cycle each see the same free cap, and together take five times of it",
         "pending exposure caps",
         "bot/risk/engine.py",
-        "            done.append(evaluated)\n        return tuple(done)",
-        "            done.append(evaluated)\n            book = exposure(snap, ctx.rate)\n        return tuple(done)",
+        "                book = _booked(done[-1].approved, book, ctx)",
+        "                book = exposure(snap, ctx.rate)",
         pytest("tests/risk/test_engine.py"),
     ),
     Mistake(
