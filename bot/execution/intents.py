@@ -146,6 +146,8 @@ class Intents:
             command = self._command(intent, None) if intent.number in at_work else None
             if isinstance(command, routing.Cancel):
                 due_for.setdefault(command.why, []).append(command.order)
+        if not due_for:
+            return []
         for why, orders in due_for.items():
             self._canceller.ask(orders, why, tally)
         asked = (self._books.state.orders[order.client_order_id] for orders in due_for.values() for order in orders)

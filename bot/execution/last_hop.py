@@ -131,9 +131,8 @@ def _oversells(order: PlannedOrder, moment: Moment) -> Reject | None:
     """No sale of more than the books hold as ours and that is not already on offer, unknown orders counted as open."""
     if order.side is Side.BUY:
         return None
-    base = order.product.base
-    others = [o for o in moment.state.of_base.get(base, ()) if o.client_order_id != order.client_order_id]
-    offered = total([on_offer(o) for o in others if o.side is Side.SELL])
+    known, mine = moment.state.of_base.get(order.product.base, ()), order.client_order_id
+    offered = total([on_offer(o) for o in known if o.side is Side.SELL and o.client_order_id != mine])
     position = moment.state.positions.get(moment.market)
     held = ZERO if position is None or not position.managed else position.size.value
     free = EXACT.subtract(held, offered)

@@ -61,7 +61,7 @@ def cursor_moved(state: State, event: CursorMoved, envelope: Envelope) -> State:
     kept = {order.order_id for order in state.orders.values()}
     return state.changed(
         fill_cursor=FillCursor(event.at, event.overlap),
-        fill_ids={key: row for key, row in state.fill_ids.items() if row[2] >= reach or row[0] in kept},
+        fill_ids={key: row for key, row in state.fill_ids.items() if row[0] in kept or row[2] >= reach},
     )
 
 

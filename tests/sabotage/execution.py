@@ -94,8 +94,8 @@ MISTAKES: Final = (
         "a sale whose answer was lost is sold a second time",
         "resting protective stops",
         "bot/execution/last_hop.py",
-        "offered = total([on_offer(o) for o in others if o.side is Side.SELL])",
-        "offered = total([on_offer(o) for o in others if o.side is Side.SELL and o.order_id])",
+        "offered = total([on_offer(o) for o in known if o.side is Side.SELL and o.client_order_id != mine])",
+        "offered = total([on_offer(o) for o in known if o.side is Side.SELL and o.order_id])",
         pytest("tests/execution/test_last_hop.py"),
     ),
     Mistake(
