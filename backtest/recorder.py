@@ -118,6 +118,8 @@ class Recorder:
     def _new(self, wanted: tuple[Evaluated, ...], cycle: Finished) -> tuple[Evaluated, ...]:
         """What is wanted, without what was refused under the same pause before."""
         pauses = [_pause(item, cycle) for item in wanted]
+        if not any(pauses):
+            return wanted
         told = tuple(
             item
             for item, pause in zip(wanted, pauses, strict=True)
@@ -212,10 +214,18 @@ def _wanted(evaluated: Iterable[Evaluated], snapshot: Snapshot | None) -> tuple[
     if not evaluated or snapshot is None:
         return ()
     state = snapshot.state
-    hand = {market.base for market in state.positions}
-    hand |= {o.product.base for o in state.working if o.kind is OrderKind.ENTRY}
     return tuple(
-        item
-        for item in evaluated
-        if item.approved is not None or item.proposal.side is Side.SELL or item.proposal.product.base not in hand
+        [
+            item
+            for item in evaluated
+            if item.approved is not None
+            or item.proposal.side is Side.SELL
+            or item.proposal.product.base not in _in_hand(state)
+        ]
     )
+
+
+def _in_hand(state: State) -> frozenset[str]:
+    """The bases of what is held or being bought."""
+    buying = [order.product.base for order in state.working if order.kind is OrderKind.ENTRY]
+    return frozenset([*[market.base for market in state.positions], *buying])

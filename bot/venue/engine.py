@@ -89,7 +89,7 @@ class Engine:
         if record.terms.stop_price is not None:
             return
         touch = None if piece is None else starting_touch(piece, product, self._rules)
-        if record.terms.post_only and self._matching(order) and self._crosses(order, touch):
+        if record.terms.post_only and matches_now(product.mode) and self._crosses(order, touch):
             self._books.fail(order, "REJECT_REASON_UNSPECIFIED", "Post only order would have crossed")
             return
         bound = None if touch is None else protection_bound(record.side, touch, product, self._rules)
@@ -248,9 +248,9 @@ class Engine:
 
     def _offers(self, desk: Desk, order: Working, touch: Touch | None) -> Iterator[Offer]:
         """What the order may take now: the book less what ours took of it, or the one price of R2."""
-        record, product, depth = order.record, self._product(order), self._depth(desk)
         if touch is None:
             return
+        record, product, depth = order.record, self._product(order), self._depth(desk)
         if depth is not None:
             yield from _after(levels(depth, record.side, touch, product), desk.taken[record.side])
             return

@@ -77,7 +77,7 @@ class FillRules(Value, dict=True):
             _schedule(policy), latency_bars=0, latency=latency, depth=depth,
         )  # fmt: skip
 
-    @property
+    @cached_property
     def by_bars(self) -> bool:
         return self.latency_bars > 0
 
@@ -90,7 +90,7 @@ class FillRules(Value, dict=True):
     def slippage(self) -> Worse:
         return Worse.by(self.slippage_bps)
 
-    @property
+    @cached_property
     def pessimistic(self) -> bool:
         return self.model == "pessimistic"
 
