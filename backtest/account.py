@@ -58,13 +58,18 @@ def execution(ledger: Ledger) -> dict[str, Any]:
         attempts["requotes"] += int(origin is not None and origin.attempt > 1)
     slips = [float(item.slippage_bps) for item in recorder.measured.values()]
     every = list(ledger.orders.values())
+    waited = {
+        order.order_id: (data.newest(order.last_fill_at) - data.newest(order.created_at)) * data.length.minutes
+        for order in every
+        if order.status is VenueStatus.FILLED and order.last_fill_at is not None
+    }
     return {
         "fills": len(ledger.fills),
-        **_fate(every, data),
+        **_fate(every, waited),
         "expired": sum(order.status is VenueStatus.EXPIRED for order in every),
         "rejected": sum(order.status is VenueStatus.FAILED for order in every),
         "requotes": attempts["requotes"],
-        "by_kind": {kind.value: _fate(orders, data) for kind, orders in kinds.items()},
+        "by_kind": {kind.value: _fate(orders, waited) for kind, orders in kinds.items()},
         "refused": dict(sorted(recorder.refused.items())),
         "slippage_against_decision_bps": (
             {"mean": rounded(fmean(slips)), "median": rounded(median(slips)), "worst": rounded(max(slips)),
@@ -76,13 +81,12 @@ def execution(ledger: Ledger) -> dict[str, Any]:
 def exposure(curve: Curve, config: Config, themes: Mapping[str, Floats]) -> dict[str, Any]:
     """How much of equity was invested, against the caps of the policy. themes: as `curve.themes` gives them."""
     risk = config.policy.risk
-    share, single = curve.invested / curve.equity * 100, curve.largest / curve.equity * 100
     return {
         "time_in_market_pct": rounded(float(np.mean(curve.positions > 0)) * 100),
-        "mean_pct": rounded(float(np.mean(share))),
-        "max_pct": rounded(float(np.max(share))),
+        "mean_pct": rounded(float(np.mean(curve.invested_pct))),
+        "max_pct": rounded(float(np.max(curve.invested_pct))),
         "cap_pct": rounded(float(risk.max_total_pct.value)),
-        "max_asset_pct": rounded(float(np.max(single))),
+        "max_asset_pct": rounded(float(np.max(curve.largest_pct))),
         "asset_cap_pct": rounded(float(risk.max_per_asset_pct.value)),
         "max_positions": int(np.max(curve.positions)),
         "positions_cap": risk.max_open_positions,
@@ -153,16 +157,16 @@ def _share(part: Decimal, whole: Decimal, scale: Decimal) -> float | str:
     return rounded(float(part / whole * scale)) if whole > 0 else NOT_ENOUGH
 
 
-def _fate(orders: Sequence[OrderRecord], data: Dataset) -> dict[str, Any]:
+def _fate(orders: Sequence[OrderRecord], waited: Mapping[str, int]) -> dict[str, Any]:
+    """waited: minutes until it was filled, by order."""
     filled = [order for order in orders if order.status is VenueStatus.FILLED]
     partial = [order for order in orders if order.filled_size > 0 and order.status is not VenueStatus.FILLED]
-    bars = [data.newest(o.last_fill_at) - data.newest(o.created_at) for o in filled if o.last_fill_at is not None]
     return {
         "orders": len(orders),
         "by_status": dict(sorted(fate(orders).items())),
         "partial": len(partial),
         "fill_ratio_pct": rounded(len(filled) / len(orders) * 100) if orders else NOT_ENOUGH,
-        "minutes_to_fill": _spread_of([count * data.length.minutes for count in bars]),
+        "minutes_to_fill": _spread_of([waited[order.order_id] for order in filled if order.order_id in waited]),
     }
 
 

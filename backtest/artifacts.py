@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from backtest.summary import Lines, Run, lines, summary
 from backtest.trades import Trade
 from bot.domain.bars import Ints
 from bot.domain.codec import time_text
-from bot.domain.money import decimal_text, quantised
+from bot.domain.money import decimal_text
 from bot.domain.product import Side
 from bot.errors import ConfigError
 from bot.venue.orders import OrderRecord, VenueFill
@@ -190,11 +191,10 @@ def _exposure(run: Run, beside: Lines, hours: Hours) -> bytes:
     """A row an hour, as above: cash, invested, percent of it at the end and at most, greatest position, how many
     positions, and the most in each theme."""
     heads, ends = hours
-    share = run.curve.invested / run.curve.equity * 100
-    single = run.curve.largest / run.curve.equity * 100
+    curve = run.curve
     columns = (
-        run.curve.cash[ends], run.curve.invested[ends], share[ends], np.maximum.reduceat(share, heads),
-        np.maximum.reduceat(single, heads), np.maximum.reduceat(run.curve.positions, heads),
+        curve.cash[ends], curve.invested[ends], curve.invested_pct[ends],
+        *(np.maximum.reduceat(line, heads) for line in (curve.invested_pct, curve.largest_pct, curve.positions)),
         *(np.maximum.reduceat(line, heads) for line in beside.themes.values()),
     )  # fmt: skip
     names = ("cash", "invested", "invested_pct", "invested_pct_max", "largest_pct_max", "positions_max")
@@ -224,9 +224,10 @@ def _number(value: Any) -> str | None:
     return None if value is None else decimal_text(value)
 
 
-def _cut(value: Any) -> str:
+def _cut(value: Decimal) -> str:
     """Twelve decimals are enough for people; the books hold the exact numbers."""
-    return decimal_text(quantised(value, 12))
+    text = f"{value:.12f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -12,13 +12,13 @@ from backtest.dataset import Dataset, Track
 from bot.domain.bars import Ints
 from bot.domain.money import EXACT, ZERO
 from bot.domain.product import ProductId, Side
-from bot.domain.value import Value
+from bot.domain.value import Value, cached_property
 from bot.settings.universe import Universe
 from bot.venue.orders import VenueFill
 
 
-class Curve(Value):
-    """One value a bar, at its close; shape (n,). All in the equity currency.
+class Curve(Value, dict=True):
+    """One value a bar, at its close; shape (n,). All in the equity currency but for percentages, which are of equity.
 
     equity: cash + positions at the best bid; largest: the greatest single position; positions: how many are held.
     final: the last equity, exact.
@@ -30,9 +30,17 @@ class Curve(Value):
     positions: Ints
     final: Decimal
 
-    @property
+    @cached_property
     def invested(self) -> Floats:
         return self.equity - self.cash
+
+    @cached_property
+    def invested_pct(self) -> Floats:
+        return self.invested / self.equity * 100
+
+    @cached_property
+    def largest_pct(self) -> Floats:
+        return self.largest / self.equity * 100
 
 
 class Stretch(Value):
@@ -63,6 +71,8 @@ def curve(data: Dataset, fills: Sequence[VenueFill], opening: Mapping[str, Decim
 
 def themes(data: Dataset, fills: Sequence[VenueFill], universe: Universe, equity: Floats) -> dict[str, Floats]:
     """Percent of equity in each theme at every bar's close; a coin stands in each of its themes, whatever its quote."""
+    if not universe.themes:
+        return {}
     bases = {name: {member.base for member in members} for name, members in universe.themes.items()}
     found = {name: np.zeros(data.count) for name in bases}
     marks = Marks(data)

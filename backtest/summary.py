@@ -85,14 +85,13 @@ def summary(run: Run, beside: Lines, data_hashes: Mapping[str, str]) -> dict[str
 
 def benchmarks(data: Dataset) -> dict[str, Floats]:
     """Value of one unit of money bought into BTC, and into every product alike, at the first close."""
-    found, total, count = dict[str, Floats](), np.zeros(data.count), 0
+    found, total, line, count = dict[str, Floats](), np.zeros(data.count), np.empty(data.count), 0
     for market in data.tracks:
-        line = _growth(data, market)
-        if line is not None:
+        if _growth(data, market, line):
             total += line
             count += 1
             if market == LEADER:
-                found["btc"] = line
+                found["btc"] = line.copy()
     if count:
         found["equal_weight"] = total / count
     return found
@@ -108,17 +107,17 @@ def left_out(data: Dataset) -> dict[str, dict[str, str]]:
     return {"btc": {"left_out": f"{LEADER} is not there at the first bar of the run: {why}"}}
 
 
-def _growth(data: Dataset, market: ProductId) -> Floats | None:
-    """Closes over the first close, carried through gaps; None for a market that began later."""
+def _growth(data: Dataset, market: ProductId, out: Floats) -> bool:
+    """Put closes over the first close into `out`, carried through gaps; False for a market that began later."""
     track = data.tracks[market]
     if track.at(0) is None:
-        return None
-    growth, begun = np.empty(data.count), 0
+        return False
+    begun = 0
     for segment in track.segments:
         first, stop = max(0, segment.first), min(data.count, segment.stop)
         if first < stop:
             inside = segment.columns.series.close[first - segment.first : stop - segment.first]
             begun = begun or int(inside[0])
-            np.divide(inside, begun, out=growth[first:stop])
-            growth[stop:] = growth[stop - 1]
-    return growth
+            np.divide(inside, begun, out=out[first:stop])
+            out[stop:] = out[stop - 1]
+    return True

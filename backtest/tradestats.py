@@ -67,21 +67,21 @@ def _paths(closed: Sequence[Trade], bar_minutes: int) -> dict[str, Any]:
 
 
 def _grouped(closed: Sequence[Trade]) -> dict[str, Any]:
-    return {name: _group(closed, keys) for name, keys in GROUPS.items()}
+    gains = [float(trade.pnl) for trade in closed]
+    return {name: _group(closed, gains, keys) for name, keys in GROUPS.items()}
 
 
-def _group(closed: Sequence[Trade], keys: Callable[[Trade], Iterable[str]]) -> dict[str, Any]:
-    buckets: dict[str, list[Trade]] = {}
-    for trade in closed:
+def _group(closed: Sequence[Trade], gains: Sequence[float], keys: Callable[[Trade], Iterable[str]]) -> dict[str, Any]:
+    buckets: dict[str, list[float]] = {}
+    for trade, gain in zip(closed, gains, strict=True):
         for key in keys(trade):
-            buckets.setdefault(key, []).append(trade)
+            buckets.setdefault(key, []).append(gain)
     return {key: _brief(bucket) for key, bucket in sorted(buckets.items())}
 
 
-def _brief(bucket: Sequence[Trade]) -> dict[str, Any]:
-    gains = [float(trade.pnl) for trade in bucket]
+def _brief(gains: Sequence[float]) -> dict[str, Any]:
     return {
-        "trades": len(bucket),
+        "trades": len(gains),
         "hit_rate_pct": rounded(sum(gain > 0 for gain in gains) / len(gains) * 100, 3),
         "net": rounded(sum(gains)),
         "expectancy": rounded(fmean(gains)),

@@ -12,6 +12,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from msgspec import to_builtins
+
 from bot.domain.money import Percent, Price, Size, decimal_text
 from bot.domain.product import ProductId
 from bot.domain.value import Value, field_names
@@ -50,7 +52,8 @@ def time_text(at: datetime) -> str:
     if at.tzinfo is None:
         raise UnitError(f"times must be aware UTC, was {at!r}")
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+    text: str = to_builtins(utc)
+    return text if utc.microsecond else f"{text[:-1]}.000000Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -71,6 +71,11 @@ def test_times_are_utc_whatever_zone_they_came_in(seconds, offset):
     assert time_text(at).endswith("Z")
 
 
+def test_a_time_is_written_to_the_microsecond_even_where_there_are_none():
+    assert time_text(datetime(2026, 1, 1, 12, tzinfo=UTC)) == "2026-01-01T12:00:00.000000Z"
+    assert time_text(datetime(2026, 1, 1, 12, 0, 0, 100, tzinfo=UTC)) == "2026-01-01T12:00:00.000100Z"
+
+
 def test_a_time_without_a_zone_is_refused():
     with pytest.raises(UnitError, match="aware UTC"):
         time_text(datetime(2026, 1, 1))  # noqa: DTZ001 (the very mistake)
