@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -31,15 +31,16 @@ class Conditions(Value):
     skew: ClockSkew | None = None
 
 
-def halts(
-    facts: Conditions, policy: ClockPolicy, now: datetime, known: Mapping[str, tuple[datetime, str]]
-) -> tuple[Halt, ...]:
-    """The halts of these conditions; one that was in force before keeps its beginning.
+Cause = tuple[HaltCause, str]
+"""A cause that holds, and its detail."""
+
+
+def halts(found: Iterable[Cause], now: datetime, known: Mapping[str, tuple[datetime, str]]) -> tuple[Halt, ...]:
+    """The halts of these causes; one that was in force before keeps its beginning.
 
     known: cause -> when the halt of that cause began that is in force, and its detail.
     """
-    found = _found(facts, policy)
-    return tuple([Halt(cause, told, known.get(cause.value, (now, ""))[0]) for cause, told in found]) if found else ()
+    return tuple([Halt(cause, told, known.get(cause.value, (now, ""))[0]) for cause, told in found])
 
 
 _BY_TEXT: Final = (
@@ -53,7 +54,8 @@ _BY_TEXT: Final = (
 """Causes that hold while there is a text for them."""
 
 
-def _found(facts: Conditions, policy: ClockPolicy) -> list[tuple[HaltCause, str]]:
+def causes(facts: Conditions, policy: ClockPolicy) -> Sequence[Cause]:
+    """What halts trading under these conditions."""
     gates = "; ".join(facts.exit_only) if facts.exit_only else ""
     texts = facts.kill, facts.storage, facts.start, facts.auth, gates, facts.shutdown
     found = [pair for pair in zip(_BY_TEXT, texts, strict=True) if pair[1]] if any(texts) else []
@@ -67,7 +69,7 @@ def _found(facts: Conditions, policy: ClockPolicy) -> list[tuple[HaltCause, str]
     return found
 
 
-def _skewed(skew: ClockSkew, policy: ClockPolicy) -> Iterator[tuple[HaltCause, str]]:
+def _skewed(skew: ClockSkew, policy: ClockPolicy) -> Iterator[Cause]:
     """Beyond the first limit nothing is entered, beyond the second nothing is sent at all."""
     for cause, limit in (
         (HaltCause.CLOCK_REFUSED, policy.refuse_ms),

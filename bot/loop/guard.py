@@ -18,7 +18,7 @@ from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, Intent, Latch, Order
 from bot.domain.value import replace
 from bot.execution.controls import Permits
-from bot.loop.conditions import Conditions, halts
+from bot.loop.conditions import Conditions, causes, halts
 from bot.loop.observation import Observation
 from bot.loop.world import World
 from bot.observe import ledger
@@ -112,18 +112,22 @@ class Guard:
 
         Raises: StorageFailed.
         """
-        state, now = self._store.state, self._world.clock.now()
-        found = self.halts = halts(facts, self._config.policy.clock, now, state.halts)
-        if not (found or state.halts or state.latches) or self._store.broken:
-            return found
-        in_force = {halt.cause.value: halt.detail for halt in (*found, *latch_halts(state, now))}
+        state, found = self._store.state, causes(facts, self._config.policy.clock)
+        if not (found or state.halts or state.latches):
+            self.halts = ()
+            return ()
+        now = self._world.clock.now()
+        settled = self.halts = halts(found, now, state.halts)
+        if self._store.broken:
+            return settled
+        in_force = {halt.cause.value: halt.detail for halt in (*settled, *latch_halts(state, now))}
         for cause, detail in in_force.items():
             if cause not in state.halts:
                 self._store.record(HaltBegan(cause, detail), cycle_id)
         for cause, (_, detail) in state.halts.items():
             if cause not in in_force:
                 self._store.record(HaltEnded(cause, detail), cycle_id)
-        return found
+        return settled
 
     def latch_foreign_instance(self, cycle_id: str) -> None:
         """Another instance trades this account: halt until an operator says otherwise."""
@@ -167,12 +171,12 @@ class Guard:
     def without_disk(self) -> None:
         """The halts while nothing can be written: shown and alerted, recorded once the disk is back."""
         facts, now = self.conditions(self.look_at_kill()), self._world.clock.now()
-        self.halts = halts(facts, self._config.policy.clock, now, self._known())
+        self.halts = halts(causes(facts, self._config.policy.clock), now, self._known())
 
     def start_halted(self, kill: KillState) -> None:
         """The halts of a start without trusted books: shown and alerted, never recorded."""
         facts, now = Conditions(kill=kill_reason(kill), start=self.flags.start), self._world.clock.now()
-        self.halts = halts(facts, self._config.policy.clock, now, self._known())
+        self.halts = halts(causes(facts, self._config.policy.clock), now, self._known())
 
     def _known(self) -> Mapping[str, tuple[datetime, str]]:
         """The observed halts as durable state keeps them."""

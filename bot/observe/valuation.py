@@ -39,7 +39,7 @@ def value(
     """
     parts, problems, worth = [], [], ZERO
     for balance in balances.values():
-        if not balance.available and not balance.hold:
+        if not balance.total:
             continue
         part, problem = _part(balance, marks, markets, portfolio, now, unpriced_after)
         parts.append(part)
