@@ -391,7 +391,8 @@ class State(Evolving):
     @cached_property
     def exiting(self) -> frozenset[str]:
         """Base currencies of which an exit of ours owns the sell side."""
-        return frozenset([i.product.base for i in self.open_intents if i.kind is OrderKind.EXIT])
+        exit_kind = OrderKind.EXIT
+        return frozenset([i.product.base for i in self.open_intents if i.kind is exit_kind])
 
     @cached_property
     def open_intents(self) -> tuple[Intent, ...]:

@@ -203,13 +203,14 @@ class ExecutionEngine:
     def next_timer(self) -> datetime | None:
         """When an order asks for attention by itself; None when none does."""
         state, execution, served = self._books.state, self._policy.execution, self._served_at
+        protective, unknown = OrderKind.PROTECTIVE, OrderState.UNKNOWN
         wanted = [
             routing.next_time(intent, self._books.orders_of(intent), self._policy)
             for intent in state.open_intents
-            if intent.kind is not OrderKind.PROTECTIVE
+            if intent.kind is not protective
         ]
         wanted += [
-            next_listing(order, execution) if order.state is OrderState.UNKNOWN else timer(order, execution)
+            next_listing(order, execution) if order.state is unknown else timer(order, execution)
             for order in state.working
         ]
         ahead = [at if served is None or at > served else served + OVERDUE_GAP for at in wanted if at is not None]

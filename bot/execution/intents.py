@@ -103,7 +103,8 @@ class Intents:
 
     def _served(self) -> list[Intent]:
         """Open intents that are routed; a protective one has its single order and no time of its own."""
-        return [intent for intent in self._books.state.open_intents if intent.kind is not OrderKind.PROTECTIVE]
+        protective = OrderKind.PROTECTIVE
+        return [intent for intent in self._books.state.open_intents if intent.kind is not protective]
 
     def _obey(self, permits: Permits, tally: Tally) -> None:
         """What the halt table takes off the venue."""

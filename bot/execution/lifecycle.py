@@ -28,7 +28,13 @@ UNRESOLVED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED, OrderState.
 _UNANSWERED: Final = frozenset({OrderState.NEW, OrderState.SUBMITTED})
 _NOT_ACKNOWLEDGED: Final = frozenset({OrderState.SUBMITTED, OrderState.UNKNOWN})
 _SETTLED: Final = frozenset({OrderState.OPEN, OrderState.PARTIAL, OrderState.CANCEL_PENDING})
-_IMMEDIATE: Final = (OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET)
+_UNFILLED: Final = frozenset({OrderState.OPEN, OrderState.SUBMITTED, OrderState.UNKNOWN})
+_IMMEDIATE: Final = frozenset({OrderType.LIMIT_IOC, OrderType.LIMIT_FOK, OrderType.MARKET})
+_ENDS: Final = {
+    VenueStatus.FILLED: OrderEvent.FILL,
+    VenueStatus.CANCELLED: OrderEvent.CANCELED,
+    VenueStatus.EXPIRED: OrderEvent.EXPIRED,
+}
 
 
 def changed(order: Order, event: OrderEvent, why: str, *, order_id: str = "", absent: int = 0) -> Payload:
@@ -212,21 +218,16 @@ def _half_filled(order: Order, report: OrderReport) -> Mismatch | None:
 
 
 def _event(order: Order, state: OrderState, report: OrderReport, figures: _Figures) -> OrderEvent:
-    match report.status:
-        case VenueStatus.FILLED:
-            return OrderEvent.FILL
-        case VenueStatus.CANCELLED:
-            return OrderEvent.CANCELED
-        case VenueStatus.EXPIRED:
-            return OrderEvent.EXPIRED
-        case VenueStatus.FAILED:
-            worked = state in (OrderState.PARTIAL, OrderState.CANCEL_PENDING) or not figures.filled.is_zero
-            return OrderEvent.CANCELED if worked else OrderEvent.REFUSED
-        case VenueStatus.CANCEL_QUEUED if state in RESTING:
-            return OrderEvent.CANCEL_ASKED
-    filled = figures.filled.value
-    fresh = state in (OrderState.OPEN, OrderState.SUBMITTED, OrderState.UNKNOWN) and filled > 0
-    return OrderEvent.PART_FILL if fresh or filled > order.filled.value else OrderEvent.ACK
+    status, filled = report.status, figures.filled.value
+    if status in _ENDS:
+        return _ENDS[status]
+    if status is VenueStatus.FAILED:
+        worked = state in (OrderState.PARTIAL, OrderState.CANCEL_PENDING) or filled > 0
+        return OrderEvent.CANCELED if worked else OrderEvent.REFUSED
+    if status is VenueStatus.CANCEL_QUEUED and state in RESTING:
+        return OrderEvent.CANCEL_ASKED
+    more = filled > order.filled.value or (filled > 0 and state in _UNFILLED)
+    return OrderEvent.PART_FILL if more else OrderEvent.ACK
 
 
 def _says_something(order: Order, event: OrderEvent, report: OrderReport, figures: _Figures) -> bool:

@@ -175,7 +175,7 @@ class Protection:
     def _lift_orphaned(self, state: State, tally: Tally) -> None:
         """A protective sell without a position would sell what somebody else put there."""
         held = state.positions
-        stray = [o for o in state.working if o.kind is OrderKind.PROTECTIVE and o.product not in held]
+        stray = [o for o in state.working if o.product not in held and o.kind is OrderKind.PROTECTIVE]
         if stray:  # or of a listing that is held under the name of its book
             bases = {market.base for market in held}
             lone = [o for o in stray if o.product.base not in bases and o.state in RESTING and not self._parent_open(o)]

@@ -204,12 +204,13 @@ def _never_entered(state: State, order: Order) -> State:
 
 def _cancel_asked_at(order: Order, event: OrderChanged, at: datetime, *, moved: bool) -> datetime | None:
     """A change to CANCEL_PENDING that moves nothing else says that the cancel was asked again."""
-    if event.cancel_asked or (event.to_state is OrderState.CANCEL_PENDING and not moved):
+    asked = order.cancel_asked_at
+    if event.cancel_asked:
         return at
     if event.to_state is OrderState.CANCEL_PENDING:
-        return order.cancel_asked_at or at
-    returned = order.state is OrderState.CANCEL_PENDING and event.to_state.is_working
-    return None if returned else order.cancel_asked_at
+        return asked if moved and asked is not None else at
+    returned = asked is not None and order.state is OrderState.CANCEL_PENDING and event.to_state.is_working
+    return None if returned else asked
 
 
 def _at_target(order: Order, filled: Size, value: Decimal) -> Size:
