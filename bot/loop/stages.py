@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.loop.world import Heart
+from bot.loop.world import Operator
 from bot.ports import Clock
 
 
 class Stages:
     """Seconds of real time by stage of the cycle that is running. A stage lasts until another one is entered."""
 
-    def __init__(self, clock: Clock, heart: Heart, *, read: bool) -> None:
-        """read: whether anybody reads the times; else they are taken only for a service manager that waits for us."""
+    def __init__(self, clock: Clock, operator: Operator) -> None:
+        """Where the operator has no audience, times are taken only for a service manager that waits for us."""
         self._clock = clock
-        self._heart = heart
-        self._taken = read or heart.watchdog_s is not None
+        self._operator = operator
         self._took: dict[str, float] = {}
         self._name, self._began = "", 0.0
 
     def enter(self, name: str) -> None:
         """The stage that was on is over, and this one begins."""
-        if not self._taken:
+        if not self._operator.audience and self._operator.heart.watchdog_s is None:
             return
         now = self._clock.stopwatch()
         if self._name:
             self._took[self._name] = now - self._began
-            self._heart.alive()
+            self._operator.heart.alive()
         self._name, self._began = name, now
 
     def end(self) -> Mapping[str, float]:

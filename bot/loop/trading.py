@@ -106,7 +106,7 @@ class TradingLoop:
         self._stop_why = ""
         self._new_config: Callable[[Config], Config | None] = _unchanged
         self._names = CycleNames()
-        self._stages = Stages(world.clock, operator.heart, read=operator.audience)
+        self._stages = Stages(world.clock, operator)
         self._look_again = False
         self._decided_in = ""
         self._fruitless = 0
