@@ -80,7 +80,8 @@ class Engine:
         shown nothing yet. at: time of the match.
         """
         record, product = order.record, self._product(order)
-        if self._too_many(order, desk):
+        # The order that arrives is one of the desk's.
+        if len(desk.orders) > self._rules.open_orders_max and self._too_many(order, desk):
             self._books.fail(order, "TOO_MANY_OPEN_ORDERS", "Too many open orders")
             return
         order.live, order.bars_left = True, 0
@@ -97,7 +98,8 @@ class Engine:
             rates = Rates(record.maker_rate, record.taker_rate)
             self._books.top_up(order, need_of(record.terms, record.side, product, touch, rates, self._rules).wanted)
         self._take(desk, order, touch, bound, at)
-        self._after_arrival(order)
+        if order.record.is_working and not record.terms.rests:
+            self._books.finish(order, VenueStatus.CANCELLED, message=NO_MATCH)
 
     def arrive_at_book(self, order: Working) -> None:
         """An order reaches the book as it stands now, between slices (tick mode)."""
@@ -242,10 +244,6 @@ class Engine:
             return
         order.taking = record.terms.rests and end is End.LIQUIDITY and self._crosses(order, touch)
 
-    def _after_arrival(self, order: Working) -> None:
-        if order.record.is_working and not order.record.terms.rests:
-            self._books.finish(order, VenueStatus.CANCELLED, message=NO_MATCH)
-
     def _offers(self, desk: Desk, order: Working, touch: Touch | None) -> Iterator[Offer]:
         """What the order may take now: the book less what ours took of it, or the one price of R2."""
         if touch is None:
@@ -287,8 +285,6 @@ class Engine:
 
     def _too_many(self, order: Working, desk: Desk) -> bool:
         most, product = self._rules.open_orders_max, order.record.product
-        if len(desk.orders) <= most:  # the order that arrives is one of them
-            return False
         return sum(1 for other in desk.orders.values() if other.live and other.record.product == product) >= most
 
 

@@ -22,9 +22,8 @@ def cut(size: Decimal) -> Decimal:
     return quantised(size, SIZE_PLACES, ROUND_DOWN)
 
 
-def worse_buy(price: Decimal, step: Decimal) -> Decimal:
-    """The price a buyer pays once `price` must be a whole tick: up."""
-    return ceil_to(price, step)
+worse_buy: Final = ceil_to
+"""The price a buyer pays once it must be a whole tick: up."""
 
 
 def worse_sell(price: Decimal, step: Decimal) -> Decimal:
