@@ -47,6 +47,7 @@ class SeriesColumns:
         self._unsteady: dict[Decimal, list[int]] = {}
         self._reads: dict[tuple[str, int], int] = {}
         self.noted: dict[tuple[str, int, int], dict[int, int]] = {}
+        self._asked: Ints = np.empty(0, np.int64)
 
     def pays(self, name: str, count: int) -> bool:
         """Whether to make the column `name` for one more reading, or to compute that from its bars: making one costs
@@ -92,7 +93,8 @@ class SeriesColumns:
         return self._lowest[count]
 
     def forget(self, but: Ints) -> None:
-        """Drop every column: what is still asked for is made anew, but for the sums that end at these bars."""
+        """Drop every column: what is still asked for is made anew, but for the sums that end at these bars, which are
+        those that will be read."""
         for key, prefix in self._windows.items():
             _, count, step = key
             bars = but[but + 1 >= count * step]
@@ -100,8 +102,30 @@ class SeriesColumns:
                 running: Ints = np.asarray(prefix)
                 sums = running[bars + step] - running[bars + step - count * step]
                 self.noted[key] = dict(zip(bars.tolist(), sums.tolist(), strict=True))
+        self._asked = but
         for made in (self._prefixes, self._windows, self._highest, self._lowest):
             made.clear()
+
+    def gains(self, count: int, step: int, t: int) -> int:
+        """Sum of the rises of the last `count` steps of `step` bars that end at bar t, without a column.
+
+        Noted for all bars that will be read at once: one by one they cost several times as much.
+        """
+        key = ("gains", count, step)
+        if key not in self.noted:
+            self.noted[key] = self._gains_at(self._asked[self._asked >= count * step], count, step)
+        known = self.noted[key].get(t)
+        return gained(self.series.close[t - count * step : t + 1 : step]) if known is None else known
+
+    def _gains_at(self, bars: Ints, count: int, step: int) -> dict[int, int]:
+        """Of each of `bars`; of none where they are many or not proven to fit."""
+        if not 0 < len(bars) * count <= self.size:
+            return {}
+        closes = self.series.close[bars[:, np.newaxis] + np.arange(-count * step, 1, step)]
+        rises = np.maximum(closes[:, 1:] - closes[:, :-1], 0)
+        if greatest(rises) * count >= WINDOW_LIMIT:
+            return {}
+        return dict(zip(bars.tolist(), np.add.reduce(rises, axis=1).tolist(), strict=True))
 
     def unsteady(self, percent: Decimal) -> list[int]:
         """Bars that moved more than `percent` off the close before, ascending."""
@@ -225,7 +249,7 @@ class ColumnWindows:
         then, closes = self._t - count * step, self._columns.close
         gains = self._sum("gains", count, step)
         if gains is None:
-            gains = gained(self._columns.series.close[then : self._t + 1 : step])
+            gains = self._columns.gains(count, step, self._t)
         return gains, gains - closes[self._t] + closes[then]
 
     def rises(self, count: int, step: int = 1) -> int | None:

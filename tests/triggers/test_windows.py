@@ -185,3 +185,26 @@ def test_arrays_are_left_as_they_were() -> None:
         list(readings(LiveWindows(bars.slice(0, t + 1)), 2, 2))
     for then, now in zip(before, (bars.open, bars.high, bars.low, bars.close, bars.volume), strict=True):
         assert np.array_equal(then, now)
+
+
+@pytest.mark.parametrize("jump", [3, 2**60])
+def test_rises_noted_for_the_bars_that_will_be_read_are_those_of_the_bars(jump: int) -> None:
+    """A jump of 2^60 may not fit four times; then nothing is noted, and each is worked out by itself."""
+    bars = series([100 + t % 7 + (jump if t >= 450 else 0) for t in range(900)])
+    columns = SeriesColumns(bars)
+    columns.forget(but=np.array([3, 59, 60, 460, 899]))
+    for t in (3, 59, 60, 459, 460, 899):
+        live, column = LiveWindows(bars.slice(0, t + 1)), ColumnWindows(columns, t)
+        assert column.gains_and_losses(4, 15) == live.gains_and_losses(4, 15)
+        assert column.gains_and_losses(60) == live.gains_and_losses(60)
+    noted = {60, 460, 899} if jump == 3 else set()
+    assert columns.noted["gains", 4, 15].keys() == columns.noted["gains", 60, 1].keys() == noted
+
+
+def test_rises_are_not_noted_for_bars_that_are_many() -> None:
+    columns = SeriesColumns(walk(900, seed=4))
+    columns.forget(but=np.arange(100, 900))
+    assert ColumnWindows(columns, 500).gains_and_losses(60) == LiveWindows(
+        walk(900, seed=4).slice(0, 501)
+    ).gains_and_losses(60)
+    assert columns.noted["gains", 60, 1] == {}
