@@ -12,7 +12,7 @@ from bot.domain.product import Product, ProductId, Side
 from bot.venue.exact import sub
 from bot.venue.market import DepthModel, MarketSlice, View
 from bot.venue.matching import share_of
-from bot.venue.orders import DOWN, OrderRecord, TriggerStatus
+from bot.venue.orders import OrderRecord, TriggerStatus
 from bot.venue.rules import FillRules
 
 
@@ -53,21 +53,18 @@ class Working:
             return False
         if not self.live:
             return True
-        record, terms, side = self.record, self.record.terms, self.record.request.side
-        stop = terms.stop_price if record.trigger is TriggerStatus.PENDING else None
-        if stop is not None and (low <= stop if terms.stop_direction == DOWN else high >= stop):
+        down, up = self.record.levels
+        if (down is not None and low <= down) or (up is not None and high >= up):
             return False
-        limit = record.live_limit
-        away = limit is None or (low > limit if side is Side.BUY else high < limit)
-        if away and (limit is None or depth is None or not _stands_through(depth, side, limit)):
-            return True
-        return stop is not None and not terms.is_bracket  # such a limit does not rest on the book yet
+        return depth is None or not self._stands_through(depth)
 
-
-def _stands_through(depth: Book | DepthModel, side: Side, limit: Decimal) -> bool:
-    """Whether a recorded book offers an order of `side` better than its limit."""
-    levels = depth.side(side) if isinstance(depth, Book) else ()
-    return bool(levels) and (levels[0].price.value < limit if side is Side.BUY else levels[0].price.value > limit)
+    def _stands_through(self, depth: Book | DepthModel) -> bool:
+        """Whether a recorded book offers the order better than the limit at which it rests."""
+        side, limit = self.record.request.side, self.resting
+        shown = depth.side(side) if isinstance(depth, Book) else ()
+        if limit is None or not shown:
+            return False
+        return shown[0].price.value < limit if side is Side.BUY else shown[0].price.value > limit
 
 
 @dataclass(slots=True, eq=False)

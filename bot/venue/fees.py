@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Self
 
@@ -17,6 +17,7 @@ from bot.venue.kept import KeptVolume
 
 TRAILING: Final = timedelta(days=30)
 HOUR: Final = timedelta(hours=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Tier(Value):
@@ -98,7 +99,7 @@ class VolumeMeter:
         """Volume of the 30 days before the last full hour; fills since that hour do not count yet."""
         if self._until is not None and now < self._until:
             return self._sum
-        hour = now.replace(minute=0, second=0, microsecond=0)
+        hour = now - (now - EPOCH) % HOUR
         self._until = hour + HOUR
         while self._young and self._young[0][0] < hour:
             fill = self._young.popleft()

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from bot.domain.money import HUNDRED, ZERO
 from bot.domain.order import Bracket, Liquidity, VenueStatus
 from bot.domain.product import ProductId, Side
-from bot.domain.value import Value, replace
+from bot.domain.value import Value, cached_property, replace
 from bot.venue.exact import add, div, mul, sub
 
 StopDirection = Literal["STOP_DIRECTION_STOP_UP", "STOP_DIRECTION_STOP_DOWN"]
@@ -160,7 +160,7 @@ class Edit(Value):
     at: datetime
 
 
-class OrderRecord(Value):
+class OrderRecord(Value, dict=True):
     """Everything the venue knows of one order; replaced by a new value at every change.
 
     market: id of the order book (an alias pair shares one). config, terms: as last edited, the child's size as grown.
@@ -195,6 +195,18 @@ class OrderRecord(Value):
     originating_order_id: str = ""
     attached_order_id: str = ""
     edits: tuple[Edit, ...] = ()
+
+    @cached_property
+    def levels(self) -> tuple[Decimal | None, Decimal | None]:
+        """A price at or below which, and one at or above which, something happens to the order: its stop while that is
+        pending, and its limit where it rests on the book."""
+        stop, limit = (self.terms.stop_price if self.trigger is TriggerStatus.PENDING else None), self.live_limit
+        if stop is not None and not self.terms.is_bracket:
+            limit = None  # such a limit does not rest on the book yet
+        down, up = (limit, None) if self.request.side is Side.BUY else (None, limit)
+        if stop is None:
+            return down, up
+        return (stop, up) if self.terms.stop_direction == DOWN else (down, stop)
 
     @property
     def client_order_id(self) -> str:

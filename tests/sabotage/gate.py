@@ -295,7 +295,7 @@ MISTAKES: Final = (
         "the fee tier moves with every fill instead of on the full hour",
         "bot/venue/fees.py",
         "        if self._until is not None and now < self._until:\n            return self._sum\n"
-        "        hour = now.replace(minute=0, second=0, microsecond=0)\n",
+        "        hour = now - (now - EPOCH) % HOUR\n",
         "        hour = now\n",
     ),
     _mistake(
