@@ -187,7 +187,7 @@ class Guard:
     def permits(self) -> Permits:
         found = self.permission()
         if found is FREE:
-            return Permits()
+            return _EVERYTHING
         return Permits(
             entries=found.entries,
             exits=found.exits,
@@ -252,5 +252,6 @@ def _holds(side: Side, product: ProductId, currency: str) -> bool:
     return currency == (product.quote if side is Side.BUY else product.base)
 
 
+_EVERYTHING: Final = Permits()
 KILL_RECHECK: Final = timedelta(seconds=1)
 """How soon a halted loop looks again while orders of ours may still work."""

@@ -9,7 +9,10 @@ from bot.ports import Clock
 
 
 class Stages:
-    """Seconds of real time by stage of the cycle that is running. A stage lasts until another one is entered."""
+    """Seconds of real time by stage of the cycle that is running. A stage lasts until another one is entered.
+
+    One that is entered again, as acting is after it failed, goes on.
+    """
 
     def __init__(self, clock: Clock, operator: Operator) -> None:
         """Where the operator has no audience, times are taken only for a service manager that waits for us."""
@@ -24,7 +27,7 @@ class Stages:
             return
         now = self._clock.stopwatch()
         if self._name:
-            self._took[self._name] = now - self._began
+            self._took[self._name] = self._took.get(self._name, 0.0) + now - self._began
             self._operator.heart.alive()
         self._name, self._began = name, now
 

@@ -345,7 +345,7 @@ MISTAKES: Final = (
         "cycles take longer every week, and no figure says which part of them does",
         "latency accounting",
         "bot/loop/stages.py",
-        "            self._took[self._name] = now - self._began\n",
+        "            self._took[self._name] = self._took.get(self._name, 0.0) + now - self._began\n",
         "",
         pytest("tests/loop/test_running.py"),
     ),
