@@ -20,7 +20,7 @@ from bot.risk import stops
 from bot.risk.halts import latch_active
 from bot.settings.config import Config
 
-CHUNK: Final = 512
+CHUNK: Final = 2048
 """Bars looked at in one go at first; twice as many each time nothing is found."""
 SLACK: Final = 1e-9
 """Relative margin of comparisons in floats."""

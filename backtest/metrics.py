@@ -95,7 +95,7 @@ def drawdowns(series: Series) -> dict[str, Any]:
     """The deepest falls from a peak with their dates, and how much of the time was spent below one."""
     below = series.underwater
     under = below < 0
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], under.view(np.int8), [0]))))
+    edges = np.flatnonzero(np.diff(under, prepend=False, append=False))
     starts, stops = edges[::2], edges[1::2]
     spans = list(zip(starts.tolist(), stops.tolist(), _days(series, starts, stops).tolist(), strict=True))
     # Up to the next start nothing is deeper: bars at a peak are 0.
