@@ -68,7 +68,8 @@ class Engine:
         for order in tuple(desk.orders.values()):
             self._watch(desk, order, piece)
         desk.newborn.clear()
-        for side in (Side.BUY, Side.SELL):
+        # What is bought in this slice is not sold by its bracket as if it had been there all along: `_newborn` judges.
+        for side in (Side.SELL, Side.BUY):
             self._rest(desk, side, piece)
         for child, price in tuple(desk.newborn):
             self._newborn(desk, child, from_price(piece, price), piece)

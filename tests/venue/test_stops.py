@@ -210,6 +210,28 @@ def test_an_entry_inside_the_bar_assumes_the_low_came_after_and_the_high_before(
     assert world.traded(world.order(proven).attached_order_id) == [("107.5", "1")]
 
 
+def test_the_stop_of_an_entry_inside_the_bar_comes_before_a_target_that_the_close_proves() -> None:
+    world = World(bars())
+    world.flat("100")
+    entry = world.placed(BUY, LimitGtc(d("1"), d("99"), True), attached=bracket("104", "95"))
+    world.flat("100")
+    world.bar("103", "110", "94", "106")
+    assert world.traded(entry) == [("99", "1")]
+    assert world.traded(world.order(entry).attached_order_id) == [("95", "1")]
+
+
+def test_what_a_bar_adds_to_a_position_does_not_sell_at_that_bars_high() -> None:
+    world = World(bars(), USD="10000")
+    world.flat("100")
+    entry = world.placed(BUY, LimitGtc(d("3"), d("99"), True), attached=bracket("104", "95"))
+    world.bar("100", "100", "98", "100", volume="1")
+    first = world.child_of(entry)
+    world.bar("100", "105", "98", "100", volume="2")
+    assert (world.traded(entry), world.traded(first.order_id)) == ([("99", "1"), ("99", "1")], [("104", "1")])
+    second = world.child_of(entry)
+    assert (second.terms.base_size, world.traded(second.order_id)) == (d("1"), [])
+
+
 def test_a_stop_hit_in_the_entry_bar_never_sells_above_the_entry() -> None:
     """The bar opens below the child's stop: bought at 94 and stopped at 95 would be money from nothing."""
     world = World(bars(), USD="10000")
