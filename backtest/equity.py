@@ -15,7 +15,7 @@ from bot.domain.bars import Ints
 from bot.domain.money import EXACT, total
 from bot.domain.position import Position
 from bot.domain.state import Period, State
-from bot.domain.value import cached_property
+from bot.domain.value import Value, cached_property
 from bot.risk import stops
 from bot.risk.halts import latch_active
 from bot.settings.config import Config
@@ -76,6 +76,32 @@ class Worth:
         self.lowest, self.highest = values.item(values.argmin()), values.item(values.argmax())
 
 
+class Limits(Value):
+    """What the policy lets neither equity nor a position pass, in floats; None where it does not say.
+
+    daily, weekly: loss since the period began, in percent of what it began with. least: equity as a share of its peak.
+    most: a position as a share of equity.
+    """
+
+    daily: float | None
+    weekly: float | None
+    least: float | None
+    most: float | None
+
+    @classmethod
+    def of(cls, config: Config) -> Limits:
+        """The limits of a policy, with the margin of comparisons in floats."""
+        risk, exits = config.policy.risk, config.policy.exits
+        daily, weekly, fall = risk.daily_stop_pct, risk.weekly_stop_pct, risk.max_drawdown_pct
+        most = float(risk.max_per_asset_pct.fraction) * (1 - SLACK) * (1 + float(exits.trim_tolerance_pct.fraction))
+        return cls(
+            float(daily.value) if daily is not None else None,
+            float(weekly.value) if weekly is not None else None,
+            1 - float(fall.fraction) + SLACK if fall is not None else None,
+            most if exits.trim_to_cap else None,
+        )
+
+
 class Line:
     """Equity of bars first..stop-1 while holdings stay as they are, in floats; exact where it is asked for.
 
@@ -85,7 +111,7 @@ class Line:
 
     def __init__(
         self,
-        config: Config,
+        limits: Limits,
         state: State,
         now: datetime,
         worths: Sequence[Worth],
@@ -93,7 +119,7 @@ class Line:
         first: int,
         stop: int,
     ) -> None:
-        self._config = config
+        self._limits = limits
         self._state = state
         self._now = now
         self._worths = worths
@@ -117,31 +143,31 @@ class Line:
 
     def alarm(self) -> int | None:
         """Offset of the first bar at which a stop or a cap may be reached."""
-        config, state, found = self._config, self._state, []
-        risk, floor = config.policy.risk, self._floor()
+        state, least, most = self._state, self._limits.least, self._limits.most
+        floor, found = self._floor(), []
         if self._lowest <= floor:
             found.append(self._values <= floor)
-        if risk.max_drawdown_pct is not None and not self._latched(stops.DRAWDOWN):
+        if least is not None and not self._latched(stops.DRAWDOWN):
             peak = float(state.peak_equity) if state.peak_equity is not None else self._lowest
-            share = 1 - float(risk.max_drawdown_pct.fraction) + SLACK
-            if self._lowest <= max(peak, self._highest) * share:
-                found.append(self._values <= np.maximum(peak, np.maximum.accumulate(self._values)) * share)
-        if config.policy.exits.trim_to_cap:
-            cap = float(risk.max_per_asset_pct.fraction) * (1 - SLACK)
-            cap *= 1 + float(config.policy.exits.trim_tolerance_pct.fraction)
-            grown = [worth for worth in self._worths if worth.highest > self._lowest * cap]
-            found += [worth.values(self._first, self._stop) > self._values * cap for worth in grown]
+            if self._lowest <= max(peak, self._highest) * least:
+                found.append(self._values <= np.maximum(peak, np.maximum.accumulate(self._values)) * least)
+        if most is not None:
+            grown = [worth for worth in self._worths if worth.highest > self._lowest * most]
+            found += [worth.values(self._first, self._stop) > self._values * most for worth in grown]
         hits = [int(np.argmax(mask)) for mask in found if mask.any()]
-        return min(hits) if hits else None
+        return min(hits, default=None)
 
     def new_peak(self, stop: int) -> Decimal | None:
         """The highest equity before bar `stop`, exact, when it is above the known peak."""
         known = self._state.peak_equity
-        if known is None or stop <= self._first or self._highest < float(known) * (1 - SLACK):
+        if known is None or stop <= self._first:
+            return None
+        least = float(known) * (1 - SLACK)
+        if self._highest < least:
             return None
         values = self._values[: stop - self._first]
         highest = values.item(values.argmax())
-        if highest < float(known) * (1 - SLACK):
+        if highest < least:
             return None
         near = np.flatnonzero(values >= highest * (1 - SLACK))
         exact = max(self._exact(self._first + offset) for offset in near.tolist())
@@ -152,13 +178,13 @@ class Line:
 
     def _floor(self) -> float:
         """Equity at or below which the daily or weekly stop may be reached; -inf when neither can be."""
-        risk, state, floor = self._config.policy.risk, self._state, float("-inf")
+        limits, state, floor = self._limits, self._state, float("-inf")
         bought = self._rest + sum([worth.cost for worth in self._worths])
         for name, period, limit in (
-            (stops.DAILY, state.day, risk.daily_stop_pct), (stops.WEEKLY, state.week, risk.weekly_stop_pct),
+            (stops.DAILY, state.day, limits.daily), (stops.WEEKLY, state.week, limits.weekly),
         ):  # fmt: skip
             if limit is not None and period is not None and not self._latched(name):
-                floor = max(floor, _at_stop(period, limit.value, bought))
+                floor = max(floor, _at_stop(period, limit, bought))
         return floor
 
     def _latched(self, name: str) -> bool:
@@ -173,7 +199,7 @@ def _due(data: Dataset, position: Position) -> int | None:
     return None if minutes is None else data.knowing(position.opened_at + timedelta(minutes=minutes))
 
 
-def _at_stop(period: Period, limit: Decimal, bought: float) -> float:
+def _at_stop(period: Period, limit: float, bought: float) -> float:
     """Equity at which realised + unrealised change since the period began is -limit percent of its start, or just
     above.
 
@@ -181,4 +207,4 @@ def _at_stop(period: Period, limit: Decimal, bought: float) -> float:
     """
     start = float(period.start_equity)
     rest = bought + float(period.start_unrealised) - float(period.realised)
-    return rest - start * float(limit) / 100 + abs(start) * 1e-7
+    return rest - start * limit / 100 + abs(start) * 1e-7

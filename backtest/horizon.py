@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 
 from backtest.dataset import Dataset, Track
-from backtest.equity import CHUNK, Line, Worth
+from backtest.equity import CHUNK, Limits, Line, Worth
 from backtest.landmarks import days, landmarks
 from backtest.recorder import FAILED
 from backtest.signals import signals
@@ -41,6 +41,9 @@ from bot.settings.config import Config
 from bot.venue.books import DOLLARS
 from bot.venue.orders import OrderRecord
 
+_PROTECTIVE: Final = OrderKind.PROTECTIVE
+_OPEN: Final = OrderState.OPEN
+_SELL: Final = Side.SELL
 _NEVER_DOWN: Final = -1
 _NEVER_UP: Final = 2**62
 """Levels in ticks that no bar reaches."""
@@ -103,6 +106,8 @@ class Horizon:
     def __init__(self, data: Dataset, config: Config) -> None:
         self._data = data
         self._config = config
+        self._resting = config.policy.exits.resting_on_exchange
+        self._limits = Limits.of(config)
         everywhere = landmarks(data, config)
         self._landmark = frozenset(everywhere.tolist())
         self._landmarks = sorted(self._landmark.union(days(data).tolist()))
@@ -115,7 +120,8 @@ class Horizon:
         self._worths: dict[ProductId, Worth] = {}
         self._silent = _silent(data)
         self._partial = _may_be_partial(data, config)
-        self._rates = {config.policy.portfolio.quote_currency: ONE, **config.policy.portfolio.stable_values}
+        rates = {config.policy.portfolio.quote_currency: ONE, **config.policy.portfolio.stable_values}
+        self._rates = tuple(rates.items())
 
     def next(self, look: Look) -> Next:
         """The bar to run after `look.k`; the number of bars when there is none."""
@@ -144,12 +150,11 @@ class Horizon:
 
     def _asking(self, look: Look, stop: int) -> int:
         """The first bar before `stop` at which a rule may hold in a market where that asks for something new."""
-        covered = {order.product.base for order in look.state.working if order.kind is OrderKind.PROTECTIVE}
         at = bisect_right(self._signalled, look.k)
         while at < len(self._signalled) and (bar := self._signalled[at]) < stop:
             for market in self._signals[bar]:
                 # Where an order protects a position, nothing new is asked for.
-                if market.base not in covered and bar > self._paused(look, market.base):
+                if not _covered(market.base, look.state) and bar > self._paused(look, market.base):
                     return bar
             at += 1
         return stop
@@ -200,9 +205,9 @@ class Horizon:
         working = [order for order in state.of_base.get(position.product.base, ()) if order.state.is_working]
         if over or not position.managed:
             return not working
-        if not self._config.policy.exits.resting_on_exchange or position.exit_levels.highest_stop is None:
+        if not self._resting or position.exit_levels.highest_stop is None:
             return not working
-        if len(working) != 1 or working[0].kind is not OrderKind.PROTECTIVE or working[0].state is not OrderState.OPEN:
+        if len(working) != 1 or working[0].kind is not _PROTECTIVE or working[0].state is not _OPEN:
             return False
         return working[0].remaining == position.size
 
@@ -259,7 +264,7 @@ class Horizon:
         first = look.k + 1
         if not worths or first >= stop:
             return stop, None
-        line = Line(self._config, look.state, look.cycle.record.started_at, worths, self._cash(look.state), first, stop)
+        line = Line(self._limits, look.state, look.cycle.record.started_at, worths, self._cash(look.state), first, stop)
         alarm = line.alarm()
         if alarm is not None:
             stop = first + alarm
@@ -274,8 +279,8 @@ class Horizon:
 
     def _cash(self, state: State) -> Decimal:
         """Equity apart from positions: the wallets of the equity currency and of coins at a fixed rate."""
-        held = ((state.ledgers.get(name), rate) for name, rate in self._rates.items())
-        return total(EXACT.multiply(ledger.expected, rate) for ledger, rate in held if ledger is not None)
+        ledgers = state.ledgers
+        return total([EXACT.multiply(ledgers[name].expected, rate) for name, rate in self._rates if name in ledgers])
 
 
 def _ends(state: State, config: Config) -> Iterator[datetime]:
@@ -305,7 +310,7 @@ def _held(sources: Iterable[OrderRecord | Position], track: Track) -> _Held:
 def _of_order(order: OrderRecord, track: Track) -> _Held:
     """The levels of a working order: its stop, and the limit at which it rests."""
     stop, limit = order.terms.stop_price, order.live_limit
-    down, up = (stop, limit) if order.side is Side.SELL else (limit, stop)
+    down, up = (stop, limit) if order.side is _SELL else (limit, stop)
     low = _NEVER_DOWN if down is None else track.scale_floor(down)
     return _Held(low, _NEVER_UP if up is None else track.scale_ceil(up), None)
 
@@ -345,6 +350,11 @@ def _held_back(view: MarketView) -> bool:
     if quote is None and bars is None:
         return False
     return any(problem is not None and problem.reason is Reason.QUOTE_HELD_BACK for problem in (quote, bars))
+
+
+def _covered(base: str, state: State) -> bool:
+    """Whether a working order protects a position in `base`."""
+    return any(order.kind is _PROTECTIVE and order.state.is_working for order in state.of_base.get(base, ()))
 
 
 def _after(bars: list[int], k: int, stop: int) -> int:
