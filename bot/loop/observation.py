@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from bot.domain.event import BreakerChanged, FillBooked, LatchSet, Payload, QuarantineBegan
@@ -34,6 +35,7 @@ REREAD_AFTER: Final = timedelta(milliseconds=500)
 
 RECONCILE_GOOD_FOR: Final = timedelta(seconds=90)
 """How long a complete read of the account lets what is ours be sold while newer reads fail."""
+_PRODUCT: Final = attrgetter("product")
 
 
 class Observed(Value):
@@ -195,8 +197,8 @@ class Observation:
         parts, pricing = self.valuation.parts if self.valuation is not None else (), metadata.pricing
         held = {
             *state.positions,
-            *[order.product for order in state.working],
-            *[intent.product for intent in state.open_intents],
+            *map(_PRODUCT, state.working),
+            *map(_PRODUCT, state.open_intents),
             *[pricing[part.currency] for part in parts if part.currency in pricing],
         }
         # What the universe lists is watched wherever it is, held or not.
@@ -206,8 +208,8 @@ class Observation:
             known = self._listed = metadata.products, beside, self._candidates(metadata.products, beside)
         if self.asked is None:
             return known[2]
-        wanted = self.asked | held
-        return {market: product for market, product in known[2].items() if market in wanted or product.id in wanted}
+        wanted = {metadata.markets.get(name, name) for name in self.asked | held}
+        return {market: product for market, product in known[2].items() if market in wanted}
 
     def _candidates(
         self, products: Mapping[ProductId, Product], beside: Collection[ProductId]
@@ -231,8 +233,10 @@ class Observation:
             usual = needed_bars(policy, policy.data.bar_granularity)
             self._needed = usual, max(usual, regime.needed_bars(policy.regime, policy.data.bar_granularity))
         usual, leading = self._needed
-        leader = policy.regime.product if policy.regime.enabled else None
-        self._world.market.watch({market: leading if market == leader else usual for market in watched})
+        bars = dict.fromkeys(watched, usual)
+        if policy.regime.enabled and policy.regime.product in bars:
+            bars[policy.regime.product] = leading
+        self._world.market.watch(bars)
         self._world.market.refresh(self._world.clock.now())
 
     def _applied(self, truth: Truth, engine: ExecutionEngine) -> ActReport:

@@ -64,7 +64,7 @@ def balanced(state: State, balances: Mapping[str, Balance], differing: Mapping[s
     if differing or state.pending or not state.ledgers:
         return False
     kept = state.ledgers.keys()
-    return balances.keys() <= kept or all(balances[currency].total == 0 for currency in balances.keys() - kept)
+    return balances.keys() <= kept or all(balances[currency].total == ZERO for currency in balances.keys() - kept)
 
 
 def check(state: State, sweep: Sweep, policy: StatePolicy) -> Iterator[Payload]:

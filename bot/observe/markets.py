@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from bot.domain.decision import Reason
 from bot.domain.market import Quote
-from bot.domain.money import Price
+from bot.domain.money import ZERO, Price
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import MarketView, Problem
 from bot.ports import MarketFacts
@@ -59,7 +59,7 @@ def stale_fraction(views: Collection[MarketView]) -> Decimal:
     stale = 0
     for item in views:
         stale += item.quote is None
-    return Decimal(stale) / Decimal(len(views)) if stale else Decimal(0)
+    return Decimal(stale) / Decimal(len(views)) if stale else ZERO
 
 
 class RecentBids:

@@ -38,7 +38,6 @@ from bot.ports import AccountReader, Clock, MarketData
 from bot.settings.config import Config
 from bot.settings.policy import DataPolicy, Policy
 
-_FEE_TIER_EVERY: Final = timedelta(hours=1)
 _DOUBT_EVERY: Final = timedelta(seconds=15)
 """Between two reads of the product list while it is in doubt."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -99,7 +98,7 @@ class Observer:
         self._env, self._mode = env, mode
         self._metadata: Metadata | None = None
         self._fees: FeeTier | None = None
-        self._fees_slot = Slot(_EPOCH, _EPOCH)
+        self._fees_hour = 0
         self._fees_doubted = False
         self._status: ExchangeStatus | None = None
         self._skew = SkewMeter(config.policy.clock)
@@ -152,16 +151,19 @@ class Observer:
         return truth
 
     def fee_tier(self, now: datetime) -> FeeTier:
-        """The account's rates; the policy's worst case until known, the higher of both when a re-read fails."""
+        """The account's rates, read once an hour of the clock.
+
+        The policy's worst case until they are known, the higher of both when a re-read fails.
+        """
         known = self._fees
-        if known is not None and not self._fees_doubted and self._fees_slot.begins <= now < self._fees_slot.ends:
+        if known is not None and not self._fees_doubted and self._fees_hour == _hour(now):
             return known
         try:
             found = self._exchange.fee_tier()
         except (ExchangeError, CriticalDataUnavailable):
             worst = self._worst_fees(now)
             return worst if known is None else _higher(known, worst)
-        self._fees, self._fees_doubted, self._fees_slot = found, False, _slot(found.as_of, _FEE_TIER_EVERY)
+        self._fees, self._fees_doubted, self._fees_hour = found, False, _hour(found.as_of)
         return found
 
     def doubt_fees(self) -> None:
@@ -320,6 +322,11 @@ def _slot(at: datetime, length: timedelta) -> Slot:
     """The slot, counted from 1970, that holds `at`: what is read once a slot does not hang on when reading began."""
     begins = at - (at - _EPOCH) % length
     return Slot(begins, begins + length)
+
+
+def _hour(at: datetime) -> int:
+    """Full hours since 1970."""
+    return int(at.timestamp() // 3600)
 
 
 def _higher(known: FeeTier, worst: FeeTier) -> FeeTier:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from bot.domain.event import ForeignOrderGone, ForeignOrderSeen, Payload
+from bot.domain.money import ZERO
 from bot.domain.order import Fill, OrderReport
 from bot.domain.product import Side
 from bot.domain.snapshot import Balance
@@ -70,7 +71,7 @@ def refuse_implausible(balances: Mapping[str, Balance], state: State) -> None:
     for balance in balances.values():
         if balance.available or balance.hold:
             return
-    if any(ledger.expected > 0 for ledger in state.ledgers.values()):
+    if any(ledger.expected > ZERO for ledger in state.ledgers.values()):
         raise CriticalDataUnavailable("balances", "every wallet reads zero although the books hold money")
 
 
@@ -96,7 +97,7 @@ def _wallets(balances: Sequence[Balance], known: Mapping[str, Balance] | None) -
     if found == known:
         return known
     for balance in balances:
-        if balance.available < 0 or balance.hold < 0:
+        if balance.available < ZERO or balance.hold < ZERO:
             raise CriticalDataUnavailable("balances", f"{balance.currency} reads negative: {balance}")
     return found
 

@@ -15,19 +15,20 @@ from bot.settings.policy import ClockPolicy
 RESOLUTION: Final = timedelta(milliseconds=1)
 """The exchange tells its time in whole milliseconds."""
 
+_MS: Final = timedelta(milliseconds=1)
 _SAMPLES: Final = 9
 
 
 def offset_ms(before: datetime, theirs: datetime, after: datetime) -> float:
-    """Our clock minus theirs in ms, less half the round trip and the resolution: zero when that explains it.
+    """How far their time lies outside of the request in ms, by more than the resolution: zero when it lies within.
 
     before, after: our clock around the request; positive means that our clock is ahead.
     """
-    half_trip = (after - before) / 2
-    raw, slack = before + half_trip - theirs, half_trip + RESOLUTION
-    if -slack <= raw <= slack:
-        return 0.0
-    return (raw - slack if raw > slack else raw + slack) / timedelta(milliseconds=1)
+    if theirs < (earliest := before - RESOLUTION):
+        return (earliest - theirs) / _MS
+    if theirs > (latest := after + RESOLUTION):
+        return (latest - theirs) / _MS
+    return 0.0
 
 
 class SkewMeter:

@@ -18,7 +18,7 @@ from typing import Final
 
 from bot.domain.bars import Windows
 from bot.domain.market import Quote
-from bot.domain.money import EXACT, HUNDRED, ONE, Percent, decimal_text, quantised
+from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Percent, decimal_text, quantised
 from bot.domain.value import Value, field, replace
 from bot.settings.policy import DataPolicy
 
@@ -233,14 +233,14 @@ def _judge_bar(state: TickState, tick: BarTick, now: datetime, policy: DataPolic
 
 def _nonsense_quote(tick: QuoteTick) -> Reject | None:
     bid, ask = tick.bid, tick.ask
-    if not (bid.is_finite() and ask.is_finite() and bid > 0 and ask > 0):
+    if not (bid.is_finite() and ask.is_finite() and bid > ZERO and ask > ZERO):
         return _no_price({"bid": bid, "ask": ask})
     return None if bid < ask else Reject(Fault.CROSSED, f"bid {bid} is not below ask {ask}")
 
 
 def _nonsense_bar(tick: BarTick, now: datetime) -> Reject | None:
     high, low, close = tick.high, tick.low, tick.close
-    if not (high.is_finite() and low.is_finite() and close.is_finite() and high > 0 and low > 0 and close > 0):
+    if not (high.is_finite() and low.is_finite() and close.is_finite() and high > ZERO and low > ZERO and close > ZERO):
         return _no_price({"high": high, "low": low, "close": close})
     if not low <= close <= high:
         return Reject(Fault.HIGH_BELOW_LOW, f"low {low} and high {high} do not contain the close {close}")
@@ -251,7 +251,7 @@ def _nonsense_bar(tick: BarTick, now: datetime) -> Reject | None:
 
 def _no_price(prices: Mapping[str, Decimal]) -> Reject:
     """The first number that is no price."""
-    name, value = next((n, v) for n, v in prices.items() if not (v.is_finite() and v > 0))
+    name, value = next((n, v) for n, v in prices.items() if not (v.is_finite() and v > ZERO))
     return Reject(Fault.NOT_POSITIVE if value.is_finite() else Fault.NOT_FINITE, f"{name} is {value}")
 
 

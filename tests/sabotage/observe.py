@@ -108,11 +108,11 @@ MISTAKES: Final = (
     ),
     Mistake(
         "slow-answer-is-skew",
-        "half a round trip is forgotten, and a slow line stops all entries",
+        "a round trip is forgotten, and a slow line stops all entries",
         "time: UTC, monotonic durations, bar windows, gaps",
         "bot/observe/skew.py",
-        "raw, slack = before + half_trip - theirs, half_trip + RESOLUTION",
-        "raw, slack = before + half_trip - theirs, RESOLUTION",
+        "if theirs > (latest := after + RESOLUTION):",
+        "if theirs > (latest := before + RESOLUTION):",
         pytest("tests/observe/test_skew.py"),
     ),
     Mistake(
@@ -210,8 +210,8 @@ MISTAKES: Final = (
         "a wallet reads minus ten, and the sum of all is believed",
         "partial snapshots and pagination traps",
         "bot/observe/reconcile.py",
-        "        if balance.available < 0 or balance.hold < 0:",
-        "        if balance.available < 0 and balance.hold < 0:",
+        "        if balance.available < ZERO or balance.hold < ZERO:",
+        "        if balance.available < ZERO and balance.hold < ZERO:",
         pytest("tests/observe/test_reconcile.py"),
     ),
     Mistake(
