@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from bot.domain.event import (
     ApprovalAnswered,
@@ -14,6 +13,7 @@ from bot.domain.event import (
     Payload,
     PositionMarked,
 )
+from bot.domain.money import ZERO
 from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
 from bot.domain.snapshot import MarketView, Valuation
@@ -101,4 +101,4 @@ def stopped_out(fill: FillBooked, state: State) -> bool:
 
 
 def _lost(fill: FillBooked) -> bool:
-    return fill.realised is not None and fill.realised < Decimal(0)
+    return fill.realised is not None and fill.realised < ZERO

@@ -15,12 +15,14 @@ from typing import Final
 from bot.domain.bars import Windows
 from bot.domain.money import EXACT, HUNDRED, decimal_text, quantised
 from bot.domain.product import ProductId, TradingMode
-from bot.domain.snapshot import Snapshot
+from bot.domain.snapshot import Snapshot, StatusLevel
 from bot.domain.state import BreakerState, is_open
 from bot.domain.value import replace
 from bot.settings.policy import BreakerPolicy, BreakersPolicy, Policy
 
 NAMES: Final = tuple(BreakersPolicy.model_fields)
+STATUS: Final = {level: level.value for level in StatusLevel}
+"""What the policy calls the levels of the status page."""
 
 
 def breaker_name(kind: str, product: ProductId | None = None) -> str:
@@ -187,11 +189,12 @@ def _percent(share: Decimal) -> str:
 
 
 def _conditions(snap: Snapshot, policy: Policy) -> Iterator[tuple[str, str]]:
-    if snap.exchange_status.level.value in policy.exchange_status.levels:
+    if STATUS[snap.exchange_status.level] in policy.exchange_status.levels:
         yield "exchange_status", snap.exchange_status.detail
     if snap.stale_fraction > policy.data.max_stale_fraction:
         stale, most = (_percent(share) for share in (snap.stale_fraction, policy.data.max_stale_fraction))
         yield "stale_data", f"{stale} % of the markets without a fresh quote, limit {most} %"
+    normal = TradingMode.NORMAL
     for market, view in snap.markets.items():
-        if view.product.mode is not TradingMode.NORMAL:
+        if view.product.mode is not normal:
             yield breaker_name("product_status", market), f"{view.product.mode.value}: {view.product.mode_reason}"

@@ -75,8 +75,13 @@ class RiskContext(Value, dict=True):
     @cached_property
     def entered(self) -> tuple[int, int]:
         """Entries approved before this cycle, within the last hour and within the last day."""
-        ages = [self.snap.now - i.at for i in self.snap.state.intents.values() if i.kind is OrderKind.ENTRY]
-        return len([age for age in ages if age < HOUR]), len([age for age in ages if age < DAY])
+        now, entry, hour, day = self.snap.now, OrderKind.ENTRY, 0, 0
+        for intent in self.snap.state.intents.values():
+            if intent.kind is entry:
+                age = now - intent.at
+                hour += age < HOUR
+                day += age < DAY
+        return hour, day
 
     def cap(self, percent: Percent) -> Money:
         """`percent` of equity, cut to the canary's share in the first live hours; zero while equity is unknown."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bot.domain.money import ZERO
 from bot.domain.product import ProductId
 from bot.domain.state import Cooldown
 from bot.settings.policy import RiskPolicy
@@ -37,6 +38,6 @@ def _until(cooldown: Cooldown) -> datetime:
 
 
 def _cooldown(product: ProductId | None, reason: str, now: datetime, minutes: Decimal) -> Cooldown | None:
-    if minutes <= 0:
+    if minutes <= ZERO:
         return None
     return Cooldown(product, reason, now + timedelta(seconds=int(-(-minutes * 60 // 1))))

@@ -184,7 +184,8 @@ def external_cost(report: OrderReport, rate: Decimal) -> Decimal | None:
 
 
 def _our_buys(state: State) -> list[Order]:
-    return [order for order in state.working if order.side is Side.BUY]
+    buy = Side.BUY
+    return [order for order in state.working if order.side is buy]
 
 
 def _booked(state: State) -> Mapping[str, Decimal]:
@@ -192,8 +193,9 @@ def _booked(state: State) -> Mapping[str, Decimal]:
     result: dict[str, Decimal] = {}
     for position in state.positions.values():
         _count(result, position.product.base, position.whole.value)
+    buy = Side.BUY
     for order in state.orders.values():
-        if order.side is Side.BUY and order.filled > order.booked:
+        if order.side is buy and order.filled > order.booked:
             _count(result, order.product.base, EXACT.subtract(order.filled.value, order.booked.value))
     return result
 

@@ -14,7 +14,7 @@ from bot.domain.order import OrderType
 from bot.domain.product import TradingMode
 from bot.domain.snapshot import Environment, Halt, Mode, StatusLevel
 from bot.domain.state import HaltCause, is_open
-from bot.risk.breakers import breaker_policy, scope_of
+from bot.risk.breakers import STATUS, breaker_policy, scope_of
 from bot.risk.context import Candidate, RiskContext
 from bot.risk.exposure import ExposureBook
 from bot.risk.halts import REASONS, TABLE
@@ -42,7 +42,7 @@ EXIT_TYPES: Final[Mapping[TradingMode, tuple[OrderType, ...]]] = {
 }
 """How a position may be left in each mode of its product, best first."""
 
-SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+TENTH_OF_SECOND, TENTH_OF_MINUTE = timedelta(milliseconds=100), timedelta(seconds=6)
 _TENTH: Final = Decimal("0.1")
 
 # Each has its own row further up or down, which knows more about it.
@@ -91,7 +91,7 @@ def data_freshness(want: Candidate, book: ExposureBook, ctx: RiskContext) -> Ver
 def exchange_status(_want: Candidate, _book: ExposureBook, ctx: RiskContext) -> Verdict:
     """Only a stated outage of a matched component counts; an unreachable page is no statement."""
     status = ctx.snap.exchange_status
-    if status.level.value not in ctx.policy.exchange_status.levels:
+    if STATUS[status.level] not in ctx.policy.exchange_status.levels:
         return STATUS_SAYS[status.level]
     return Reject(
         Reason.EXCHANGE_STATUS, f"status page says {status.level.value}: {status.detail}; ends when the page clears"
@@ -215,19 +215,19 @@ def _ages(want: Candidate, ctx: RiskContext) -> tuple[Measure, ...]:
     """How old the data is that was found young enough."""
     data, now, found = ctx.policy.data, ctx.snap.now, []
     if want.quote is not None:
-        age, most = _units(now - want.quote.at, SECOND), data.max_quote_staleness_seconds
+        age, most = _tenths(now - want.quote.at, TENTH_OF_SECOND), data.max_quote_staleness_seconds
         found.append(Measure("quote age", age, most, "s", "data.max_quote_staleness_seconds"))
     share, most = ctx.snap.stale_fraction, data.max_stale_fraction
     found.append(Measure("share of stale markets", share, most, "", "data.max_stale_fraction"))
     if want.product is not None:
-        age, most = _units(now - want.product.as_of, MINUTE), data.product_max_age_minutes
+        age, most = _tenths(now - want.product.as_of, TENTH_OF_MINUTE), data.product_max_age_minutes
         found.append(Measure("metadata age", age, most, "min", "data.product_max_age_minutes"))
     return tuple(found)
 
 
-def _units(age: timedelta, unit: timedelta) -> Decimal:
-    """An age in tenths of a unit, exact; never negative."""
-    return EXACT.multiply(max(0, age * 10 // unit), _TENTH)
+def _tenths(age: timedelta, tenth: timedelta) -> Decimal:
+    """An age in units, in whole tenths of one; never negative."""
+    return EXACT.multiply(max(0, age // tenth), _TENTH)
 
 
 def _halted_breaker(want: Candidate, ctx: RiskContext) -> Verdict:

@@ -21,6 +21,11 @@ from bot.risk.halts import latch_active
 from bot.settings.policy import RiskPolicy
 
 DAILY, WEEKLY, DRAWDOWN = "daily_stop", "weekly_stop", "drawdown_stop"
+_STOPS: Final = (
+    (DAILY, HaltCause.DAILY_STOP),
+    (WEEKLY, HaltCause.WEEKLY_STOP),
+    (DRAWDOWN, HaltCause.DRAWDOWN_STOP),
+)
 _PLACES: Final = 6
 
 
@@ -74,11 +79,9 @@ def corrected_equity(state: State, valuation: Valuation) -> Decimal | None:
 def breaches(performance: Performance, state: State, policy: RiskPolicy, now: datetime) -> tuple[Latch, ...]:
     """The latches to set now: each stop that is reached and not latched already. An unknown figure trips nothing."""
     found = []
-    for name, cause, figure, limit in (
-        (DAILY, HaltCause.DAILY_STOP, performance.daily_pnl_pct, policy.daily_stop_pct),
-        (WEEKLY, HaltCause.WEEKLY_STOP, performance.weekly_pnl_pct, policy.weekly_stop_pct),
-        (DRAWDOWN, HaltCause.DRAWDOWN_STOP, performance.drawdown_pct, policy.max_drawdown_pct),
-    ):
+    figures = performance.daily_pnl_pct, performance.weekly_pnl_pct, performance.drawdown_pct
+    limits = policy.daily_stop_pct, policy.weekly_stop_pct, policy.max_drawdown_pct
+    for (name, cause), figure, limit in zip(_STOPS, figures, limits, strict=True):
         if figure is None or limit is None or figure > -limit.value:
             continue
         known = state.latches.get(name)
@@ -92,16 +95,18 @@ def rolled(state: State, valuation: Valuation, now: datetime) -> tuple[PeriodBeg
 
     Periods only move forward: a clock that was set back does not forget a loss.
     """
-    due = []
-    for kind, current, id_of in (("day", state.day, day_id), ("week", state.week, week_id)):
-        if current is None or current.ends_at <= now:
-            due.append((kind, current, id_of(now)))
-    if not due:
+    if _lasts(state.day, now) and _lasts(state.week, now):
         return ()
+    periods = ("day", state.day, day_id), ("week", state.week, week_id)
+    due = [(kind, current, id_of(now)) for kind, current, id_of in periods if not _lasts(current, now)]
     equity, open_profit = corrected_equity(state, valuation), unrealised(state, valuation)
-    if equity is None or open_profit is None or equity <= 0:
+    if equity is None or open_profit is None or equity <= ZERO:
         return ()
     return tuple(PeriodBegan(kind, _opening(old, fresh, equity, open_profit)) for kind, old, fresh in due)
+
+
+def _lasts(period: Period | None, now: datetime) -> bool:
+    return period is not None and now < period.ends_at
 
 
 def _opening(before: Period | None, fresh: str, equity: Decimal, open_profit: Decimal) -> Period:
@@ -115,7 +120,7 @@ def peak(state: State, valuation: Valuation) -> tuple[PeakMoved, ...]:
     if valuation.nlv is None or state.pending:
         return ()
     equity = valuation.nlv.amount
-    return (PeakMoved(equity),) if equity > 0 and (state.peak_equity is None or equity > state.peak_equity) else ()
+    return (PeakMoved(equity),) if equity > ZERO and (state.peak_equity is None or equity > state.peak_equity) else ()
 
 
 def ended(state: State, now: datetime) -> tuple[LatchCleared, ...]:
@@ -146,7 +151,7 @@ def _restarted(kind: str, current: Period | None, equity: Decimal, open_profit: 
 
 
 def _period_pct(period: Period | None, open_profit: Decimal | None) -> Decimal | None:
-    if period is None or open_profit is None or period.start_equity <= 0:
+    if period is None or open_profit is None or period.start_equity <= ZERO:
         return None
     profit = EXACT.add(period.realised, EXACT.subtract(open_profit, period.start_unrealised))
     return quantised(EXACT.divide(EXACT.multiply(profit, HUNDRED), period.start_equity), _PLACES)
@@ -154,7 +159,7 @@ def _period_pct(period: Period | None, open_profit: Decimal | None) -> Decimal |
 
 def _drawdown_pct(state: State, equity: Decimal | None) -> Decimal | None:
     """Percent below the peak, as a negative number; zero at a new high."""
-    if state.peak_equity is None or equity is None or state.peak_equity <= 0:
+    if state.peak_equity is None or equity is None or state.peak_equity <= ZERO:
         return None
     below = EXACT.subtract(min(equity, state.peak_equity), state.peak_equity)
     return quantised(EXACT.divide(EXACT.multiply(below, HUNDRED), state.peak_equity), _PLACES)

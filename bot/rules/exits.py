@@ -25,6 +25,7 @@ from bot.domain.value import Value
 from bot.settings.policy import Policy
 
 MINUTE: Final = timedelta(minutes=1)
+_RESTRICTED: Final = frozenset(TradingMode) - {TradingMode.NORMAL}
 
 
 class Holding(Value):
@@ -54,8 +55,9 @@ class Holding(Value):
 def proposals(snap: Snapshot, policy: Policy, flatten: bool = False) -> tuple[TradeProposal, ...]:
     """One exit for each position that is due, in the order of the products' ids. flatten: sell everything managed."""
     wanted = []
-    for _, position in sorted(snap.state.positions.items()):
-        holding = _holding(snap, policy, position)
+    positions = snap.state.positions
+    for market in sorted(positions):
+        holding = _holding(snap, policy, positions[market])
         if holding is not None and (proposal := _due(holding, flatten)) is not None:
             wanted.append(proposal)
     return tuple(wanted)
@@ -90,7 +92,7 @@ def _reason(holding: Holding) -> ExitReason | None:
         return ExitReason.TAKE_PROFIT
     if snap.state.bans and _banned(holding):
         return ExitReason.BANNED
-    if product.mode is not TradingMode.NORMAL and _delisting(product):
+    if product.mode in _RESTRICTED and _delisting(product):
         return ExitReason.DELISTING
     limit = holding.position.exits.max_hold_minutes
     if limit is not None and snap.now - holding.position.opened_at >= limit * MINUTE:

@@ -39,7 +39,7 @@ class Sizing(Value, dict=True):
             known = self.snap.valuation.problem or f"it is {nlv}"
             return Reject(Reason.NLV_UNKNOWN, f"equity is not known ({known}): nothing is sized")
         multiplier = self.multiplier
-        if multiplier <= 0:
+        if multiplier <= ZERO:
             return Reject(Reason.REGIME_CRASH, f"regime {self.regime.value} opens nothing (multiplier {multiplier})")
         product = seen.product
         base, value = self._base(rule, seen.tier, nlv), self.snap.valuation.marks.get(product.quote)
@@ -79,7 +79,7 @@ def volatility_scale(windows: Windows, policy: SizingPolicy, target_pct: Decimal
     A market that did not move at all says nothing about its risk.
     """
     realised = realised_volatility_pct(windows, policy.volatility_lookback_minutes)
-    if realised is None or realised <= 0:
+    if realised is None or realised <= ZERO:
         return quantised(policy.min_scale, PLACES)
     wanted = EXACT.divide(target_pct, realised)
     return quantised(max(policy.min_scale, min(policy.max_scale, wanted)), PLACES, ROUND_DOWN)

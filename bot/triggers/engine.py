@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from bot.domain.bars import Windows
-from bot.domain.decision import Regime, Trigger, TriggerKind
+from bot.domain.decision import Direction, Regime, Trigger, TriggerKind
 from bot.domain.money import EXACT
 from bot.domain.product import ProductId
 from bot.domain.snapshot import MarketView
@@ -34,6 +34,8 @@ _FIRE: Final[Mapping[type[TriggerSection], Callable[[Windows, Any], Trigger | No
     Reversal: reversal.fire,
 }
 """The triggers that the bars alone tell; a mean reversion asks for regime and tier as well."""
+
+_POINTING: Final[Mapping[Way, Direction]] = {"up": Direction.UP, "down": Direction.DOWN}
 
 
 def in_force(
@@ -64,7 +66,7 @@ def fires(
         trigger = _FIRE[type(params)](windows, params)
     if trigger is None or direction == "any":
         return trigger
-    return trigger if direction == trigger.direction.value else None
+    return trigger if trigger.direction is _POINTING[direction] else None
 
 
 class TriggerEngine:

@@ -37,7 +37,7 @@ def graded(value: float) -> Decimal:
     """A score or confidence: `value` cut to [0, 1], six decimals, half to even."""
     if value >= 1.0:
         return _FULL
-    return quantised(Decimal(value), PLACES) if value > 0.0 else _NONE
+    return Decimal(f"{value:.{PLACES}f}") if value > 0.0 else _NONE
 
 
 def percent_text(part: int, whole: int) -> str:

@@ -32,6 +32,10 @@ class RegimeReading(Value):
     features: Mapping[str, str] = field(default_factory=dict)
 
 
+NOT_READ: Final = RegimeReading(Regime.CHOP)
+"""What the market counts as where nobody reads it."""
+
+
 def read(windows: Windows | None, policy: RegimePolicy) -> RegimeReading:
     """Classify the market from the leading product's bars; `enabled: false` is always chop.
 
@@ -43,7 +47,7 @@ def read(windows: Windows | None, policy: RegimePolicy) -> RegimeReading:
     with the same limits; with less than LEAST_HOURS the regime is unknown, never a guess.
     """
     if not policy.enabled:
-        return RegimeReading(Regime.CHOP)
+        return NOT_READ
     if windows is None:
         return _unknown(Reason.BARS_MISSING, f"regime unknown: no bars of {policy.product}")
     close, peak = windows.close(), windows.highest_before(windows.granularity.bars_in(_HOUR))

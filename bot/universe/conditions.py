@@ -79,7 +79,7 @@ def _open(grounds: Grounds, _tier: Tier) -> Refusal | None:
 
 def _listed_long_enough(grounds: Grounds, tier: Tier) -> Refusal | None:
     needed, listed = tier.min_listed_days, grounds.view.product.listed_at
-    if needed == 0:
+    if not needed:
         return None
     if listed is None:
         return Reason.TOO_NEW, f"listing date unknown, {decimal_text(needed)} days are needed"
@@ -126,7 +126,7 @@ def _spread(grounds: Grounds, tier: Tier) -> Refusal | None:
 def _depth(grounds: Grounds, tier: Tier) -> Refusal | None:
     """Quote value of the levels within `within_bps` of the book's own mid, on each side."""
     needed, book = tier.min_depth, grounds.view.book
-    if needed == 0:
+    if not needed:
         return None
     if book is None or not book.bids or not book.asks:
         return Reason.DEPTH_THIN, f"no book, at least {decimal_text(needed)} is needed on each side"

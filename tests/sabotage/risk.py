@@ -12,8 +12,8 @@ MISTAKES: Final = (
         "a timed-out order is left out of exposure, and the next cycle buys the same again on top",
         "pending exposure caps",
         "bot/risk/exposure.py",
-        "for order in state.working if order.side is Side.BUY]",
-        "for order in state.working if order.side is Side.BUY and order.state is not OrderState.UNKNOWN]",
+        "for order in state.working if order.side is buy]",
+        "for order in state.working if order.side is buy and order.state is not OrderState.UNKNOWN]",
         pytest("tests/risk/test_exposure.py"),
     ),
     Mistake(
@@ -129,8 +129,8 @@ MISTAKES: Final = (
         "a corrected clock begins the day again, and the loss of the day is forgotten",
         "daily and weekly stops, drawdown",
         "bot/risk/stops.py",
-        "if current is None or current.ends_at <= now:",
-        "if current is None or current.id != id_of(now):",
+        "return period is not None and now < period.ends_at",
+        "return period is not None and period.id in (day_id(now), week_id(now))",
         pytest("tests/risk/test_stops.py"),
     ),
     Mistake(
