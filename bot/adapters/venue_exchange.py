@@ -66,11 +66,12 @@ class VenueExchange:
         records = self._venue.working()
         if records is self._records:
             return self._working
-        known, self._reports = self._reports, {}
+        known, told = self._reports, {}
         for record in records:
-            told = known.get(record.order_id)
-            self._reports[record.order_id] = told if told and told[0] is record else (record, report_of(record))
-        self._records, self._working = records, tuple([report for _, report in self._reports.values()])
+            before = known.get(record.order_id)
+            told[record.order_id] = before if before and before[0] is record else (record, report_of(record))
+        self._records, self._reports = records, told
+        self._working = tuple([report for _, report in told.values()])
         return self._working
 
     def orders_created(self, since: datetime, until: datetime) -> Sequence[OrderReport]:
@@ -84,12 +85,13 @@ class VenueExchange:
 
     def fills_since(self, since: datetime) -> Sequence[Fill]:
         self._around.catch_up()
-        for row in self._venue.fills(len(self._fills)):
-            self._fills.append(fill_of(row))
-        first = len(self._fills)  # they are kept in the order in which they were booked
-        while first and self._fills[first - 1].at >= since:
+        fills = self._fills
+        for row in self._venue.fills(len(fills)):
+            fills.append(fill_of(row))
+        first = len(fills)  # they are kept in the order in which they were booked
+        while first and fills[first - 1].at >= since:
             first -= 1
-        return tuple(self._fills[first:])
+        return tuple(fills[first:])
 
     def fee_tier(self) -> FeeTier:
         return self._venue.fee_tier()

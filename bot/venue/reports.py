@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Final
 
 from bot.domain.money import Price, Size
 from bot.domain.order import Fill, OrderReport, OrderType, PlannedOrder
@@ -36,7 +38,7 @@ def report_of(record: OrderRecord) -> OrderReport:
     size, limit, stop = terms.base_size, terms.limit_price, terms.stop_price
     return OrderReport(
         record.order_id, request.client_order_id, request.product, request.side,
-        OrderType.LIMIT_POST_ONLY if terms.post_only else _TYPES.get(terms.key, OrderType.OTHER), record.status,
+        _TYPES[terms.key, terms.post_only], record.status,
         None if size is None else Size(size), None if limit is None else Price(limit),
         None if stop is None else Price(stop), Size(record.filled_size), record.filled_value, record.fees,
         None if average is None else Price(average), record.created_at, terms.end_time, terms.quote_size,
@@ -53,25 +55,36 @@ def fill_of(fill: VenueFill) -> Fill:
 
 
 def _config(order: PlannedOrder) -> Configuration:
-    size = order.size.value
     if order.type is OrderType.MARKET:
-        return MarketIoc(size)
-    limit = _needed(order.limit_price, "limit_price", order)
-    match order.type:
-        case OrderType.LIMIT_POST_ONLY:
-            return LimitGtd(size, limit, True, order.end_time) if order.end_time else LimitGtc(size, limit, True)
-        case OrderType.LIMIT_GTC:
-            return LimitGtc(size, limit)
-        case OrderType.LIMIT_IOC:
-            return LimitIoc(size, limit)
-        case OrderType.LIMIT_FOK:
-            return LimitFok(size, limit)
-        case OrderType.STOP_LIMIT:
-            way = DOWN if order.side is Side.SELL else UP
-            return StopLimit(size, limit, _needed(order.stop_price, "stop_price", order), way, order.end_time)
-        case OrderType.BRACKET:
-            return BracketConfig(size, limit, _needed(order.stop_price, "stop_price", order), order.end_time)
-    raise UnitError(f"order {order.client_order_id}: type {order.type.value} cannot be placed")
+        return MarketIoc(order.size.value)
+    made = _CONFIGURED.get(order.type)
+    if made is None:
+        raise UnitError(f"order {order.client_order_id}: type {order.type.value} cannot be placed")
+    return made(order, order.size.value, _needed(order.limit_price, "limit_price", order))
+
+
+def _post_only(order: PlannedOrder, size: Decimal, limit: Decimal) -> Configuration:
+    return LimitGtd(size, limit, True, order.end_time) if order.end_time else LimitGtc(size, limit, True)
+
+
+def _stop_limit(order: PlannedOrder, size: Decimal, limit: Decimal) -> Configuration:
+    way = DOWN if order.side is Side.SELL else UP
+    return StopLimit(size, limit, _needed(order.stop_price, "stop_price", order), way, order.end_time)
+
+
+def _bracket(order: PlannedOrder, size: Decimal, limit: Decimal) -> Configuration:
+    return BracketConfig(size, limit, _needed(order.stop_price, "stop_price", order), order.end_time)
+
+
+_CONFIGURED: Final[Mapping[OrderType, Callable[[PlannedOrder, Decimal, Decimal], Configuration]]] = {
+    OrderType.LIMIT_POST_ONLY: _post_only,
+    OrderType.LIMIT_GTC: lambda _, size, limit: LimitGtc(size, limit),
+    OrderType.LIMIT_IOC: lambda _, size, limit: LimitIoc(size, limit),
+    OrderType.LIMIT_FOK: lambda _, size, limit: LimitFok(size, limit),
+    OrderType.STOP_LIMIT: _stop_limit,
+    OrderType.BRACKET: _bracket,
+}
+"""What makes a configuration of an order with these (size, limit)."""
 
 
 def _needed(price: Price | None, name: str, order: PlannedOrder) -> Decimal:
@@ -80,16 +93,20 @@ def _needed(price: Price | None, name: str, order: PlannedOrder) -> Decimal:
     return price.value
 
 
-_TYPES = {
-    "market_market_ioc": OrderType.MARKET,
-    "sor_limit_ioc": OrderType.LIMIT_IOC,
-    "limit_limit_fok": OrderType.LIMIT_FOK,
-    "limit_limit_gtc": OrderType.LIMIT_GTC,
-    "stop_limit_stop_limit_gtc": OrderType.STOP_LIMIT,
-    "stop_limit_stop_limit_gtd": OrderType.STOP_LIMIT,
-    "trigger_bracket_gtc": OrderType.BRACKET,
-    "trigger_bracket_gtd": OrderType.BRACKET,
+_TYPES: Final[Mapping[tuple[str, bool], OrderType]] = {
+    ("market_market_ioc", False): OrderType.MARKET,
+    ("sor_limit_ioc", False): OrderType.LIMIT_IOC,
+    ("limit_limit_fok", False): OrderType.LIMIT_FOK,
+    ("limit_limit_gtc", False): OrderType.LIMIT_GTC,
+    ("limit_limit_gtc", True): OrderType.LIMIT_POST_ONLY,
+    ("limit_limit_gtd", False): OrderType.OTHER,
+    ("limit_limit_gtd", True): OrderType.LIMIT_POST_ONLY,
+    ("stop_limit_stop_limit_gtc", False): OrderType.STOP_LIMIT,
+    ("stop_limit_stop_limit_gtd", False): OrderType.STOP_LIMIT,
+    ("trigger_bracket_gtc", False): OrderType.BRACKET,
+    ("trigger_bracket_gtd", False): OrderType.BRACKET,
 }
+"""By the key of the terms, and whether they are post-only."""
 
 
 def _reject_reason(record: OrderRecord) -> str:
