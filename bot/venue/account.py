@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from bot.domain.money import ZERO, decimal_text
-from bot.domain.product import Side
 from bot.domain.snapshot import Balance
 from bot.errors import UnitError
 from bot.venue.exact import add, minus, mul, sub
 from bot.venue.kept import KeptWallet
-from bot.venue.orders import VenueFill
+from bot.venue.orders import BUY, VenueFill
 
 
 class Account:
@@ -93,7 +92,7 @@ class Account:
         Raises UnitError when a fill would cost more than it frees and the wallet has: a hole in the hold rules.
         """
         base, quote = fill.product.base, fill.product.quote
-        if fill.side is Side.BUY:
+        if fill.side is BUY:
             self._move(quote, sub(released, add(fill.value, fill.fee)), minus(released))
             self._move(base, fill.size, ZERO)
         else:
@@ -111,7 +110,7 @@ class Account:
 
     def _post(self, fill: VenueFill) -> None:
         worth = mul(fill.price, fill.size)
-        came, paid = (fill.size, minus(worth)) if fill.side is Side.BUY else (minus(fill.size), worth)
+        came, paid = (fill.size, minus(worth)) if fill.side is BUY else (minus(fill.size), worth)
         self._enter(fill.product.base, came)
         self._enter(fill.product.quote, sub(paid, fill.fee))
 

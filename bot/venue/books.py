@@ -10,7 +10,7 @@ from typing import Final
 
 from bot.domain.money import ZERO, floor_to
 from bot.domain.order import Bracket, Liquidity, VenueStatus
-from bot.domain.product import Product, ProductId, Side
+from bot.domain.product import Product, ProductId
 from bot.domain.state import FeeTier
 from bot.domain.value import replace
 from bot.venue.account import Account
@@ -22,7 +22,7 @@ from bot.venue.ids import Ids
 from bot.venue.kept import Kept, KeptOrder, KeptRelease, KeptVolume
 from bot.venue.market import MarketSlice
 from bot.venue.matching import Take
-from bot.venue.orders import BracketConfig, OrderRecord, OrderRequest, Terms, TriggerStatus, VenueFill, terms_of
+from bot.venue.orders import SELL, BracketConfig, OrderRecord, OrderRequest, Terms, TriggerStatus, VenueFill
 from bot.venue.rules import FillRules
 from bot.venue.tape import Tape
 
@@ -265,8 +265,8 @@ class Books:
     def _bear(self, parent: Working, legs: Bracket, size: Decimal, fill: VenueFill) -> None:
         record = parent.record
         config = BracketConfig(size, legs.limit_price.value, legs.stop_trigger_price.value)
-        request = OrderRequest("", record.product, Side.SELL, config, owner=record.owner)
-        child = self.open(request, terms_of(config, request.side), size, parent=record.order_id)
+        request = OrderRequest("", record.product, SELL, config, owner=record.owner)
+        child = self.open(request, config.terms(request.side), size, parent=record.order_id)
         child.live, child.since = True, fill.trade_time
         parent.children.append(child)
         self.desks[record.market].newborn.append((child, fill.price))

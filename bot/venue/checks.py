@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -14,7 +14,7 @@ from bot.venue.exact import add, mul, sub
 from bot.venue.holds import Need, Rates, need_of
 from bot.venue.market import Touch
 from bot.venue.matching import reaches
-from bot.venue.orders import DOWN, OrderRequest, Refused, Terms
+from bot.venue.orders import BUY, DOWN, SELL, OrderRequest, Refused, Terms
 from bot.venue.rules import FillRules
 
 UNTWINNED: Final = frozenset(
@@ -32,6 +32,7 @@ class Situation(Value, dict=True):
     """
 
     request: OrderRequest
+    side: Side
     terms: Terms
     product: Product
     touch: Touch | None
@@ -43,10 +44,6 @@ class Situation(Value, dict=True):
     bracketed: Decimal
     rules: FillRules
 
-    @property
-    def side(self) -> Side:
-        return self.request.side
-
     @cached_property
     def need(self) -> Need:
         return need_of(self.terms, self.side, self.product, self.touch, self.rates, self.rules)
@@ -54,7 +51,7 @@ class Situation(Value, dict=True):
     @cached_property
     def refused(self) -> tuple[Refused, ...]:
         """Every reason against the order; none means it would be accepted."""
-        return tuple(refusals(self))
+        return refusals(self)
 
     @property
     def price(self) -> Decimal | None:
@@ -64,17 +61,19 @@ class Situation(Value, dict=True):
         return None if self.touch is None else self.touch.cross(self.side)
 
 
-def refusals(situation: Situation) -> Iterator[Refused]:
+def refusals(situation: Situation) -> tuple[Refused, ...]:
     """Every reason against the order, in the order the venue looks; none means it would be accepted.
 
     A size or price that is no positive number ends the list: nothing can be said about the rest.
     """
+    found: list[Refused] = []
     for check in CHECKS:
-        found = check(situation)
-        if found is not None:
-            yield found
+        refused = check(situation)
+        if refused is not None:
+            found.append(refused)
             if check in _GROUNDS:
-                return
+                break
+    return tuple(found)
 
 
 def named(name: str, message: str = "") -> Refused:
@@ -126,7 +125,7 @@ def _shape(s: Situation) -> Refused | None:
                        "Market orders cannot be placed with empty order sizes")  # fmt: skip
     if base is not None and quote is not None:
         return unsupported("Orders take either base_size or quote_size")
-    if s.terms.is_market and s.side is Side.SELL and quote is not None:
+    if s.terms.is_market and s.side is SELL and quote is not None:
         return unsupported(
             "rpc error: code = InvalidArgument desc = Market sells must be parameterized in base currency"
         )
@@ -207,35 +206,35 @@ def _post_only(s: Situation) -> Refused | None:
 
 
 def _stop_relations(s: Situation) -> Refused | None:
+    """A stop must lie on its side of the last trade; that of a bracket opposite to its take profit."""
+    limit, stop = s.terms.limit_price, s.terms.stop_price
+    if stop is None or limit is None:
+        return None
+    if s.last is None:
+        return named("MISSING_MARKET_TRADE_DATA")
+    return (_bracket_legs if s.terms.is_bracket else _stop_sides)(s, s.last, limit, stop)
+
+
+def _stop_sides(s: Situation, last: Decimal, limit: Decimal, stop: Decimal) -> Refused | None:
     """A stop on the wrong side of the last trade or of its own limit."""
-    limit, stop = s.terms.limit_price, s.terms.stop_price
-    if stop is None or limit is None or s.terms.is_bracket:
-        return None
-    if s.last is None:
-        return named("MISSING_MARKET_TRADE_DATA")
-    if s.terms.stop_direction == DOWN and stop > s.last:
+    if s.terms.stop_direction == DOWN and stop > last:
         return previewed("STOP_PRICE_ABOVE_LAST_TRADE_PRICE")
-    if s.terms.stop_direction != DOWN and stop < s.last:
+    if s.terms.stop_direction != DOWN and stop < last:
         return previewed("STOP_PRICE_BELOW_LAST_TRADE_PRICE")
-    if s.side is Side.SELL and stop < limit:
+    if s.side is SELL and stop < limit:
         return previewed("STOP_PRICE_BELOW_LIMIT_PRICE")
-    return previewed("STOP_PRICE_ABOVE_LIMIT_PRICE") if s.side is Side.BUY and stop > limit else None
+    return previewed("STOP_PRICE_ABOVE_LIMIT_PRICE") if s.side is BUY and stop > limit else None
 
 
-def _bracket_relations(s: Situation) -> Refused | None:
+def _bracket_legs(s: Situation, last: Decimal, limit: Decimal, stop: Decimal) -> Refused | None:
     """Take profit and stop must lie on either side of the last trade."""
-    limit, stop = s.terms.limit_price, s.terms.stop_price
-    if stop is None or limit is None or not s.terms.is_bracket:
-        return None
-    if s.last is None:
-        return named("MISSING_MARKET_TRADE_DATA")
-    above, below = (limit, stop) if s.side is Side.SELL else (stop, limit)
+    above, below = (limit, stop) if s.side is SELL else (stop, limit)
     if above <= below:
         return named("INVALID_BRACKET_PRICES")
     profit_name, stop_name = "INVALID_BRACKET_LIMIT_PRICE", "INVALID_BRACKET_STOP_TRIGGER_PRICE"
-    if above <= s.last:
-        return named(profit_name if s.side is Side.SELL else stop_name)
-    return named(stop_name if s.side is Side.SELL else profit_name) if below >= s.last else None
+    if above <= last:
+        return named(profit_name if s.side is SELL else stop_name)
+    return named(stop_name if s.side is SELL else profit_name) if below >= last else None
 
 
 def _attached(s: Situation) -> Refused | None:
@@ -245,7 +244,7 @@ def _attached(s: Situation) -> Refused | None:
         return None
     if s.terms.stop_price is not None:
         return named("ATTACHED_ORDERS_ONLY_ALLOWED_ON_MARKET_LIMIT")
-    if s.side is not Side.BUY:
+    if s.side is not BUY:
         return named("INVALID_ORDER_SIDE_FOR_ATTACHED_TPSL")
     profit, stop = legs.limit_price.value, legs.stop_trigger_price.value
     if not is_multiple(profit, s.product.price_step):
@@ -261,7 +260,7 @@ def _band(s: Situation) -> Refused | None:
     """A limit too far through the mid, or (when the rules bound it) too far on its passive side."""
     if s.touch is None or s.terms.limit_price is None or s.terms.stop_price is not None:
         return None
-    mid, buys = s.touch.mid, s.side is Side.BUY
+    mid, buys = s.touch.mid, s.side is BUY
     bound = mul(mid, (add if buys else sub)(ONE, s.rules.band_pct.fraction))
     if not reaches(s.side, bound, s.terms.limit_price):
         return named(f"LIMIT_ORDER_PRICE_EXCEEDS_PRICE_BAND_ON_{s.side.value}")
@@ -282,7 +281,7 @@ def _funds(s: Situation) -> Refused | None:
     if s.available >= minimum:
         return None
     enough_unbracketed = add(s.available, s.bracketed) >= minimum
-    if s.rules.bracket_shortfall and s.side is Side.SELL and enough_unbracketed:
+    if s.rules.bracket_shortfall and s.side is SELL and enough_unbracketed:
         return Refused("OPEN_BRACKET_ORDERS", "PREVIEW_ORDER_SIZE_EXCEEDS_BRACKETED_POSITION", "")
     return named("INSUFFICIENT_FUND", "Insufficient balance in source account")
 
@@ -293,5 +292,5 @@ Check = Callable[[Situation], Refused | None]
 
 CHECKS: Final[tuple[Check, ...]] = (
     _mode, _shape, _positive_prices, _price_precision, _stop_precision, _size_precision, _base_bounds, _quote_bounds,
-    _end_time, _post_only, _stop_relations, _bracket_relations, _attached, _band, _liquidity, _funds,
+    _end_time, _post_only, _stop_relations, _attached, _band, _liquidity, _funds,
 )  # fmt: skip

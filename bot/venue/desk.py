@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from bot.domain.market import Book
 from bot.domain.money import ZERO
@@ -12,7 +13,7 @@ from bot.domain.product import Product, ProductId, Side
 from bot.venue.exact import sub
 from bot.venue.market import DepthModel, MarketSlice, View
 from bot.venue.matching import share_of
-from bot.venue.orders import OrderRecord, TriggerStatus
+from bot.venue.orders import BUY, SELL, OrderRecord, TriggerStatus
 from bot.venue.rules import FillRules
 
 
@@ -64,23 +65,31 @@ class Working:
         shown = depth.side(side) if isinstance(depth, Book) else ()
         if limit is None or not shown:
             return False
-        return shown[0].price.value < limit if side is Side.BUY else shown[0].price.value > limit
+        return shown[0].price.value < limit if side is BUY else shown[0].price.value > limit
+
+
+_SIDES: Final = (BUY, SELL)
+
+
+def _nothing() -> dict[Side, Decimal]:
+    """Nothing taken yet on either side."""
+    return dict.fromkeys(_SIDES, ZERO)
 
 
 @dataclass(slots=True, eq=False)
 class Desk:
     """The working orders of one market and what they have taken of its newest slice.
 
-    share: base that may still fill without a book; taken: base consumed of the book per taker side.
-    views: what single orders saw of the slice where that is not all of it. newborn: children of this slice's fills,
-    each with the price of the fill.
+    share: base that may still fill without a book, where the rules bound it. taken: base consumed of the book per
+    taker side. views: what single orders saw of the slice where that is not all of it. newborn: children of this
+    slice's fills, each with the price of the fill.
     """
 
     market: ProductId
     orders: dict[str, Working] = field(default_factory=dict)
     piece: MarketSlice | None = None
     share: Decimal = ZERO
-    taken: dict[Side, Decimal] = field(default_factory=lambda: {Side.BUY: ZERO, Side.SELL: ZERO})
+    taken: dict[Side, Decimal] = field(default_factory=_nothing)
     views: dict[str, View] = field(default_factory=dict)
     newborn: list[tuple[Working, Decimal]] = field(default_factory=list)
 
@@ -95,8 +104,8 @@ class Desk:
         """Take notice of the newest slice; its liquidity is fresh, unless the very same slice was seen before."""
         if piece is not self.piece and piece != self.piece:
             self.piece = piece
-            self.share = share_of(piece.volume, product, rules)
-            self.taken = {Side.BUY: ZERO, Side.SELL: ZERO}
+            self.share = share_of(piece.volume, product, rules) if rules.pessimistic else ZERO
+            self.taken = _nothing()
             self.views.clear()
 
     def opposite(self, side: Side) -> Working | None:
@@ -113,4 +122,4 @@ class Desk:
 def better(order: Working) -> tuple[Decimal, int]:
     """Sort key of orders resting on one side: the better price, then the older place (R5)."""
     price = order.record.live_limit or ZERO
-    return (sub(ZERO, price) if order.record.side is Side.BUY else price), order.rank
+    return (sub(ZERO, price) if order.record.side is BUY else price), order.rank

@@ -43,7 +43,7 @@ from bot.venue.matching import (
     sweep,
     trigger_price,
 )
-from bot.venue.orders import TriggerStatus
+from bot.venue.orders import BUY, TriggerStatus
 
 SELF_TRADE = "Self trade prevented"
 PROTECTED = "Price protection reached"
@@ -69,8 +69,7 @@ class Engine:
             self._watch(desk, order, piece)
         desk.newborn.clear()
         # What is bought in this slice is not sold by its bracket as if it had been there all along: `_newborn` judges.
-        for side in (Side.SELL, Side.BUY):
-            self._rest(desk, side, piece)
+        self._rest(desk, piece)
         for child, price in tuple(desk.newborn):
             self._newborn(desk, child, from_price(piece, price), piece)
 
@@ -95,7 +94,7 @@ class Engine:
             self._books.fail(order, "REJECT_REASON_UNSPECIFIED", "Post only order would have crossed")
             return
         bound = None if touch is None else protection_bound(record.side, touch, product, self._rules)
-        if record.terms.is_market and record.side is Side.BUY and not record.size_in_quote:
+        if record.terms.is_market and record.side is BUY and not record.size_in_quote:
             rates = Rates(record.maker_rate, record.taker_rate)
             self._books.top_up(order, need_of(record.terms, record.side, product, touch, rates, self._rules).wanted)
         self._take(desk, order, touch, bound, at)
@@ -153,10 +152,11 @@ class Engine:
         changed = replace(record, trigger=TriggerStatus.TRIGGERED, live_limit=limit, updated_at=self._books.now)
         self._books.put(order, changed)
 
-    def _rest(self, desk: Desk, side: Side, piece: MarketSlice) -> None:
-        resting = [o for o in desk.orders.values() if o.record.side is side and o.resting is not None and not o.taking]
+    def _rest(self, desk: Desk, piece: MarketSlice) -> None:
+        """Fill what rests to sell, then what rests to buy, the better price first."""
+        resting = [order for order in desk.orders.values() if order.resting is not None and not order.taking]
         if len(resting) > 1:
-            resting.sort(key=better)
+            resting.sort(key=lambda order: (order.record.side is BUY, better(order)))
         for order in resting:
             if order.record.is_working:
                 self._fill_resting(desk, order, piece)
@@ -186,7 +186,8 @@ class Engine:
         room = want_of(order.record, self._product(order)).room(price)
         size = min(room, desk.share) if self._rules.pessimistic else room
         if size > 0:
-            desk.share = sub(desk.share, min(size, desk.share))
+            if self._rules.pessimistic:
+                desk.share = sub(desk.share, size)
             self._books.fill(order, Take(price, size), Liquidity.MAKER, self._books.now)
 
     def _fill_from_book(self, desk: Desk, order: Working, limit: Decimal, book: Book) -> None:
@@ -261,7 +262,7 @@ class Engine:
     def _consume(self, desk: Desk, taker: Side, size: Decimal) -> None:
         if self._depth(desk) is not None:
             desk.taken[taker] = add(desk.taken[taker], size)
-        else:
+        elif self._rules.pessimistic:
             desk.share = max(ZERO, sub(desk.share, size))
 
     def _depth(self, desk: Desk) -> Book | DepthModel | None:

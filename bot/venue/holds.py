@@ -11,7 +11,7 @@ from bot.domain.value import Value
 from bot.venue.exact import SIZE_PLACES, add, div, mul, sub
 from bot.venue.market import Touch
 from bot.venue.matching import Want, bracket_stop_limit, protection_bound
-from bot.venue.orders import OrderRecord, Terms
+from bot.venue.orders import BUY, SELL, OrderRecord, Terms
 from bot.venue.rules import FillRules
 
 EVERYTHING: Final = Decimal("Infinity")
@@ -45,7 +45,7 @@ def need_of(terms: Terms, side: Side, product: Product, touch: Touch | None, rat
     A market buy sized in base wants its cost at the protection distance (all there is without protection), and needs
     at least its cost at the ask made worse by the slippage; without a touch it needs nothing, and is refused elsewhere.
     """
-    if side is Side.SELL:
+    if side is SELL:
         size = terms.base_size if terms.base_size is not None else _base_for(terms)
         return Need(product.base, size, size)
     factor = add(ONE, rates.worst(terms))
@@ -61,7 +61,7 @@ def need_of(terms: Terms, side: Side, product: Product, touch: Touch | None, rat
 def hold_left(before: OrderRecord, after: OrderRecord, cost: Decimal, product: Product, rules: FillRules) -> Decimal:
     """Hold that remains when fills costing `cost` (value and fee) turned `before` into `after`."""
     terms = after.terms
-    if after.side is Side.SELL:
+    if after.side is SELL:
         left = sub(before.hold, sub(after.filled_size, before.filled_size))
         return min(left, _base_left(after)) if after.size_in_quote else left
     if terms.is_market:
@@ -71,7 +71,7 @@ def hold_left(before: OrderRecord, after: OrderRecord, cost: Decimal, product: P
 
 def limit_hold(record: OrderRecord, product: Product, rules: FillRules) -> Decimal:
     """What the unfilled part of a limit, stop-limit or bracket order sized in base, or a quote-sized buy, holds."""
-    if record.side is Side.SELL:
+    if record.side is SELL:
         return record.unfilled
     factor = add(ONE, Rates(record.maker_rate, record.taker_rate).worst(record.terms))
     if record.size_in_quote:
@@ -81,14 +81,14 @@ def limit_hold(record: OrderRecord, product: Product, rules: FillRules) -> Decim
 
 def want_of(record: OrderRecord, product: Product) -> Want:
     """What the order may still take."""
-    if record.terms.is_market and record.side is Side.BUY:
+    if record.terms.is_market and record.side is BUY:
         factor = add(ONE, record.taker_rate)
         if record.size_in_quote:
             return Want(None, record.hold, factor, None)
         return Want(record.unfilled, record.hold, factor, product.size_step)
     if not record.size_in_quote:
         return Want(record.unfilled, None, ONE, product.size_step)
-    base = record.hold if record.side is Side.SELL else None
+    base = record.hold if record.side is SELL else None
     return Want(base, record.unfilled, ONE, None)
 
 
@@ -104,7 +104,7 @@ def _market_buy(terms: Terms, product: Product, touch: Touch | None, factor: Dec
         return Need(product.quote, Decimal(0), Decimal(0))
     size = mul(terms.base_size or Decimal(0), factor)
     likely = mul(touch.ask, rules.slippage.buy)
-    bound = protection_bound(Side.BUY, touch, product, rules)
+    bound = protection_bound(BUY, touch, product, rules)
     wanted = EVERYTHING if bound is None else mul(max(bound, likely), size)
     return Need(product.quote, mul(likely, size), wanted)
 
@@ -112,7 +112,7 @@ def _market_buy(terms: Terms, product: Product, touch: Touch | None, factor: Dec
 def _worst_limit(terms: Terms, product: Product, rules: FillRules) -> Decimal:
     """Highest price a buy can come to pay: a bracket that buys pays its stop's limit."""
     if terms.is_bracket and terms.stop_price is not None:
-        return bracket_stop_limit(Side.BUY, terms.stop_price, product, rules)
+        return bracket_stop_limit(BUY, terms.stop_price, product, rules)
     return terms.limit_price or Decimal(0)
 
 

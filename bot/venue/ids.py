@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from string import hexdigits
+from typing import Final
+
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) % 4] for digit in hexdigits.lower()}
 
 
 def uuid_of(name: str) -> str:
     """A lower-case version-4-shaped UUID derived from a name."""
     text = hex_of(name)
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) % 4]}{text[17:20]}-{text[20:32]}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def hex_of(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Self
+from typing import Final, Self
 
 from bot.domain.market import Book, Level
 from bot.domain.money import BASIS_POINTS, ONE, ZERO, Price, Size, floor_to
@@ -13,6 +13,9 @@ from bot.domain.product import Product, ProductId, Side
 from bot.domain.value import Value
 from bot.errors import UnitError
 from bot.venue.exact import add, div, mul, sub, worse_buy, worse_sell
+from bot.venue.orders import BUY
+
+_TWO: Final = Decimal(2)
 
 
 class Touch(Value):
@@ -23,11 +26,11 @@ class Touch(Value):
 
     @property
     def mid(self) -> Decimal:
-        return div(add(self.bid, self.ask), Decimal(2))
+        return div(add(self.bid, self.ask), _TWO)
 
     def cross(self, side: Side) -> Decimal:
         """The price a taker of `side` meets first."""
-        return self.ask if side is Side.BUY else self.bid
+        return self.ask if side is BUY else self.bid
 
 
 class Worse(Value):
@@ -68,8 +71,8 @@ class DepthModel(Value):
 
     def offers(self, taker: Side, first: Decimal, product: Product) -> Iterator[Offer]:
         """Levels a taker consumes, best first: `first` is the touch, prices are ticks, sizes are size steps."""
-        value, sign = self.value, Decimal(1) if taker is Side.BUY else Decimal(-1)
-        rounded = worse_buy if taker is Side.BUY else worse_sell
+        value, sign = self.value, Decimal(1) if taker is BUY else Decimal(-1)
+        rounded = worse_buy if taker is BUY else worse_sell
         for index in range(self.levels):
             shift = div(mul(mul(self.step_bps, Decimal(index)), sign), BASIS_POINTS)
             price = first if index == 0 else rounded(mul(first, add(ONE, shift)), product.price_step)

@@ -48,24 +48,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
 from bot.domain.money import ONE, ZERO, floor_to
 from bot.domain.product import Product, Side, TradingMode
 from bot.domain.value import Value
 from bot.venue.exact import add, cut, div, mul, sub, worse_buy, worse_sell
 from bot.venue.market import MarketSlice, Offer, Touch, View, touch_around, touch_at_end
-from bot.venue.orders import DOWN, StopDirection
+from bot.venue.orders import BUY, DOWN, SELL, StopDirection
 from bot.venue.rules import FillRules
 
 
 def reaches(side: Side, limit: Decimal | None, price: Decimal) -> bool:
     """Whether an order of `side` accepts `price`; without a limit it accepts any."""
-    return limit is None or (price <= limit if side is Side.BUY else price >= limit)
+    return limit is None or (price <= limit if side is BUY else price >= limit)
+
+
+_MATCHING: Final = frozenset({TradingMode.NORMAL, TradingMode.LIMIT_ONLY})
 
 
 def matches_now(mode: TradingMode) -> bool:
     """Whether the venue matches at all while a product is in this mode (R13)."""
-    return mode is TradingMode.NORMAL or mode is TradingMode.LIMIT_ONLY
+    return mode in _MATCHING
 
 
 def starting_touch(piece: MarketSlice, product: Product, rules: FillRules) -> Touch:
@@ -87,7 +91,7 @@ def single_offer(
     first = touch.cross(side)
     if not reaches(side, limit, first):
         return None
-    if side is Side.BUY:
+    if side is BUY:
         price = worse_buy(mul(first, rules.slippage.buy), product.price_step)
         return Offer(price if limit is None else min(price, limit), size)
     price = worse_sell(mul(first, rules.slippage.sell), product.price_step)
@@ -96,7 +100,7 @@ def single_offer(
 
 def passive_price(side: Side, limit: Decimal, view: View, rules: FillRules) -> Decimal | None:
     """The price at which a resting order fills in what it saw of the slice, or None (R3)."""
-    extreme = view.sure_low if side is Side.BUY else view.sure_high
+    extreme = view.sure_low if side is BUY else view.sure_high
     if extreme is None:
         return None
     if rules.pessimistic:
@@ -105,7 +109,7 @@ def passive_price(side: Side, limit: Decimal, view: View, rules: FillRules) -> D
         return None
     if not rules.by_bars:
         return limit
-    return min(view.reference, limit) if side is Side.BUY else max(view.reference, limit)
+    return min(view.reference, limit) if side is BUY else max(view.reference, limit)
 
 
 def trigger_price(direction: StopDirection, stop: Decimal, view: View) -> Decimal | None:
@@ -118,7 +122,7 @@ def trigger_price(direction: StopDirection, stop: Decimal, view: View) -> Decima
 def bracket_stop_limit(side: Side, trigger: Decimal, product: Product, rules: FillRules) -> Decimal:
     """Limit left in place of a bracket whose stop triggered (R9), rounded to the tick away from the trigger."""
     beyond = rules.stop_limit_beyond_pct.fraction
-    if side is Side.SELL:
+    if side is SELL:
         return worse_sell(mul(trigger, sub(ONE, beyond)), product.price_step)
     return worse_buy(mul(trigger, add(ONE, beyond)), product.price_step)
 
@@ -128,7 +132,7 @@ def protection_bound(side: Side, touch: Touch, product: Product, rules: FillRule
     if not rules.protect:
         return None
     distance = rules.protection_pct(product).fraction
-    return mul(touch.mid, add(ONE, distance) if side is Side.BUY else sub(ONE, distance))
+    return mul(touch.mid, add(ONE, distance) if side is BUY else sub(ONE, distance))
 
 
 class Want(Value):
@@ -165,7 +169,7 @@ class Take(Value):
 def priced(take: Take, side: Side, mid: Decimal, touch: Touch) -> Take:
     """The same with what it paid from `mid` to the touch it crossed, and from there to its price."""
     first = touch.cross(side)
-    steps = (sub(first, mid), sub(take.price, first)) if side is Side.BUY else (sub(mid, first), sub(first, take.price))
+    steps = (sub(first, mid), sub(take.price, first)) if side is BUY else (sub(mid, first), sub(first, take.price))
     return Take(take.price, take.size, mul(steps[0], take.size), mul(steps[1], take.size))
 
 

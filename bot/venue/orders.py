@@ -18,60 +18,10 @@ UP: Final[StopDirection] = "STOP_DIRECTION_STOP_UP"
 DOWN: Final[StopDirection] = "STOP_DIRECTION_STOP_DOWN"
 
 
-class MarketIoc(Value):
-    """Market order; exactly one size, a sell only in base. A quote size includes the fee."""
-
-    base_size: Decimal | None = None
-    quote_size: Decimal | None = None
-
-
-class LimitIoc(Value):
-    base_size: Decimal | None
-    limit_price: Decimal
-    quote_size: Decimal | None = None
-
-
-class LimitFok(Value):
-    base_size: Decimal | None
-    limit_price: Decimal
-    quote_size: Decimal | None = None
-
-
-class LimitGtc(Value):
-    base_size: Decimal | None
-    limit_price: Decimal
-    post_only: bool = False
-    quote_size: Decimal | None = None
-
-
-class LimitGtd(Value):
-    base_size: Decimal | None
-    limit_price: Decimal
-    post_only: bool = False
-    end_time: datetime | None = None
-    quote_size: Decimal | None = None
-
-
-class StopLimit(Value):
-    """A limit order that goes live once the last trade reaches `stop_price`; with `end_time` it is the GTD form."""
-
-    base_size: Decimal
-    limit_price: Decimal
-    stop_price: Decimal
-    direction: StopDirection
-    end_time: datetime | None = None
-
-
-class BracketConfig(Value):
-    """Take profit at `limit_price`, stop at `stop_trigger_price`; with `end_time` it is the GTD form."""
-
-    base_size: Decimal
-    limit_price: Decimal
-    stop_trigger_price: Decimal
-    end_time: datetime | None = None
-
-
-Configuration = MarketIoc | LimitIoc | LimitFok | LimitGtc | LimitGtd | StopLimit | BracketConfig
+BUY: Final = Side.BUY
+SELL: Final = Side.SELL
+"""A side to compare with. Fetched through the class a member takes longer than the comparison, and who buys or sells is
+asked at every step of an order."""
 
 
 class Terms(Value):
@@ -110,29 +60,99 @@ _GTC: Final = "GOOD_UNTIL_CANCELLED"
 _GTD: Final = "GOOD_UNTIL_DATE_TIME"
 
 
-def terms_of(config: Configuration, side: Side) -> Terms:
-    """The configuration flattened. `side` decides which way a bracket's stop lies."""
-    match config:
-        case MarketIoc(base, quote):
-            return Terms("market_market_ioc", "MARKET", _IOC, False, base, quote)
-        case LimitIoc(base, limit, quote):
-            return Terms("sor_limit_ioc", "LIMIT", _IOC, False, base, quote, limit)
-        case LimitFok(base, limit, quote):
-            return Terms("limit_limit_fok", "LIMIT", "FILL_OR_KILL", False, base, quote, limit)
-        case LimitGtc(base, limit, post_only, quote):
-            return Terms("limit_limit_gtc", "LIMIT", _GTC, True, base, quote, limit, post_only=post_only)
-        case LimitGtd(base, limit, post_only, end, quote):
-            return Terms(
-                "limit_limit_gtd", "LIMIT", _GTD, True, base, quote, limit, end_time=end, post_only=post_only
-            )  # fmt: skip
-        case StopLimit(base, limit, stop, direction, end):
-            tail, force = ("gtd", _GTD) if end else ("gtc", _GTC)
-            key = f"stop_limit_stop_limit_{tail}"
-            return Terms(key, "STOP_LIMIT", force, True, base, None, limit, stop, direction, end)
-        case BracketConfig(base, limit, stop, end):
-            tail, force = ("gtd", _GTD) if end else ("gtc", _GTC)
-            way = DOWN if side is Side.SELL else UP
-            return Terms(f"trigger_bracket_{tail}", "BRACKET", force, True, base, None, limit, stop, way, end)
+class MarketIoc(Value):
+    """Market order; exactly one size, a sell only in base. A quote size includes the fee."""
+
+    base_size: Decimal | None = None
+    quote_size: Decimal | None = None
+
+    def terms(self, _: Side) -> Terms:
+        return Terms("market_market_ioc", "MARKET", _IOC, False, self.base_size, self.quote_size)
+
+
+class LimitIoc(Value):
+    base_size: Decimal | None
+    limit_price: Decimal
+    quote_size: Decimal | None = None
+
+    def terms(self, _: Side) -> Terms:
+        return Terms("sor_limit_ioc", "LIMIT", _IOC, False, self.base_size, self.quote_size, self.limit_price)
+
+
+class LimitFok(Value):
+    base_size: Decimal | None
+    limit_price: Decimal
+    quote_size: Decimal | None = None
+
+    def terms(self, _: Side) -> Terms:
+        return Terms(
+            "limit_limit_fok", "LIMIT", "FILL_OR_KILL", False, self.base_size, self.quote_size, self.limit_price
+        )
+
+
+class LimitGtc(Value):
+    base_size: Decimal | None
+    limit_price: Decimal
+    post_only: bool = False
+    quote_size: Decimal | None = None
+
+    def terms(self, _: Side) -> Terms:
+        return Terms(
+            "limit_limit_gtc", "LIMIT", _GTC, True, self.base_size, self.quote_size, self.limit_price,
+            post_only=self.post_only,
+        )  # fmt: skip
+
+
+class LimitGtd(Value):
+    base_size: Decimal | None
+    limit_price: Decimal
+    post_only: bool = False
+    end_time: datetime | None = None
+    quote_size: Decimal | None = None
+
+    def terms(self, _: Side) -> Terms:
+        return Terms(
+            "limit_limit_gtd", "LIMIT", _GTD, True, self.base_size, self.quote_size, self.limit_price,
+            end_time=self.end_time, post_only=self.post_only,
+        )  # fmt: skip
+
+
+class StopLimit(Value):
+    """A limit order that goes live once the last trade reaches `stop_price`; with `end_time` it is the GTD form."""
+
+    base_size: Decimal
+    limit_price: Decimal
+    stop_price: Decimal
+    direction: StopDirection
+    end_time: datetime | None = None
+
+    def terms(self, _: Side) -> Terms:
+        key, force = ("stop_limit_stop_limit_gtd", _GTD) if self.end_time else ("stop_limit_stop_limit_gtc", _GTC)
+        return Terms(
+            key, "STOP_LIMIT", force, True, self.base_size, None, self.limit_price, self.stop_price, self.direction,
+            self.end_time,
+        )  # fmt: skip
+
+
+class BracketConfig(Value):
+    """Take profit at `limit_price`, stop at `stop_trigger_price`; with `end_time` it is the GTD form."""
+
+    base_size: Decimal
+    limit_price: Decimal
+    stop_trigger_price: Decimal
+    end_time: datetime | None = None
+
+    def terms(self, side: Side) -> Terms:
+        """`side` decides which way the stop lies."""
+        key, force = ("trigger_bracket_gtd", _GTD) if self.end_time else ("trigger_bracket_gtc", _GTC)
+        return Terms(
+            key, "BRACKET", force, True, self.base_size, None, self.limit_price, self.stop_trigger_price,
+            DOWN if side is SELL else UP, self.end_time,
+        )  # fmt: skip
+
+
+Configuration = MarketIoc | LimitIoc | LimitFok | LimitGtc | LimitGtd | StopLimit | BracketConfig
+"""What `terms` makes of each is the configuration flattened, for an order of this side."""
 
 
 class OrderRequest(Value):
@@ -203,7 +223,7 @@ class OrderRecord(Value, dict=True):
         stop, limit = (self.terms.stop_price if self.trigger is TriggerStatus.PENDING else None), self.live_limit
         if stop is not None and not self.terms.is_bracket:
             limit = None  # such a limit does not rest on the book yet
-        down, up = (limit, None) if self.request.side is Side.BUY else (None, limit)
+        down, up = (limit, None) if self.request.side is BUY else (None, limit)
         if stop is None:
             return down, up
         return (stop, up) if self.terms.stop_direction == DOWN else (down, stop)
@@ -230,7 +250,7 @@ class OrderRecord(Value, dict=True):
 
     @property
     def hold_currency(self) -> str:
-        return self.product.quote if self.side is Side.BUY else self.product.base
+        return self.product.quote if self.side is BUY else self.product.base
 
     @property
     def size_in_quote(self) -> bool:
@@ -239,7 +259,7 @@ class OrderRecord(Value, dict=True):
     @property
     def size_inclusive_of_fees(self) -> bool:
         """Recorded true on a quote-sized market buy, and only there."""
-        return self.size_in_quote and self.terms.is_market and self.side is Side.BUY
+        return self.size_in_quote and self.terms.is_market and self.side is BUY
 
     @property
     def quote_done(self) -> Decimal:
@@ -267,7 +287,7 @@ class OrderRecord(Value, dict=True):
     @property
     def total_value_after_fees(self) -> Decimal:
         """What the fills cost (buy, fees added) or brought (sell, fees taken off)."""
-        return (add if self.side is Side.BUY else sub)(self.filled_value, self.fees)
+        return (add if self.side is BUY else sub)(self.filled_value, self.fees)
 
     @property
     def completion_percentage(self) -> Decimal:
@@ -283,7 +303,7 @@ class OrderRecord(Value, dict=True):
 
     def configured(self, config: Configuration) -> OrderRecord:
         """This order with another configuration: after an edit, or a child grown with its parent's fills."""
-        return replace(self, config=config, terms=terms_of(config, self.side))
+        return replace(self, config=config, terms=config.terms(self.side))
 
 
 class VenueFill(Value):

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from bot.domain.money import ONE, ZERO
-from bot.domain.product import Side
 from bot.venue.checks import Situation
 from bot.venue.exact import add, div, mul, sub
 from bot.venue.market import Offer
 from bot.venue.matching import Bounds, Take, Want, reaches, sweep
-from bot.venue.orders import PreviewResult
+from bot.venue.orders import BUY, PreviewResult
 
 
 def estimate(situation: Situation, offers: Iterable[Offer]) -> PreviewResult:
@@ -23,7 +22,7 @@ def estimate(situation: Situation, offers: Iterable[Offer]) -> PreviewResult:
     touch = situation.touch
     average = div(value, base) if base > 0 else None
     return PreviewResult(
-        errors, (), (add if situation.side is Side.BUY else sub)(value, fee), fee, base, value,
+        errors, (), (add if situation.side is BUY else sub)(value, fee), fee, base, value,
         touch.bid if touch else None, touch.ask if touch else None, average if takes else situation.terms.limit_price,
         _slippage(situation, average) if takes else ZERO,
         situation.available > 0 and not errors and situation.need.wanted >= situation.available,
@@ -68,4 +67,4 @@ def _slippage(s: Situation, average: Decimal | None) -> Decimal:
     if average is None or s.touch is None:
         return ZERO
     first = s.touch.cross(s.side)
-    return max(ZERO, div(sub(average, first) if s.side is Side.BUY else sub(first, average), first))
+    return max(ZERO, div(sub(average, first) if s.side is BUY else sub(first, average), first))

@@ -29,6 +29,8 @@ from bot.venue.kept import VERSION, Kept
 from bot.venue.market import MarketSlice, Offer, Touch, as_levels, levels, touch_at_end
 from bot.venue.matching import share_of, single_offer
 from bot.venue.orders import (
+    BUY,
+    SELL,
     Accepted,
     CancelResult,
     EditResult,
@@ -38,7 +40,6 @@ from bot.venue.orders import (
     Refused,
     VenueEvent,
     VenueFill,
-    terms_of,
 )
 from bot.venue.preview import estimate
 from bot.venue.rules import FillRules
@@ -81,7 +82,7 @@ class Venue:
         self._arrivals = Agenda()
         self._working: tuple[OrderRecord, ...] = ()
         self._looked = -1
-        self._judged: Situation | None = None
+        self._judged: tuple[tuple[object, ...], Situation] | None = None
 
     @classmethod
     def resume(cls, kept: Kept, rules: FillRules) -> Self:
@@ -274,7 +275,7 @@ class Venue:
             return None
         touch = self._touch(found, piece)
         ask = touch.ask if touch.ask > touch.bid else add(touch.bid, found.price_step)
-        sizes = [next(iter(self._levels(found, side, touch, 1)), None) for side in (Side.SELL, Side.BUY)]
+        sizes = [next(iter(self._levels(found, side, touch, 1)), None) for side in (SELL, BUY)]
         bid_size, ask_size = (level.size if level is not None else Size.zero() for level in sizes)
         return Quote(product, Price(touch.bid), Price(ask), bid_size, ask_size, piece.end)
 
@@ -284,7 +285,7 @@ class Venue:
         if found is None or piece is None:
             return None
         touch = self._touch(found, piece)
-        bids, asks = (self._levels(found, taker, touch, depth) for taker in (Side.SELL, Side.BUY))
+        bids, asks = (self._levels(found, taker, touch, depth) for taker in (SELL, BUY))
         return Book(product, bids, asks, piece.end)
 
     # ------------------------------------------------------------------------------------------------------- private
@@ -315,7 +316,7 @@ class Venue:
 
     def _set_out(self, order: Working) -> None:
         """Send an order on its way to the book (R1)."""
-        order.since = self.now
+        order.since = self._books.now
         if self.rules.by_bars:
             order.bars_left = self.rules.latency_bars
         elif self.rules.latency:
@@ -372,17 +373,20 @@ class Venue:
     def _situation(self, request: OrderRequest, product: Product) -> Situation:
         """What the checks look at: what they found in the same situation, as when an order is sent right after its
         preview, holds."""
-        piece, tier, account = self._newest(product.market), self._books.fee_tier(), self._account
-        pays = product.quote if request.side is Side.BUY else product.base
-        found = Situation(
-            request, terms_of(request.config, request.side), product,
-            None if piece is None else self._touch(product, piece), None if piece is None else piece.close, self.now,
-            Rates(tier.maker, tier.taker), account.knows(pays), account.available(pays),
-            self._books.bracketed(pays) if self.rules.bracket_shortfall else ZERO, self.rules,
-        )  # fmt: skip
-        if found != self._judged:
-            self._judged = found
-        return self._judged
+        books, account, rules = self._books, self._account, self.rules
+        piece, tier = self._newest(product.market), books.fee_tier()
+        pays = product.quote if request.side is BUY else product.base
+        has_wallet, available = account.knows(pays), account.available(pays)
+        bracketed = books.bracketed(pays) if rules.bracket_shortfall else ZERO
+        given = (request, product, piece, tier, books.now, has_wallet, available, bracketed, rules)
+        if self._judged is None or self._judged[0] != given:
+            found = Situation(
+                request, request.side, request.config.terms(request.side), product,
+                None if piece is None else self._touch(product, piece), None if piece is None else piece.close,
+                books.now, Rates(tier.maker, tier.taker), has_wallet, available, bracketed, rules,
+            )  # fmt: skip
+            self._judged = (given, found)
+        return self._judged[1]
 
     def _touch(self, product: Product, piece: MarketSlice) -> Touch:
         return touch_at_end(piece, self.rules.spread, product.price_step)

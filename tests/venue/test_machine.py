@@ -28,7 +28,6 @@ from bot.venue.orders import (
     OrderRecord,
     OrderRequest,
     StopLimit,
-    terms_of,
 )
 from bot.venue.rules import FillRules
 from bot.venue.venue import Venue
@@ -246,7 +245,7 @@ class Trading(RuleBasedStateMachine):
 
 def _loosest_limit(order: OrderRecord) -> Decimal | None:
     """The loosest limit the order ever had: an edit or a triggered bracket may have moved it."""
-    first = terms_of(order.request.config, order.side).limit_price
+    first = order.request.config.terms(order.side).limit_price
     if order.live_limit is None or first is None:
         return None
     known = [order.live_limit, *(edit.price for edit in order.edits), first]
