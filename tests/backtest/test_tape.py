@@ -105,12 +105,11 @@ def wish(chance: random.Random, last: MarketSlice) -> tuple[Side, Configuration]
     size, away = ceil_to(Decimal(chance.randint(1, 40)) / 10, Decimal("0.1")), chance.randint(1, 120)
     side = chance.choice((Side.BUY, Side.SELL))
     sign = -1 if side is Side.BUY else 1
-    return chance.choice(
-        [
-            (side, LimitIoc(size, off(-sign * 50))),
-            (side, LimitGtc(size, off(sign * away))),
-            (side, LimitGtc(20 * size, off(-sign * 5))),  # more than trades in a bar: it goes on taking
-            (Side.SELL, StopLimit(size, off(-away - 50), off(-away), DOWN)),
-            (Side.SELL, BracketConfig(size, off(away), off(-away))),
-        ]
-    )
+    wishes: list[tuple[Side, Configuration]] = [
+        (side, LimitIoc(size, off(-sign * 50))),
+        (side, LimitGtc(size, off(sign * away))),
+        (side, LimitGtc(20 * size, off(-sign * 5))),  # more than trades in a bar: it goes on taking
+        (Side.SELL, StopLimit(size, off(-away - 50), off(-away), DOWN)),
+        (Side.SELL, BracketConfig(size, off(away), off(-away))),
+    ]
+    return chance.choice(wishes)
