@@ -109,7 +109,7 @@ def _legal_part(product: Product, size: Size, worst: Price) -> Decimal | None:
 
 
 def _checked(rate: Decimal) -> Decimal:
-    if not (rate.is_finite() and rate >= 0):
+    if not (rate.is_finite() and rate >= ZERO):
         raise UnitError(f"fee rate must be a finite fraction >= 0, was {rate}")
     return rate
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import (
-    ROUND_CEILING,
     ROUND_DOWN,
-    ROUND_FLOOR,
     ROUND_HALF_EVEN,
     Context,
     Decimal,
@@ -59,17 +57,19 @@ def decimal_text(value: Decimal) -> str:
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
     """Largest multiple of `step` that is <= value; `step` may be any positive decimal, such as 0.25 or 5."""
-    return EXACT.multiply(EXACT.divide(value, step).to_integral_value(ROUND_FLOOR), step)
+    whole = EXACT.multiply(EXACT.divide_int(value, step), step)  # towards zero
+    return whole if whole <= value else EXACT.subtract(whole, step)
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
     """Smallest multiple of `step` that is >= value."""
-    return EXACT.multiply(EXACT.divide(value, step).to_integral_value(ROUND_CEILING), step)
+    whole = EXACT.multiply(EXACT.divide_int(value, step), step)
+    return whole if whole >= value else EXACT.add(whole, step)
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:
     """Whether `value` is a whole number of `step`s."""
-    return EXACT.remainder(value, step) == 0
+    return not EXACT.remainder(value, step)
 
 
 _UNITS: Final = tuple(Decimal(1).scaleb(-places) for places in range(32))
@@ -78,7 +78,7 @@ _UNITS: Final = tuple(Decimal(1).scaleb(-places) for places in range(32))
 
 def quantised(value: Decimal, places: int, rounding: str = ROUND_HALF_EVEN) -> Decimal:
     """`value` rounded to `places` decimals."""
-    return value.quantize(_UNITS[places], rounding=rounding, context=EXACT)
+    return value.quantize(_UNITS[places], rounding, EXACT)
 
 
 def total(values: Iterable[Decimal]) -> Decimal:
@@ -192,7 +192,7 @@ class Money(Value):
 
     @property
     def is_positive(self) -> bool:
-        return self.amount > 0
+        return self.amount > ZERO
 
     @classmethod
     def zero(cls, currency: str) -> Self:

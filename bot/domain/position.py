@@ -96,13 +96,13 @@ class Position(Evolving):
     def average_price(self) -> Price | None:
         """Cost per unit, buy fees included; None when nothing is held or the cost is zero."""
         size, cost = self.size, self.cost
-        return None if size.is_zero or cost <= 0 else Price(EXACT.divide(cost, size.value))
+        return None if size.is_zero or cost <= ZERO else Price(EXACT.divide(cost, size.value))
 
     @property
     def entry_price(self) -> Price | None:
         """Average fill price without fees: what stops and targets are measured from."""
         size, cost = self.size, EXACT.subtract(self.cost, self.fees)
-        return None if size.is_zero or cost <= 0 else Price(EXACT.divide(cost, size.value))
+        return None if size.is_zero or cost <= ZERO else Price(EXACT.divide(cost, size.value))
 
     @cached_property
     def exit_levels(self) -> ExitLevels:
@@ -134,7 +134,7 @@ def sold(position: Position, size: Size, proceeds: Decimal, method: CostMethod) 
     lots = _shrunk(position, size) if method is CostMethod.AVERAGE else _fifo_left(position, size)
     profit = EXACT.subtract(proceeds, taken)
     left = EXACT.subtract(held.value, size.value)
-    fees = ZERO if left == 0 else quantised(EXACT.divide(EXACT.multiply(position.fees, left), held.value), COST_PLACES)
+    fees = ZERO if not left else quantised(EXACT.divide(EXACT.multiply(position.fees, left), held.value), COST_PLACES)
     return position.changed(lots=lots, realised=EXACT.add(position.realised, profit), fees=fees), profit
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, Self
 
 from bot.domain.event import ExecutionMeasured, Mismatch, OrderChanged, Payload
-from bot.domain.money import EXACT, Price, Size
+from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import RESTING, OrderEvent, OrderReport, OrderState, OrderType, VenueStatus, advance
 from bot.domain.product import Side
 from bot.domain.state import Order
@@ -80,7 +80,7 @@ def observed(order: Order, report: OrderReport) -> list[Payload]:
 
 def measured(order: Order) -> ExecutionMeasured | None:
     """Expected against actual of an order that has ended with fills; slippage is positive when it was worse."""
-    if not order.state.is_terminal or order.filled.is_zero or order.filled_value <= 0:
+    if not order.state.is_terminal or order.filled.is_zero or order.filled_value <= ZERO:
         return None
     actual = Price(EXACT.divide(order.filled_value, order.filled.value))
     expected = _expected(order)
@@ -222,11 +222,11 @@ def _event(order: Order, state: OrderState, report: OrderReport, figures: _Figur
     if status in _ENDS:
         return _ENDS[status]
     if status is VenueStatus.FAILED:
-        worked = state in (OrderState.PARTIAL, OrderState.CANCEL_PENDING) or filled > 0
+        worked = state in (OrderState.PARTIAL, OrderState.CANCEL_PENDING) or filled > ZERO
         return OrderEvent.CANCELED if worked else OrderEvent.REFUSED
     if status is VenueStatus.CANCEL_QUEUED and state in RESTING:
         return OrderEvent.CANCEL_ASKED
-    more = filled > order.filled.value or (filled > 0 and state in _UNFILLED)
+    more = filled > order.filled.value or (filled > ZERO and state in _UNFILLED)
     return OrderEvent.PART_FILL if more else OrderEvent.ACK
 
 
