@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from operator import attrgetter
@@ -19,6 +19,8 @@ from bot.domain.value import Value, cached_property, field
 
 SCHEMA_VERSION: Final = 1
 _BY_NUMBER: Final = attrgetter("number")
+_DAY: Final = timedelta(days=1)
+_WEEK: Final = timedelta(weeks=1)
 
 
 class Intent(Value):
@@ -196,8 +198,7 @@ class Period(Value, dict=True):
     @cached_property
     def ends_at(self) -> datetime:
         """When the next one begins."""
-        first, length = date.fromisoformat(self.id), 7 if "W" in self.id else 1
-        return datetime(first.year, first.month, first.day, tzinfo=UTC) + timedelta(days=length)
+        return datetime.fromisoformat(self.id).replace(tzinfo=UTC) + (_WEEK if "W" in self.id else _DAY)
 
 
 def day_id(at: datetime) -> str:
@@ -386,7 +387,7 @@ class State(Evolving):
     def unmoved(self) -> frozenset[str]:
         """Currencies that were held when their books were opened and have not moved since."""
         ledgers = self.ledgers.items()
-        return frozenset([currency for currency, ledger in ledgers if not ledger.flows and ledger.anchor > 0])
+        return frozenset([currency for currency, ledger in ledgers if not ledger.flows and ledger.anchor > ZERO])
 
     @cached_property
     def exiting(self) -> frozenset[str]:

@@ -194,12 +194,13 @@ def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> B
     minute = today = same = 0 if moment.counted else 1
     value = ZERO if moment.counted else _notional(order, moment)
     for past in moment.state.sent:
-        if past.at > a_minute_ago:
-            minute += 1
-        if past.at > a_day_ago:
+        at = past.at
+        if at > a_day_ago:
             today += 1
             value = EXACT.add(value, past.notional)
-        if past.side is side and past.at > since and past.product.base == base:
+            if at > a_minute_ago:
+                minute += 1
+        if past.side is side and at > since and past.product.base == base:
             same += 1
     if minute > limits.orders_per_minute:
         return _breach(Reason.ORDERS_PER_MINUTE, f"{minute} orders in a minute, allowed {limits.orders_per_minute}")

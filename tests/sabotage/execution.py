@@ -67,7 +67,7 @@ MISTAKES: Final = (
         "a runaway sends its daily ration twice within an hour around midnight",
         "last-hop collar and governors",
         "bot/execution/last_hop.py",
-        "        if past.at > a_day_ago:",
+        "        if at > a_day_ago:",
         "        if past.at.date() == now.date():",
         pytest("tests/execution/test_last_hop.py"),
     ),
