@@ -91,7 +91,7 @@ class RecordedMarket:
         quote = quote_around(track, close, at)
         windows: Windows = ColumnWindows(segment.columns, t)
         book = Book(market, (Level(quote.bid, BOTTOMLESS),), (Level(quote.ask, BOTTOMLESS),), at)
-        return MarketFacts(quote, book, windows, Price(EXACT.multiply(close, track.scale.tick)), at)
+        return MarketFacts(quote, book, windows, track.scale.price(close), at)
 
 
 def _last_known(track: Track, at: datetime) -> MarketFacts:
@@ -103,8 +103,8 @@ def _last_known(track: Track, at: datetime) -> MarketFacts:
 
 def quote_around(track: Track, close: int, at: datetime) -> Quote:
     """The quote made from a close in ticks."""
-    times, tick, (bid, ask) = EXACT.multiply, track.scale.tick, track.quoting.touch(close)
-    return Quote(track.market, Price(times(bid, tick)), Price(times(ask, tick)), BOTTOMLESS, BOTTOMLESS, at)
+    price, (bid, ask) = track.scale.price, track.quoting.touch(close)
+    return Quote(track.market, price(bid), price(ask), BOTTOMLESS, BOTTOMLESS, at)
 
 
 class Bars:
@@ -129,8 +129,8 @@ class Bars:
         segment = track.at(self.lived)
         if segment is None:
             return None
-        columns, t, tick = segment.columns, self.lived - segment.first, track.scale.tick
-        return EXACT.multiply(columns.low[t], tick), EXACT.multiply(columns.high[t], tick)
+        columns, t, price = segment.columns, self.lived - segment.first, track.scale.value
+        return price(columns.low[t]), price(columns.high[t])
 
     def newest(self, market: ProductId) -> MarketSlice | None:
         """The newest bar that a market has, however long ago it was; None before its first of the run."""
@@ -149,12 +149,10 @@ class Bars:
         return None
 
     def _slice(self, track: Track, segment: Segment, k: int) -> MarketSlice:
-        columns, t, times = segment.columns, k - segment.first, EXACT.multiply
-        series, tick, lot = columns.series, track.scale.tick, track.scale.lot
+        columns, series, t, price = segment.columns, segment.columns.series, k - segment.first, track.scale.value
         return MarketSlice(
-            track.market, self.data.opened(k), self.data.closed(k), times(series.open.item(t), tick),
-            times(columns.high[t], tick), times(columns.low[t], tick), times(columns.close[t], tick),
-            times(series.volume.item(t), lot),
+            track.market, self.data.opened(k), self.data.closed(k), price(series.open.item(t)), price(columns.high[t]),
+            price(columns.low[t]), price(columns.close[t]), EXACT.multiply(series.volume.item(t), track.scale.lot),
         )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -209,20 +209,18 @@ def _pause(item: Evaluated, cycle: Finished) -> datetime | None:
     return found.until if found is not None else None
 
 
-def _wanted(evaluated: Iterable[Evaluated], snapshot: Snapshot | None) -> tuple[Evaluated, ...]:
+def _wanted(evaluated: Sequence[Evaluated], snapshot: Snapshot | None) -> tuple[Evaluated, ...]:
     """Everything but refused wishes to buy more of what is held already or being bought."""
-    if not evaluated or snapshot is None:
+    if snapshot is None:
         return ()
-    state = snapshot.state
-    return tuple(
-        [
-            item
-            for item in evaluated
-            if item.approved is not None
-            or item.proposal.side is Side.SELL
-            or item.proposal.product.base not in _in_hand(state)
-        ]
-    )
+    if not any(_refused_buy(item) for item in evaluated):
+        return tuple(evaluated)
+    held = _in_hand(snapshot.state)
+    return tuple([item for item in evaluated if not (_refused_buy(item) and item.proposal.product.base in held)])
+
+
+def _refused_buy(item: Evaluated) -> bool:
+    return item.approved is None and item.proposal.side is Side.BUY
 
 
 def _in_hand(state: State) -> frozenset[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Protocol
 
 from bot.domain.money import Money, Price, Size
 from bot.domain.order import OrderKind
@@ -131,12 +132,11 @@ class Direction(Enum):
     DOWN = "down"
 
 
-class Facts(Value):
+class Facts(Protocol):
     """The numbers a trigger was found by."""
 
     def told(self) -> Mapping[str, str]:
         """Each in words, by its name."""
-        raise NotImplementedError
 
 
 class Told(Mapping[str, str]):

@@ -47,7 +47,7 @@ def size_after_fees(product: Product, price: Price, rate: Decimal, gross: Money)
         raise UnitError(f"{product.id} is paid in {product.quote}, the budget is {gross}")
     if gross.amount <= ZERO:
         return Size.zero()
-    step_cost = EXACT.multiply(EXACT.multiply(price.value, product.size_step), EXACT.add(ONE, _checked(rate)))
+    step_cost = cost_with_fee(product, price, Size(product.size_step), rate).amount
     return Size(EXACT.multiply(EXACT.divide_int(gross.amount, step_cost), product.size_step))
 
 

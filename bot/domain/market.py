@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
 
-from bot.domain.money import BASIS_POINTS, EXACT, ZERO, Money, Price, Size
+from bot.domain.money import BASIS_POINTS, EXACT, TWO, ZERO, Money, Price, Size
 from bot.domain.product import ProductId, Side
 from bot.domain.value import Value
 from bot.errors import UnitError
-
-_TWO: Final = Decimal(2)
 
 
 class Quote(Value):
@@ -35,7 +32,7 @@ class Quote(Value):
 
     @property
     def mid(self) -> Price:
-        return Price(EXACT.divide(EXACT.add(self.bid.value, self.ask.value), _TWO))
+        return Price(EXACT.divide(EXACT.add(self.bid.value, self.ask.value), TWO))
 
     @property
     def spread_bps(self) -> Decimal:

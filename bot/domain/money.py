@@ -23,6 +23,7 @@ EXACT: Final = Context(prec=64, rounding=ROUND_HALF_EVEN, traps=[InvalidOperatio
 
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
+TWO: Final = Decimal(2)
 HUNDRED: Final = Decimal(100)
 BASIS_POINTS: Final = Decimal(10_000)
 
@@ -222,7 +223,7 @@ class Percent(Value, order=True, dict=True):
 
     def of(self, money: Money) -> Money:
         """This share of `money`."""
-        return Money(EXACT.multiply(money.amount, self.fraction), money.currency)
+        return money.times(self.fraction)
 
     @classmethod
     def ratio(cls, part: Money, whole: Money) -> Self:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.decision import Approved, Reason, Reject
-from bot.domain.fees import largest_sale
+from bot.domain.fees import dust
 from bot.domain.money import ZERO, Price, Size
 from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.position import Position
@@ -60,7 +60,7 @@ class SellSide:
         """Sell all of a position at the bid less the slippage allowed, whatever halts are in force. Dust is left."""
         view = self._at_its_freshest(MarketView(product, None, None, None))
         bid = None if view.quote is None else view.quote.bid
-        if bid is not None and largest_sale(product, position.size, self._floor(bid)) is None:
+        if bid is not None and dust(product, position.size, self._floor(bid)):
             return
         lowest = Price(product.price_step)  # the slippage from the bid of the moment is the only bound
         intent = self._intent(position, view, position.size, lowest, cycle_id, "flatten")

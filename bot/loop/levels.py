@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from bot.domain.fees import largest_sale
+from bot.domain.fees import dust
 from bot.domain.money import Price
 from bot.domain.position import Position
 from bot.domain.product import ProductId
@@ -26,7 +26,7 @@ class Crossed(Value):
 
 def crossed(snapshot: Snapshot) -> Crossed:
     """The exit levels that the bid has reached."""
-    unconfirmed, dust = False, []
+    unconfirmed, unsaleable = False, []
     for market, position in snapshot.state.positions.items():
         view, levels = snapshot.markets.get(market), position.exit_levels
         if view is None or view.quote is None:
@@ -35,18 +35,18 @@ def crossed(snapshot: Snapshot) -> Crossed:
         stopped = levels.highest_stop is not None and bid <= levels.highest_stop
         if not stopped and (target is None or bid < target):
             continue
-        if largest_sale(view.product, position.size, bid) is None:
-            dust.append(position)
+        if dust(view.product, position.size, bid):
+            unsaleable.append(position)
         elif stopped and position.managed:
             unconfirmed = True
-    return Crossed(unconfirmed, dust)
+    return Crossed(unconfirmed, unsaleable)
 
 
-def waking(state: State, dust: Collection[Position]) -> Mapping[ProductId, tuple[Price | None, Price | None]]:
-    """Stop and target of every managed position, for the bids that shall wake the loop; nothing wakes it for dust."""
+def waking(state: State, left: Collection[Position]) -> Mapping[ProductId, tuple[Price | None, Price | None]]:
+    """Stop and target of every managed position, for the bids that shall wake the loop. left: nothing wakes it for."""
     found = {}
     for market, position in state.positions.items():
         levels = position.exit_levels
-        if position.managed and position not in dust and (levels.highest_stop is not None or levels.target is not None):
+        if position.managed and position not in left and (levels.highest_stop is not None or levels.target is not None):
             found[market] = (levels.highest_stop, levels.target)
     return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.domain.bars import Scale, Windows
-from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
+from bot.domain.decision import Direction, Told, Trigger, TriggerKind
+from bot.domain.value import Value
 from bot.settings.triggers import Breakout
 from bot.triggers.exact import graded, percent_text, times, volume_confirmation
 
 
-class _Facts(Facts):
+class _Facts(Value):
     close: int
     ceiling: int
     scale: Scale

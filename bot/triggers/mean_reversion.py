@@ -7,12 +7,13 @@ from decimal import Decimal
 from math import sqrt
 
 from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Facts, Regime, Told, Trigger, TriggerKind
+from bot.domain.decision import Direction, Regime, Told, Trigger, TriggerKind
+from bot.domain.value import Value
 from bot.settings.triggers import MeanReversion
 from bot.triggers.exact import graded, limit_text
 
 
-class _Facts(Facts):
+class _Facts(Value):
     z: float
     limit: Decimal
     bars: int

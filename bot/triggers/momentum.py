@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
+from bot.domain.decision import Direction, Told, Trigger, TriggerKind
+from bot.domain.value import Value
 from bot.settings.triggers import Momentum
 from bot.triggers.exact import at_least, graded, limit_text, one_sidedness, percent_text, times
 
 _HOURS = 24
 
 
-class _Facts(Facts):
+class _Facts(Value):
     change: int
     start: int
     limit: Decimal

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.bars import Windows
-from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
+from bot.domain.decision import Direction, Told, Trigger, TriggerKind
 from bot.domain.value import Value
 from bot.settings.triggers import PriceMove
 from bot.triggers.exact import graded, limit_text, more_than, percent_text, times, volume_confirmation
@@ -34,7 +34,7 @@ class _Move(Value):
         return times(abs(self.change) * 100, self.start, self.limit)
 
 
-class _Facts(Facts):
+class _Facts(Value):
     moves: tuple[_Move, ...]
 
     def told(self) -> Mapping[str, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.domain.bars import Scale, Windows
-from bot.domain.decision import Direction, Facts, Told, Trigger, TriggerKind
+from bot.domain.decision import Direction, Told, Trigger, TriggerKind
+from bot.domain.value import Value
 from bot.settings.triggers import Reversal
 from bot.triggers.exact import at_least, graded, limit_text, percent_text, times
 
 
-class _Facts(Facts):
+class _Facts(Value):
     """low_ago: bars since the low; confirmed_by: what confirms the turn, as `signs_of` names it."""
 
     start: int

@@ -34,22 +34,22 @@ NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Agenda:
-    """A queue by time. An order may have ended before its turn: whoever performs a duty looks first.
-
-    soonest: when the next duty is due; NEVER when there is none.
-    """
+    """A queue by time. An order may have ended before its turn: whoever performs a duty looks first."""
 
     def __init__(self) -> None:
         self._heap: list[Due] = []
         self._entries = 0
-        self.soonest = NEVER
+
+    @property
+    def soonest(self) -> datetime:
+        """When the next duty is due; NEVER when there is none."""
+        return self._heap[0].at if self._heap else NEVER
 
     def add(
         self, at: datetime, duty: Duty, order_id: str, price: Decimal | None = None, size: Decimal | None = None
     ) -> None:
         self._entries += 1
         heapq.heappush(self._heap, Due(at, self._entries, duty, order_id, price, size))
-        self.soonest = self._heap[0].at
 
     def pending(self) -> tuple[Due, ...]:
         """Everything still to do, in order."""
@@ -59,10 +59,7 @@ class Agenda:
         """Go on where another agenda stopped."""
         self._heap = sorted(pending)
         self._entries = max((due.number for due in self._heap), default=0)
-        self.soonest = self._heap[0].at if self._heap else NEVER
 
     def take(self) -> Due:
         """Take the next duty off the list, which must have one."""
-        due = heapq.heappop(self._heap)
-        self.soonest = self._heap[0].at if self._heap else NEVER
-        return due
+        return heapq.heappop(self._heap)

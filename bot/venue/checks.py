@@ -32,7 +32,6 @@ class Situation(Value, dict=True):
     """
 
     request: OrderRequest
-    side: Side
     terms: Terms
     product: Product
     touch: Touch | None
@@ -43,6 +42,10 @@ class Situation(Value, dict=True):
     available: Decimal
     bracketed: Decimal
     rules: FillRules
+
+    @property
+    def side(self) -> Side:
+        return self.request.side
 
     @cached_property
     def need(self) -> Need:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Self
+from typing import Self
 
 from bot.domain.market import Book, Level
-from bot.domain.money import BASIS_POINTS, ONE, ZERO, Price, Size, floor_to
+from bot.domain.money import BASIS_POINTS, ONE, TWO, ZERO, Price, Size, floor_to
 from bot.domain.product import Product, ProductId, Side
 from bot.domain.value import Value
 from bot.errors import UnitError
 from bot.venue.exact import add, div, mul, sub, worse_buy, worse_sell
 from bot.venue.orders import BUY
-
-_TWO: Final = Decimal(2)
 
 
 class Touch(Value):
@@ -26,7 +24,7 @@ class Touch(Value):
 
     @property
     def mid(self) -> Decimal:
-        return div(add(self.bid, self.ask), _TWO)
+        return div(add(self.bid, self.ask), TWO)
 
     def cross(self, side: Side) -> Decimal:
         """The price a taker of `side` meets first."""

@@ -381,7 +381,7 @@ class Venue:
         given = (request, product, piece, tier, books.now, has_wallet, available, bracketed, rules)
         if self._judged is None or self._judged[0] != given:
             found = Situation(
-                request, request.side, request.config.terms(request.side), product,
+                request, request.config.terms(request.side), product,
                 None if piece is None else self._touch(product, piece), None if piece is None else piece.close,
                 books.now, Rates(tier.maker, tier.taker), has_wallet, available, bracketed, rules,
             )  # fmt: skip

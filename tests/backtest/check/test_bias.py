@@ -165,8 +165,8 @@ EVERYTHING = """\
 PLANTED = {
     "a bar fills orders with the next one": (
         "lookahead", "backtest/market.py",
-        "columns, t, times = segment.columns, k - segment.first, EXACT.multiply",
-        "columns, t, times = segment.columns, min(k + 1, segment.stop - 1) - segment.first, EXACT.multiply",
+        "series, t, price = segment.columns, segment.columns.series, k - segment.first,",
+        "series, t, price = segment.columns, segment.columns.series, min(k + 1, segment.stop - 1) - segment.first,",
     ),
     "an average over everything there is": (
         "warmup", "bot/triggers/columns.py",
