@@ -365,13 +365,13 @@ def _after(bars: list[int], k: int, stop: int) -> int:
 
 def _silent(data: Dataset) -> bytes:
     """One byte a bar, not 0 where some listed market shows nothing."""
-    shown = np.zeros(data.count, np.int64)
+    changes = np.zeros(data.count + 1, np.int64)
     for track in data.tracks.values():
-        shown[: max(0, data.index(track.since))] += 1
-        shown[max(0, data.index(track.last) + 1) :] += 1
-        for segment in track.segments:
-            shown[max(0, segment.first) : max(0, segment.stop)] += 1
-    return (shown < len(data.tracks)).tobytes()
+        spans = [(0, data.index(track.since)), (data.index(track.last) + 1, data.count)]
+        for first, stop in (*spans, *((segment.first, segment.stop) for segment in track.segments)):
+            changes[min(max(0, first), data.count)] += 1
+            changes[min(max(0, stop), data.count)] -= 1
+    return (np.cumsum(changes[:-1]) < len(data.tracks)).tobytes()
 
 
 def _may_be_partial(data: Dataset, config: Config) -> bool:

@@ -53,9 +53,9 @@ def landmarks(data: Dataset, config: Config) -> Ints:
 
 def days(data: Dataset) -> Ints:
     """The first cycle of each UTC day: indices on the run's grid, ascending."""
-    closes = data.start + data.length.value * (np.arange(data.count, dtype=np.int64) + 1)
-    passed = closes // DAY_S
-    return np.flatnonzero(np.append(True, passed[1:] != passed[:-1]))
+    step = data.length.value
+    midnights = np.arange(-(-(data.start + step) // DAY_S), (data.start + data.count * step) // DAY_S + 1) * DAY_S
+    return np.union1d([0], -(-(midnights - data.start) // step) - 1)
 
 
 def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -> Ints:

@@ -20,6 +20,7 @@ from bot.domain.value import Value, cached_property
 
 LEAST_DAYS: Final = 20
 DAYS_A_YEAR: Final = 365
+DAY_S: Final = 86_400
 NOT_ENOUGH: Final = "not enough data"
 WORST: Final = 5
 _PLACES: Final = 6
@@ -35,13 +36,14 @@ class Series(Value, dict=True):
     @property
     def years(self) -> float:
         step = int(self.times[1] - self.times[0]) if len(self.times) > 1 else 60
-        return float(self.times[-1] - self.times[0] + step) / (DAYS_A_YEAR * 86_400)
+        return float(self.times[-1] - self.times[0] + step) / (DAYS_A_YEAR * DAY_S)
 
     @cached_property
     def days(self) -> Ints:
         """The last bar of each UTC day; a day begun counts."""
-        days = (self.times - 1) // 86_400
-        return np.flatnonzero(np.append(days[1:] != days[:-1], True))
+        first, last = (int(at) - 1 for at in self.times[[0, -1]])
+        midnights = np.arange(first // DAY_S + 1, last // DAY_S + 2) * DAY_S
+        return np.unique(np.searchsorted(self.times, midnights, side="right") - 1)
 
     @cached_property
     def daily_returns(self) -> Floats:
@@ -169,7 +171,7 @@ def _drawdown(series: Series, first: int, stop: int, days: float) -> dict[str, A
 def _days(series: Series, starts: Ints, stops: Ints) -> Floats:
     """From the peak before each fall to its recovery, or to the last bar."""
     times = series.times
-    spans: Floats = (times[np.minimum(stops, len(times) - 1)] - times[np.maximum(starts - 1, 0)]) / 86_400
+    spans: Floats = (times[np.minimum(stops, len(times) - 1)] - times[np.maximum(starts - 1, 0)]) / DAY_S
     return spans
 
 
