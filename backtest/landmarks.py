@@ -10,7 +10,6 @@ A day that begins concerns the account alone; every other landmark is about mark
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -18,13 +17,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backtest.dataset import WORKERS, Dataset, Segment, Track
+from backtest.dataset import Dataset, Segment, Track
 from bot.domain.bars import Ints
 from bot.domain.product import ProductId
 from bot.observe.observer import metadata_slot
 from bot.risk.breakers import breaker_name, breaker_policy
 from bot.settings.config import Config
-from bot.triggers.rolling import rolled, wild
+from bot.triggers.rolling import rolled
 
 Mask = npt.NDArray[np.bool_]
 
@@ -32,7 +31,7 @@ DAY_S: Final = 86_400
 WARY: Final = 0.9
 """Share of a limit from which on a bar is run: exact judgement is the loop's."""
 FIRST_BARS: Final = 3
-BLOCK: Final = 1024
+STRETCH: Final = 1024
 """Bars whose range is taken at once, to find out where it is worth a closer look."""
 
 
@@ -45,9 +44,8 @@ def landmarks(data: Dataset, config: Config) -> Ints:
     for product in {product for listed in data.listings.products for product in listed.values()}:
         if product.listed_at is not None:
             _mark_listing(found, data, config, product.listed_at)
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for bars in pool.map(lambda item: _of_market(data, config, *item), data.tracks.items()):
-            found[bars] = True
+    for market, track in data.tracks.items():
+        _mark_market(found, data, config, market, track)
     return np.flatnonzero(found)
 
 
@@ -58,14 +56,12 @@ def days(data: Dataset) -> Ints:
     return np.union1d([0], -(-(midnights - data.start) // step) - 1)
 
 
-def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -> Ints:
-    found = np.zeros(data.count, np.bool_)
+def _mark_market(found: Mask, data: Dataset, config: Config, market: ProductId, track: Track) -> None:
     for segment in track.segments:
         _mark(found, segment.first - 1, segment.first + FIRST_BARS)
         _mark(found, segment.stop - 1, segment.stop + FIRST_BARS)
-        _add(found, segment, _jumps(segment, config) | _ranges(segment, market, config))
-        # The loop asks for these of every market sooner or later; here both cores are at work.
-        segment.columns.unsteady(config.policy.data.max_price_deviation_pct.value)
+        for bars in (*_jumps(segment, config), *_ranges(segment, market, config)):
+            found[_inside(bars + segment.first, data.count)] = True
     # The list of products follows a slot later than the recording that begins or ends within the run.
     late = -int(-metadata_slot(config.policy.data).total_seconds() // data.length.value)
     for bar in (data.index(track.since), data.index(track.last) + 1):
@@ -73,7 +69,6 @@ def _of_market(data: Dataset, config: Config, market: ProductId, track: Track) -
             _mark(found, bar, bar + late + 1 + FIRST_BARS)
     for flips in _flips(data, config, market, track):
         found[flips] = True
-    return np.flatnonzero(found)
 
 
 def _mark(found: Mask, first: int, stop: int) -> None:
@@ -88,43 +83,34 @@ def _mark_listing(found: Mask, data: Dataset, config: Config, listed_at: datetim
             _mark(found, data.newest(old_enough), data.newest(old_enough) + 3)
 
 
-def _add(found: Mask, segment: Segment, bars: Mask) -> None:
-    """Put a mask of a segment's bars into that of the run."""
-    first, stop = max(0, segment.first), min(len(found), segment.stop)
-    if first < stop:
-        found[first:stop] |= bars[first - segment.first : stop - segment.first]
-
-
-def _jumps(segment: Segment, config: Config) -> Mask:
-    """Bars that moved nearly as far from the close before as makes a tick doubtful, and one bar before each."""
+def _jumps(segment: Segment, config: Config) -> Iterator[Ints]:
+    """Bars of a segment that moved nearly as far from the close before as makes a tick doubtful, and one bar before
+    each."""
     series, limit = segment.columns.series, float(config.policy.data.max_price_deviation_pct.value) / 100 * WARY
-    found = np.zeros(len(series), np.bool_)
-    if not len(series) or not any(wild(series, BLOCK, limit)):
-        return found
-    before = series.close[:-1]
-    far = (series.high[1:] > before * (1 + limit)) | (series.low[1:] < before * (1 - limit))
-    found[1:] = far
-    found[:-1] |= far
-    return found
+    for first, stop in segment.columns.wild(STRETCH, limit):
+        begin = max(1, first)
+        before = series.close[begin - 1 : stop - 1]
+        far = (series.high[begin:stop] > before * (1 + limit)) | (series.low[begin:stop] < before * (1 - limit))
+        bars = np.flatnonzero(far) + begin
+        yield bars
+        yield bars - 1
 
 
-def _ranges(segment: Segment, market: ProductId, config: Config) -> Mask:
-    """Bars whose recent range may reach the threshold of a volatility breaker."""
+def _ranges(segment: Segment, market: ProductId, config: Config) -> Iterator[Ints]:
+    """Bars of a segment whose recent range may reach the threshold of a volatility breaker."""
     series, policy = (
         segment.columns.series,
         breaker_policy(config.policy.risk.breakers, breaker_name("volatility", market)),
     )
     count = max(1, int(policy.window_seconds) // series.granularity.value)
-    found = np.zeros(len(series), np.bool_)
     if not policy.enabled or count > len(series):
-        return found
+        return
     limit = float(policy.threshold) / 100 * WARY
-    for first, stop in wild(series, max(BLOCK, count), limit):
+    for first, stop in segment.columns.wild(max(STRETCH, count), limit):
         begin = max(0, first - count + 1)
         high = rolled(series.high[begin:stop], count, np.maximum)
         low = rolled(series.low[begin:stop], count, np.minimum)
-        found[begin + count - 1 : stop] |= high - low >= low * limit
-    return found
+        yield np.flatnonzero(high - low >= low * limit) + begin + count - 1
 
 
 def _flips(data: Dataset, config: Config, market: ProductId, track: Track) -> Iterator[Ints]:
@@ -136,29 +122,25 @@ def _flips(data: Dataset, config: Config, market: ProductId, track: Track) -> It
         tier = config.universe.tiers.get(number) if number is not None else None
         if tier is not None:
             for segment in track.segments:
-                yield _turns(_narrow(track, segment, tier.max_spread_bps), segment.first, data.count)
+                yield _spread_flips(track, segment, tier.max_spread_bps, data.count)
             if tier.min_volume_24h > 0 or config.universe.discovery.enabled:
                 yield _volume_flips(data, config, track, tier.min_volume_24h)
 
 
-def _narrow(track: Track, segment: Segment, limit_bps: Decimal) -> Mask:
-    """Whether the spread of each bar's quote is surely at most the limit."""
-    close, limit = segment.columns.series.close, float(limit_bps)
-    lowest = np.array([int(np.min(close))])
-    if _spread(track, lowest)[0] < limit * WARY:
-        return np.ones(len(close), np.bool_)
-    return _spread(track, close) <= limit
+def _spread_flips(track: Track, segment: Segment, limit_bps: Decimal, count: int) -> Ints:
+    """Bars at which the spread of the quote crosses the limit, and those around; it is widest at the lowest price."""
+    limit, widest = float(limit_bps), _spread(track, segment.columns.bottoms).max(initial=0.0)
+    if widest < limit * WARY:
+        return np.empty(0, np.int64)
+    narrow = _spread(track, segment.columns.series.close) <= limit
+    at = np.flatnonzero(narrow[1:] != narrow[:-1]) + 1 + segment.first
+    return _inside(np.concatenate([at - 1, at, at + 1]), count)
 
 
 def _spread(track: Track, close: Ints) -> npt.NDArray[np.float64]:
     bid, ask = track.quoting.bids(close), track.quoting.asks(close)
     spread: npt.NDArray[np.float64] = (ask - bid) * 20_000.0 / (ask + bid)
     return spread
-
-
-def _turns(meets: Mask, first: int, count: int) -> Ints:
-    at = np.flatnonzero(meets[1:] != meets[:-1]) + 1 + first
-    return _inside(np.concatenate([at - 1, at, at + 1]), count)
 
 
 def _volume_flips(data: Dataset, config: Config, track: Track, least: Decimal) -> Ints:

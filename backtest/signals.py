@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
-from backtest.dataset import WORKERS, Dataset, Segment, Track
+from backtest.dataset import Dataset, Segment, Track
 from bot.domain.bars import Ints
 from bot.domain.decision import Regime
 from bot.domain.product import ProductId
@@ -35,8 +34,7 @@ def signals(data: Dataset, config: Config) -> Mapping[ProductId, Ints]:
         nodes = [node for rule, found in asked if _may_enter(rule, market, data, config) for node in found]
         return _bars(data.tracks[market], data.count, nodes)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return dict(zip(data.tracks, pool.map(of_market, data.tracks), strict=True))
+    return {market: of_market(market) for market in data.tracks}
 
 
 def _bars(track: Track, count: int, nodes: Sequence[_Node]) -> Ints:

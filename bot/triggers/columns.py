@@ -7,6 +7,7 @@ itself wherever it is proven to fit. Where it is not, a reading is computed as l
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -14,9 +15,12 @@ import numpy as np
 
 from bot.domain.bars import WINDOW_LIMIT, BarSeries, Granularity, Ints, Scale
 from bot.domain.product import ProductId
+from bot.domain.value import cached_property
 from bot.triggers.indicators import LiveWindows, gained, greatest, least, unsteady
-from bot.triggers.rolling import Prefix, packed_lows, rolled, wild
+from bot.triggers.rolling import Prefix, packed_lows, rolled
 
+BLOCK: Final = 64
+"""Bars of which the highest high and the lowest low are taken once."""
 _WRAP: Final = 2**64 - 1
 _HALF: Final = 2**63
 _BARS_A_READ: Final = 100
@@ -92,6 +96,26 @@ class SeriesColumns:
             self._lowest[count] = None if packed is None else rolled(packed, count, np.minimum).data
         return self._lowest[count]
 
+    @cached_property
+    def tops(self) -> Ints:
+        """The highest high of each block."""
+        return np.maximum.reduceat(self.series.high, np.arange(0, self.size, BLOCK))
+
+    @cached_property
+    def bottoms(self) -> Ints:
+        """The lowest low of each block."""
+        return np.minimum.reduceat(self.series.low, np.arange(0, self.size, BLOCK))
+
+    def wild(self, bars: int, limit: float) -> Iterator[tuple[int, int]]:
+        """Stretches (first, stop) of `bars` bars, filled up to whole blocks, of which the range, together with the
+        stretch before each, reaches this share of the lowest low."""
+        blocks = -(-bars // BLOCK)
+        heads, bars = np.arange(0, len(self.tops), blocks), blocks * BLOCK
+        high, low = np.maximum.reduceat(self.tops, heads), np.minimum.reduceat(self.bottoms, heads)
+        high[1:], low[1:] = np.maximum(high[1:], high[:-1]), np.minimum(low[1:], low[:-1])
+        for first in (np.flatnonzero(high - low >= low * limit) * bars).tolist():
+            yield first, min(self.size, first + bars)
+
     def forget(self, but: Ints) -> None:
         """Drop every column: what is still asked for is made anew, but for the sums that end at these bars, which are
         those that will be read."""
@@ -131,7 +155,7 @@ class SeriesColumns:
         """Bars that moved more than `percent` off the close before, ascending."""
         if percent not in self._unsteady:
             moved: list[int] = []
-            for first, stop in wild(self.series, _STRETCH, float(percent) / 100 * _WARY):
+            for first, stop in self.wild(_STRETCH, float(percent) / 100 * _WARY):
                 known = max(0, first - 1)
                 moved += (unsteady(self.series.slice(known, stop), percent) + known).tolist()
             self._unsteady[percent] = moved

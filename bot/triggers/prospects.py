@@ -23,16 +23,14 @@ from bot.settings.triggers import (
     TriggerSection,
     VolumeSpike,
 )
-from bot.triggers.columns import SeriesColumns
+from bot.triggers.columns import BLOCK, SeriesColumns
 from bot.triggers.rolling import rolled
 
 Mask = npt.NDArray[np.bool_]
 
 _MARGIN: Final = 1e-9
 """Relative; the comparisons below are off by less than ten roundings of 2^-53 each."""
-_BLOCK: Final = 64
-"""Bars of which the highest high is taken once."""
-_NEAR: Final = 16
+_NEAR: Final = 8
 """The newest bars, whose high is most often the one that is not reached."""
 _STRETCH: Final = 8192
 """Bars that are looked at together where whole columns would be made on the way."""
@@ -76,14 +74,14 @@ def _moved(columns: SeriesColumns, minutes: int, limit: float, direction: str) -
     """Moves of at least `limit` percent within `minutes`, a stretch at a time: its products stay in the cache."""
     closes, back = columns.series.close, columns.series.granularity.bars_in(minutes)
     found = np.zeros(len(closes), np.bool_)
-    now, start, moved = closes[back:], closes[:-back], found[back:]
     share = limit / 100.0 * (1 - _MARGIN)
-    for first in range(0, len(now), _STRETCH):
-        part = slice(first, first + _STRETCH)
+    for first in range(back, len(closes), _STRETCH):
+        prices = closes[first - back : first + _STRETCH].astype(np.float64)
+        now, start, moved = prices[back:], prices[:-back], found[first : first + _STRETCH]
         if direction != "down":
-            moved[part] |= now[part] >= start[part] * (1 + share - _MARGIN)
+            moved |= now >= start * (1 + share - _MARGIN)
         if direction != "up":
-            moved[part] |= now[part] <= start[part] * (1 - share + _MARGIN)
+            moved |= now <= start * (1 - share + _MARGIN)
     return found
 
 
@@ -112,13 +110,13 @@ def _spiked(columns: SeriesColumns, params: VolumeSpike, bars: Ints) -> Ints:
 def _broken_out(columns: SeriesColumns, params: Breakout, bars: Ints) -> Ints:
     """Those of `bars` that closed at the highest high before them.
 
-    The newest bars before are looked at first, where most fail; then whole blocks; then what of the lookback may lie
-    behind and before those.
+    The newest bars before are looked at first, one by one, since most fail there; then whole blocks; then what of the
+    lookback may lie behind and before those.
     """
     closes, highs = columns.series.close, columns.series.high
     back = columns.series.granularity.bars_in(params.lookback_minutes)
-    blocks = max(0, (back - _BLOCK + 1) // _BLOCK)
-    rest = back - blocks * _BLOCK
+    blocks = max(0, (back - BLOCK + 1) // BLOCK)
+    rest = back - blocks * BLOCK
 
     def above(bars: Ints, ago: int, count: int) -> Ints:
         """Those that closed at the highest of the `count` highs from `ago` bars before on."""
@@ -128,11 +126,12 @@ def _broken_out(columns: SeriesColumns, params: Breakout, bars: Ints) -> Ints:
     bars = bars[bars >= back]
     if not len(bars):
         return bars
-    bars = above(bars, min(rest, _NEAR), min(rest, _NEAR))
+    for ago in range(1, min(rest, _NEAR) + 1):
+        bars = bars[closes[bars] >= highs[bars - ago]]
     if blocks:
-        tops = rolled(np.maximum.reduceat(highs, np.arange(0, len(highs), _BLOCK)), blocks, np.maximum)
-        bars = bars[closes[bars] >= tops[-(-(bars - back) // _BLOCK)]]
-        bars = above(bars, back, _BLOCK)
+        tops = rolled(columns.tops, blocks, np.maximum)
+        bars = bars[closes[bars] >= tops[-(-(bars - back) // BLOCK)]]
+        bars = above(bars, back, BLOCK)
     return above(bars, rest, rest)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -46,16 +46,6 @@ def rolled(values: Ints, count: int, extreme: np.ufunc) -> Ints:
     windows = len(values) - count + 1
     result: Ints = extreme(rolled[:windows], rolled[count - width : count - width + windows])
     return result
-
-
-def wild(series: BarSeries, size: int, limit: float) -> Iterator[tuple[int, int]]:
-    """Stretches (first, stop) of `size` bars, of which the range, together with the stretch before each, reaches this
-    share of the lowest low."""
-    heads = np.arange(0, len(series), size)
-    high, low = np.maximum.reduceat(series.high, heads), np.minimum.reduceat(series.low, heads)
-    high[1:], low[1:] = np.maximum(high[1:], high[:-1]), np.minimum(low[1:], low[:-1])
-    for index in np.flatnonzero(high - low >= low * limit).tolist():
-        yield index * size, min(len(series), (index + 1) * size)
 
 
 def packed_lows(lows: Ints) -> Ints | None:
@@ -117,7 +107,8 @@ def _running(values: Ints, step: int) -> Ints:
     """Sums along every `step`-th value from the start, wrapped, preceded by `step` zeros; shape (n + step,)."""
     size = len(values)
     if step == 1:
-        sums: Ints = np.zeros(size + 1, np.int64)
+        sums: Ints = np.empty(size + 1, np.int64)
+        sums[0] = 0
         np.cumsum(values, out=sums[1:])
         return sums
     rows = np.zeros((-(-size // step) + 1, step), np.int64)
