@@ -112,6 +112,12 @@ class OrderKind(Enum):
     __hash__ = object.__hash__  # of the member itself: Enum hashes the name, in Python, and this is hot
 
 
+ENTRY: Final = OrderKind.ENTRY
+EXIT: Final = OrderKind.EXIT
+PROTECTIVE: Final = OrderKind.PROTECTIVE
+"""As with the sides: of their own, since they are asked for all the time."""
+
+
 class OrderType(Enum):
     """The order configurations this bot sends or may find on its account."""
 

@@ -52,7 +52,12 @@ class Side(Enum):
 
     @property
     def opposite(self) -> Side:
-        return Side.SELL if self is Side.BUY else Side.BUY
+        return SELL if self is BUY else BUY
+
+
+BUY: Final = Side.BUY
+SELL: Final = Side.SELL
+"""To compare with and to name: fetched through its class, a member takes longer than what is done with it."""
 
 
 class TradingMode(Enum):
@@ -116,7 +121,7 @@ class Product(Value):
 
     def passive(self, price: Price, side: Side) -> Price:
         """Nearest legal price that is no more aggressive: buys round down, sells round up."""
-        step = floor_to if side is Side.BUY else ceil_to
+        step = floor_to if side is BUY else ceil_to
         return Price(step(price.value, self.price_step))
 
     def aggressive(self, price: Price, side: Side) -> Price:

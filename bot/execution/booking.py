@@ -11,7 +11,7 @@ from bot.domain.event import CursorMoved, FillBooked
 from bot.domain.money import EXACT, ZERO, Size, quantised, total
 from bot.domain.order import Fill, OrderReport
 from bot.domain.position import COST_PLACES, sale
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, SELL, ProductId
 from bot.domain.state import State
 from bot.domain.value import Value, replace
 from bot.execution.unknown import blocked_bases
@@ -48,7 +48,7 @@ def sort_fills(state: State, fills: Sequence[Fill], reports: Iterable[OrderRepor
     for fill in _sized(_unique(fresh), shown):
         doubtful = (fill.product.base, fill.side) in blocked and not _is_known(fill, shown, state)
         (deferred if doubtful or fill.size is None else ready).append(fill)
-    return Sorted(tuple(sorted(ready, key=lambda f: (f.at, f.side is Side.SELL, f.entry_id))), tuple(deferred))
+    return Sorted(tuple(sorted(ready, key=lambda f: (f.at, f.side is SELL, f.entry_id))), tuple(deferred))
 
 
 def booking(state: State, fill: Fill, market_of: Callable[[ProductId], ProductId]) -> FillBooked:
@@ -154,7 +154,7 @@ def _is_foreign(fill: Fill, reports: Mapping[str, OrderReport], state: State) ->
 
 def _realised(state: State, fill: Fill, size: Size, market: ProductId, *, foreign: bool) -> Decimal | None:
     position = state.positions.get(market)
-    if fill.side is Side.BUY or position is None or size.is_zero:
+    if fill.side is BUY or position is None or size.is_zero:
         return None
     proceeds = EXACT.subtract(fill.value, fill.fee)
     done = sale(

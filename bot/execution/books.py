@@ -17,9 +17,9 @@ from bot.domain.event import (
     SettleObserved,
 )
 from bot.domain.money import EXACT, ZERO, Size, total
-from bot.domain.order import Fill, OrderKind, OrderReport, OrderState
+from bot.domain.order import PROTECTIVE, Fill, OrderKind, OrderReport, OrderState
 from bot.domain.position import Position
-from bot.domain.product import ProductId, Side
+from bot.domain.product import SELL, ProductId, Side
 from bot.domain.state import Intent, Order, State
 from bot.execution.booking import booking, cursor_after, sort_fills
 from bot.execution.controls import Controls, Recorder
@@ -131,7 +131,7 @@ class Books:
         """Base of a position that no sell of ours offers and that no unbooked sale has taken."""
         base = position.product.base
         known = self._recorder.state.of_base.get(base, ())
-        offered = total([on_offer(order) for order in known if order.side is Side.SELL])
+        offered = total([on_offer(order) for order in known if order.side is SELL])
         return Size(max(ZERO, EXACT.subtract(position.size.value, offered)))
 
     def position(self, product: ProductId) -> Position | None:
@@ -142,7 +142,7 @@ class Books:
         figures = measured(order)
         if figures is not None:
             self.record(figures, tally)
-        if order.kind is OrderKind.PROTECTIVE and not order.parent_order_id:
+        if order.kind is PROTECTIVE and not order.parent_order_id:
             self.close(order.intent, f"its order is {order.state.value}", tally)
 
     def _find(self, report: OrderReport) -> Order | None:

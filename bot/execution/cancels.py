@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from bot.domain.order import CancelAnswer, OrderEvent, OrderKind, OrderReport, OrderState
-from bot.domain.product import Side
+from bot.domain.order import ENTRY, PROTECTIVE, CancelAnswer, OrderEvent, OrderKind, OrderReport, OrderState
+from bot.domain.product import BUY
 from bot.domain.state import Order
 from bot.domain.value import Value
 from bot.errors import (
@@ -202,7 +202,7 @@ class Canceller:
         known = self._books.state.order_of(report.order_id)
         if known is not None and (known.state.is_working or known.state is not OrderState.REJECTED):
             return known.state.is_working and known.kind in kinds
-        strange = OrderKind.ENTRY if report.side is Side.BUY else OrderKind.PROTECTIVE
+        strange = ENTRY if report.side is BUY else PROTECTIVE
         return is_ours(report.client_order_id, self._tag) and strange in kinds
 
     def _look_for_the_gone(self, mine: Sequence[Order], shown: Collection[str], tally: Tally) -> None:

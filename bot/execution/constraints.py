@@ -10,7 +10,7 @@ from typing import Final
 from bot.domain.decision import Reason, Reject
 from bot.domain.money import EXACT, ONE, Price, Size
 from bot.domain.order import OrderType
-from bot.domain.product import Product, Side, TradingMode
+from bot.domain.product import BUY, Product, Side, TradingMode
 from bot.domain.value import Value
 
 _LIMITS: Final = frozenset({OrderType.LIMIT_POST_ONLY, OrderType.LIMIT_GTC, OrderType.LIMIT_IOC, OrderType.LIMIT_FOK})
@@ -53,10 +53,10 @@ def enforce_product_constraints(
     refusal = _stale(product, metadata) or _forbidden(product, kind)
     if refusal is not None:
         return refusal
-    if price.value < product.price_step and side is Side.BUY:
+    if price.value < product.price_step and side is BUY:
         return Reject(Reason.ILLEGAL_ORDER, f"{product.id}: price {price} is below one step of {product.price_step}")
     legal = Legal(product.passive(price, side), _sized(product, size))
-    kept = EXACT.subtract(ONE, fee_rate) if side is Side.BUY else ONE
+    kept = EXACT.subtract(ONE, fee_rate) if side is BUY else ONE
     return _below_minimum(product, legal, kept) or _illegal(product, legal) or legal
 
 

@@ -11,8 +11,8 @@ from bot.domain import fees
 from bot.domain.decision import Approved, Decision, Reason, Reject
 from bot.domain.holdings import view_of
 from bot.domain.money import Money, Price, Size
-from bot.domain.order import Fill, OrderKind, OrderReport, OrderState, OrderType, PlannedOrder
-from bot.domain.product import Product, Side
+from bot.domain.order import ENTRY, EXIT, PROTECTIVE, Fill, OrderKind, OrderReport, OrderState, OrderType, PlannedOrder
+from bot.domain.product import SELL, Product, Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import FeeTier
 from bot.domain.value import Value, replace
@@ -40,7 +40,7 @@ from bot.settings.policy import Policy
 OVERDUE_GAP: Final = timedelta(seconds=5)
 """Between two rounds for a timer that was due before the last one and could not be served: no spinning in an outage."""
 
-OURS: Final = frozenset({OrderKind.ENTRY, OrderKind.EXIT})
+OURS: Final = frozenset({ENTRY, EXIT})
 """What a halt or a shutdown cancels; protective sells stay unless the halt table says otherwise."""
 
 
@@ -182,7 +182,7 @@ class ExecutionEngine:
                     self._selling.flatten(position, product, terms, self._books.cycle_id, tally)
                 elif position.managed:
                     detail = f"{market}: nothing is known of the product"
-                    tally.refuse(market, Side.SELL, OrderKind.EXIT, Reject(Reason.METADATA_STALE, detail))
+                    tally.refuse(market, SELL, EXIT, Reject(Reason.METADATA_STALE, detail))
             self._settlement.follow(tally)
         return tally.report()
 
@@ -203,11 +203,11 @@ class ExecutionEngine:
     def next_timer(self) -> datetime | None:
         """When an order asks for attention by itself; None when none does."""
         state, execution, served = self._books.state, self._policy.execution, self._served_at
-        protective, unknown = OrderKind.PROTECTIVE, OrderState.UNKNOWN
+        unknown = OrderState.UNKNOWN
         wanted = [
             routing.next_time(intent, self._books.orders_of(intent), self._policy)
             for intent in state.open_intents
-            if intent.kind is not protective
+            if intent.kind is not PROTECTIVE
         ]
         wanted += [
             next_listing(order, execution) if order.state is unknown else timer(order, execution)
@@ -254,19 +254,19 @@ class ExecutionEngine:
 
     def _exits(self, approved: Iterable[Approved], snapshot: Snapshot, tally: Tally) -> None:
         for permission in approved:
-            if permission.proposal.kind is OrderKind.ENTRY:
+            if permission.proposal.kind is ENTRY:
                 continue
             view = view_of(snapshot, permission.proposal.product)
             if view is None:
                 detail = f"{permission.proposal.product}: not in the snapshot"
                 missing = Reject(Reason.DATA_UNAVAILABLE, detail)
-                tally.refuse(permission.proposal.product, Side.SELL, OrderKind.EXIT, missing)
+                tally.refuse(permission.proposal.product, SELL, EXIT, missing)
                 continue
             self._selling.exit(permission, view, self._terms(snapshot.fees), snapshot.cycle_id, tally)
 
     def _entries(self, approved: Iterable[Approved], snapshot: Snapshot, tally: Tally) -> None:
         for permission in approved:
-            if permission.proposal.kind is OrderKind.ENTRY:
+            if permission.proposal.kind is ENTRY:
                 self._intents.enter(permission, snapshot, tally)
 
     def _serve(self, snapshot: Snapshot | None, tally: Tally) -> None:
@@ -283,7 +283,7 @@ class ExecutionEngine:
         """An exit that has ended must not stand in the way of the last one."""
         for intent in self._books.state.open_intents:
             working = any(order.state.is_working for order in self._books.orders_of(intent))
-            if intent.kind is OrderKind.EXIT and not working:
+            if intent.kind is EXIT and not working:
                 self._books.close(intent, "flattening takes over", tally)
 
     def _terms(self, tier: FeeTier) -> Terms:

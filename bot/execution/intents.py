@@ -7,8 +7,8 @@ from typing import Final
 
 from bot.domain.decision import Approved, Reason, Reject
 from bot.domain.holdings import view_of
-from bot.domain.order import RESTING, OrderKind, OrderState
-from bot.domain.product import ProductId, Side
+from bot.domain.order import ENTRY, EXIT, PROTECTIVE, RESTING, OrderState
+from bot.domain.product import BUY, ProductId
 from bot.domain.snapshot import MarketView, Snapshot
 from bot.domain.state import FeeTier, Intent, Order
 from bot.domain.value import replace
@@ -71,12 +71,12 @@ class Intents:
         refusal = self._entry_refusal(proposal.product, view)
         if refusal is not None or view is None:
             missing = Reject(Reason.DATA_UNAVAILABLE, f"{proposal.product}: not in the snapshot")
-            tally.refuse(proposal.product, Side.BUY, OrderKind.ENTRY, refusal or missing)
+            tally.refuse(proposal.product, BUY, ENTRY, refusal or missing)
             return
         terms = self._terms(snapshot.fees)
         intent = Intent(
-            number=self._books.state.next_intent, cycle_id=snapshot.cycle_id, product=view.product.id, side=Side.BUY,
-            kind=OrderKind.ENTRY, size=approved.size, worst_price=approved.worst_price,
+            number=self._books.state.next_intent, cycle_id=snapshot.cycle_id, product=view.product.id, side=BUY,
+            kind=ENTRY, size=approved.size, worst_price=approved.worst_price,
             worst_quote=approved.worst_quote.amount, reference=proposal.reference, rule=proposal.rule,
             why=proposal.rule, at=terms.now, exits=proposal.exits,
         )  # fmt: skip
@@ -87,7 +87,7 @@ class Intents:
         elif isinstance(command, routing.Place):
             self._trading.attempt(intent, command, view, terms, tally)
         elif isinstance(command, routing.Close):
-            tally.refuse(view.product.id, Side.BUY, OrderKind.ENTRY, Reject(command.reason, command.why))
+            tally.refuse(view.product.id, BUY, ENTRY, Reject(command.reason, command.why))
 
     def _entry_refusal(self, product: ProductId, view: MarketView | None) -> Reject | None:
         """One thing at a time per base currency: a doubt, a working order or an open intent keeps others out."""
@@ -96,19 +96,18 @@ class Intents:
         base = view.product.base
         if (doubt := self._books.doubt(base)) is not None:
             return doubt
-        busy = self._books.working(base, OrderKind.ENTRY, OrderKind.EXIT)
+        busy = self._books.working(base, ENTRY, EXIT)
         if busy or any(intent.product.base == base for intent in self._served()):
             return Reject(Reason.ALREADY_WORKING, f"{product}: another order of {base} is still at work")
         return None
 
     def _served(self) -> list[Intent]:
         """Open intents that are routed; a protective one has its single order and no time of its own."""
-        protective = OrderKind.PROTECTIVE
-        return [intent for intent in self._books.state.open_intents if intent.kind is not protective]
+        return [intent for intent in self._books.state.open_intents if intent.kind is not PROTECTIVE]
 
     def _obey(self, permits: Permits, tally: Tally) -> None:
         """What the halt table takes off the venue."""
-        kinds = [OrderKind.ENTRY] * permits.cancel_entries + [OrderKind.PROTECTIVE] * permits.cancel_protective
+        kinds = [ENTRY] * permits.cancel_entries + [PROTECTIVE] * permits.cancel_protective
         orders = [o for o in self._books.state.working if o.kind in kinds and o.state in RESTING]
         if orders:
             self._canceller.ask(orders, permits.why or "halted", tally)
@@ -174,7 +173,7 @@ class Intents:
     def _place(
         self, intent: Intent, command: routing.Place, view: MarketView, terms: Terms, permits: Permits, tally: Tally
     ) -> None:  # fmt: skip
-        if intent.kind is OrderKind.EXIT:
+        if intent.kind is EXIT:
             sent = permits.exits and self._selling.again(intent, command, view, terms, tally)
         else:
             sent = permits.entries and self._requote(intent, command, view, terms, tally)

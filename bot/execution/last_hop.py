@@ -15,8 +15,8 @@ from bot.domain.decision import Reason, Reject
 from bot.domain.event import LatchSet
 from bot.domain.market import Quote
 from bot.domain.money import BASIS_POINTS, EXACT, ZERO, Price, Size, total
-from bot.domain.order import OrderKind, OrderType, PlannedOrder
-from bot.domain.product import ProductId, Side
+from bot.domain.order import PROTECTIVE, OrderType, PlannedOrder
+from bot.domain.product import BUY, SELL, ProductId
 from bot.domain.state import HaltCause, Latch, Order, State
 from bot.domain.value import Value
 from bot.execution.controls import Controls, Permits, Recorder, Venue
@@ -62,7 +62,7 @@ def judge(
     refusal = None if releasing else _oversells(order, moment)
     if refusal is not None:
         return refusal
-    if flatten and order.side is Side.SELL and moment.permits.flatten:
+    if flatten and order.side is SELL and moment.permits.flatten:
         return _collar(order, moment.quote, policy)
     return (
         _governed(order, moment, policy.execution.governors)
@@ -123,16 +123,16 @@ def _stored(moment: Moment) -> Reject | None:
 
 
 def _permitted(order: PlannedOrder, permits: Permits) -> Reject | None:
-    allowed = permits.entries if order.side is Side.BUY else permits.exits
+    allowed = permits.entries if order.side is BUY else permits.exits
     return None if allowed else Reject(Reason.HALTED, f"no {order.kind.value} orders: {permits.why or 'halted'}")
 
 
 def _oversells(order: PlannedOrder, moment: Moment) -> Reject | None:
     """No sale of more than the books hold as ours and that is not already on offer, unknown orders counted as open."""
-    if order.side is Side.BUY:
+    if order.side is BUY:
         return None
     known, mine = moment.state.of_base.get(order.product.base, ()), order.client_order_id
-    offered = total([on_offer(o) for o in known if o.side is Side.SELL and o.client_order_id != mine])
+    offered = total([on_offer(o) for o in known if o.side is SELL and o.client_order_id != mine])
     position = moment.state.positions.get(moment.market)
     held = ZERO if position is None or not position.managed else position.size.value
     free = EXACT.subtract(held, offered)
@@ -213,7 +213,7 @@ def _governed(order: PlannedOrder, moment: Moment, limits: GovernorsPolicy) -> B
 
 
 def _repeated(order: PlannedOrder, same: int, window: timedelta, allowed: int) -> Breach | Reject | None:
-    kept = _REPEATS_KEPT if order.kind is OrderKind.PROTECTIVE else 0
+    kept = _REPEATS_KEPT if order.kind is PROTECTIVE else 0
     if same <= 1 or same <= allowed - kept:
         return None
     detail = f"{same} {order.side.value} orders of {order.product} in {window}, allowed {allowed}"

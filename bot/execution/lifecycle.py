@@ -14,7 +14,7 @@ from typing import Final, Self
 from bot.domain.event import ExecutionMeasured, Mismatch, OrderChanged, Payload
 from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import RESTING, OrderEvent, OrderReport, OrderState, OrderType, VenueStatus, advance
-from bot.domain.product import Side
+from bot.domain.product import BUY
 from bot.domain.state import Order
 from bot.domain.value import Value, replace
 from bot.errors import IllegalTransition
@@ -67,7 +67,7 @@ def observed(order: Order, report: OrderReport) -> list[Payload]:
     if state.is_terminal:
         return _after_the_end(order, report, figures)
     payloads: list[Payload] = []
-    if report.status is VenueStatus.CANCEL_QUEUED and state in _NOT_ACKNOWLEDGED:  # it was taken before that
+    if state in _NOT_ACKNOWLEDGED and report.status is VenueStatus.CANCEL_QUEUED:  # it was taken before that
         payloads.append(_step(order, OrderEvent.ACK, "found at the venue", _Figures.of(order), report.order_id, 0))
         state = OrderState.OPEN
     event = _event(order, state, report, figures)
@@ -86,7 +86,7 @@ def measured(order: Order) -> ExecutionMeasured | None:
     expected = _expected(order)
     moved = expected.distance_bps(actual)
     return ExecutionMeasured(
-        order.client_order_id, expected, actual, moved if order.side is Side.BUY else -moved,
+        order.client_order_id, expected, actual, moved if order.side is BUY else -moved,
         EXACT.multiply(order.filled_value, order.expected_fee_rate), order.fees,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from bot.domain.decision import Reason, Reject
 from bot.domain.market import Book, Quote, walk_levels
 from bot.domain.money import Price
 from bot.domain.order import OrderType, PlannedOrder
-from bot.domain.product import Product, Side
+from bot.domain.product import BUY, SELL, Product, Side
 from bot.domain.snapshot import MarketView
 from bot.ports import Preview
 from bot.settings.policy import ExecutionPolicy
@@ -57,13 +57,13 @@ def check_preview(order: PlannedOrder, preview: Preview) -> Reject | None:
 def expected_slippage_bps(side: Side, mid: Price, average: Price) -> Decimal:
     """Basis points of the mid by which an average price is worse than it; negative when better."""
     moved = mid.distance_bps(average)
-    return moved if side is Side.BUY else -moved
+    return moved if side is BUY else -moved
 
 
 def _thin(order: PlannedOrder, product: Product, book: Book, policy: ExecutionPolicy) -> Reject | None:
     """An entry must be small against both sides near the mid: the one it takes from, and the one it will leave by."""
     within = policy.depth_within_bps
-    depth = min(book.depth(side, within, product.quote).amount for side in (Side.BUY, Side.SELL))
+    depth = min(book.depth(side, within, product.quote).amount for side in (BUY, SELL))
     room = policy.max_depth_share_pct.fraction * depth
     price = order.limit_price if order.limit_price is not None else book.side(order.side)[0].price
     value = product.notional(price, order.size).amount

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from bot.domain.decision import Reject
 from bot.domain.holdings import free_to_sell, view_of
 from bot.domain.money import ZERO, Size
-from bot.domain.order import RESTING, OrderKind, OrderReport, OrderState, PlannedOrder
+from bot.domain.order import ENTRY, EXIT, PROTECTIVE, RESTING, OrderReport, OrderState, PlannedOrder
 from bot.domain.position import Position
-from bot.domain.product import Product, ProductId, Side
+from bot.domain.product import SELL, Product, ProductId
 from bot.domain.snapshot import Balance, MarketView, Snapshot
 from bot.domain.state import Intent, Ledger, Order, State
 from bot.domain.value import replace
@@ -101,9 +101,9 @@ class Protection:
         buying, selling = False, base in now.exiting
         for order in ours:
             if order.state.is_working:
-                buying |= order.kind is OrderKind.ENTRY
-                selling |= order.kind is OrderKind.EXIT
-                if order.kind is OrderKind.PROTECTIVE:
+                buying |= order.kind is ENTRY
+                selling |= order.kind is EXIT
+                if order.kind is PROTECTIVE:
                     resting.append(order)
         scene = protective.Scene(
             view.product, view.quote, view.last_trade, free,
@@ -138,29 +138,25 @@ class Protection:
         draft = self._draft(position, cover, view, terms)
         refusal = draft if isinstance(draft, Reject) else self._sender.barred(draft)
         if refusal is not None:
-            tally.refuse(view.product.id, Side.SELL, OrderKind.PROTECTIVE, refusal)
+            tally.refuse(view.product.id, SELL, PROTECTIVE, refusal)
         return refusal is None
 
     def _place(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms, tally: Tally) -> None:
         draft = self._draft(position, cover, view, terms)
         if isinstance(draft, Reject):
-            tally.refuse(view.product.id, Side.SELL, OrderKind.PROTECTIVE, draft)
+            tally.refuse(view.product.id, SELL, PROTECTIVE, draft)
         else:
             self._sender.send(draft, tally)
 
     def _draft(self, position: Position, cover: protective.Cover, view: MarketView, terms: Terms) -> Draft | Reject:
         product, rate = view.product, terms.rate(cover.type)
         metadata = Metadata(terms.now, minutes(terms.policy.data.product_max_age_minutes))
-        legal = enforce_product_constraints(
-            product, Side.SELL, cover.type, cover.limit_price, cover.size, rate, metadata
-        )
+        legal = enforce_product_constraints(product, SELL, cover.type, cover.limit_price, cover.size, rate, metadata)
         if isinstance(legal, Reject):
             return legal
         intent = self._intent(position, product.id, legal.size, cover, terms)
         cid = generate_client_order_id(terms.tag, terms.genesis, intent.number, 1)
-        order = PlannedOrder(
-            cid, product.id, Side.SELL, OrderKind.PROTECTIVE, cover.type, legal.size, legal.price, cover.stop_price
-        )
+        order = PlannedOrder(cid, product.id, SELL, PROTECTIVE, cover.type, legal.size, legal.price, cover.stop_price)
         return Draft(intent, order, self._venue.market.requote(product.market), rate)
 
     def _intent(
@@ -168,14 +164,14 @@ class Protection:
     ) -> Intent:
         return Intent(
             number=self._books.state.next_intent, cycle_id=self._books.cycle_id, product=product,
-            side=Side.SELL, kind=OrderKind.PROTECTIVE, size=size, worst_price=cover.limit_price,
+            side=SELL, kind=PROTECTIVE, size=size, worst_price=cover.limit_price,
             worst_quote=ZERO, reference=cover.stop_price, rule=position.rule, why="protective", at=terms.now,
         )  # fmt: skip
 
     def _lift_orphaned(self, state: State, tally: Tally) -> None:
         """A protective sell without a position would sell what somebody else put there."""
         held = state.positions
-        stray = [o for o in state.working if o.product not in held and o.kind is OrderKind.PROTECTIVE]
+        stray = [o for o in state.working if o.product not in held and o.kind is PROTECTIVE]
         if stray:  # or of a listing that is held under the name of its book
             bases = {market.base for market in held}
             lone = [o for o in stray if o.product.base not in bases and o.state in RESTING and not self._parent_open(o)]

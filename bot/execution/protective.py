@@ -15,9 +15,9 @@ from bot.domain.exit_levels import ExitLevels
 from bot.domain.fees import largest_sale
 from bot.domain.market import Quote
 from bot.domain.money import Percent, Price, Size
-from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
+from bot.domain.order import PROTECTIVE, Bracket, OrderState, OrderType
 from bot.domain.position import Exits, Position
-from bot.domain.product import Product, Side
+from bot.domain.product import SELL, Product
 from bot.domain.state import Order
 from bot.domain.value import Value
 from bot.settings.policy import ExitsPolicy, ProtectiveStyle
@@ -99,7 +99,7 @@ def offered(orders: Iterable[Order], policy: ExitsPolicy, now: datetime) -> Exit
 
     orders: all of ours for it, with the refused ones. None while it takes neither: the bot watches the stop alone.
     """
-    rejected = [o for o in orders if o.state is OrderState.REJECTED and o.kind is OrderKind.PROTECTIVE]
+    rejected = [o for o in orders if o.kind is PROTECTIVE and o.state is OrderState.REJECTED]
     if not rejected:
         return policy
     refused = {order.type for order in rejected if _unsupported(order, now)}
@@ -137,7 +137,7 @@ def wanted_cover(position: Position, scene: Scene, policy: ExitsPolicy) -> Cover
     levels = position.exit_levels
     if levels.highest_stop is None or scene.sellable.is_zero:
         return None
-    stop = scene.product.passive(levels.highest_stop, Side.SELL)
+    stop = scene.product.passive(levels.highest_stop, SELL)
     limit = _limit_leg(position, levels, stop, scene.product, policy)
     kind = OrderType.STOP_LIMIT if policy.style is ProtectiveStyle.STOP_LIMIT else OrderType.BRACKET
     if limit is None:
@@ -167,7 +167,7 @@ def _limit_leg(
     target = levels.target
     if target is None and (entry := position.entry_price) is not None:
         target = _moved(entry, policy.bracket_without_target_pct.value)
-    rounded = None if target is None else product.passive(target, Side.SELL)
+    rounded = None if target is None else product.passive(target, SELL)
     return rounded if rounded is not None and rounded > stop else None
 
 
@@ -175,7 +175,7 @@ def _below(stop: Price, offset: Percent, product: Product) -> Price | None:
     """The limit of a stop-limit: far enough below the stop to be filled in a falling market."""
     if offset.value >= 100:
         return None
-    return product.passive(_moved(stop, -offset.value), Side.SELL)
+    return product.passive(_moved(stop, -offset.value), SELL)
 
 
 def _start(cover: Cover, scene: Scene) -> Plan:

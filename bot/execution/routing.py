@@ -17,8 +17,8 @@ from bot.domain.decision import Reason
 from bot.domain.fees import smallest_legal
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, ZERO, Price, Size, total
-from bot.domain.order import RESTING, Bracket, OrderKind, OrderState, OrderType
-from bot.domain.product import Product, Side, TradingMode
+from bot.domain.order import ENTRY, RESTING, Bracket, OrderState, OrderType
+from bot.domain.product import BUY, Product, TradingMode
 from bot.domain.state import Intent, Order
 from bot.domain.value import Value
 from bot.execution.lifecycle import cancel_again_at, seconds
@@ -93,7 +93,7 @@ def next_command(
         return Wait(settled, "late fills may still come")
     if target is None:
         return Wait(None, "no market data")
-    step = _enter if intent.kind is OrderKind.ENTRY else _leave
+    step = _enter if intent.kind is ENTRY else _leave
     return step(intent, orders, left, target, now, policy)
 
 
@@ -247,7 +247,7 @@ def _retry_at(orders: Sequence[Order], policy: Policy) -> datetime | None:
 
 def _at_touch(intent: Intent, left: Size, quote: Quote, now: datetime, policy: Policy, *, again: bool) -> Place:
     touch = quote.touch(intent.side)
-    price = min(touch, intent.worst_price) if intent.side is Side.BUY else max(touch, intent.worst_price)
+    price = min(touch, intent.worst_price) if intent.side is BUY else max(touch, intent.worst_price)
     execution = policy.execution
     end = now + seconds(execution.post_only_ttl_seconds) + seconds(execution.gtd_margin_seconds)
     attached = _attached(intent, price, policy)
@@ -257,7 +257,7 @@ def _at_touch(intent: Intent, left: Size, quote: Quote, now: datetime, policy: P
 def _cross(intent: Intent, left: Size, quote: Quote, slippage_bps: Decimal, *, again: bool) -> Command:
     """An immediate limit at the opposite touch plus the slippage allowed, never beyond the approved worst price."""
     opposite, worst = quote.cross(intent.side), intent.worst_price
-    if intent.side is Side.BUY:
+    if intent.side is BUY:
         if opposite > worst:
             return Close(f"ask {opposite} is above the approved worst price {worst}", Reason.SLIPPAGE)
         return Place(OrderType.LIMIT_IOC, min(opposite.shifted(slippage_bps), worst), left, again=again)
@@ -269,6 +269,6 @@ def _cross(intent: Intent, left: Size, quote: Quote, slippage_bps: Decimal, *, a
 def _attached(intent: Intent, price: Price, policy: Policy) -> Bracket | None:
     exits = policy.exits
     wanted = exits.resting_on_exchange and exits.style is ProtectiveStyle.ATTACHED_BRACKET
-    if intent.kind is not OrderKind.ENTRY or not wanted:
+    if intent.kind is not ENTRY or not wanted:
         return None
     return bracket_legs(price, intent.exits, exits)

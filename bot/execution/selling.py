@@ -10,9 +10,9 @@ from typing import Final
 from bot.domain.decision import Approved, Reason, Reject
 from bot.domain.fees import dust
 from bot.domain.money import ZERO, Price, Size
-from bot.domain.order import OrderKind, OrderState, OrderType
+from bot.domain.order import ENTRY, EXIT, PROTECTIVE, OrderState, OrderType
 from bot.domain.position import Position
-from bot.domain.product import Product, Side
+from bot.domain.product import SELL, Product
 from bot.domain.snapshot import Balance, MarketView
 from bot.domain.state import FillCursor, Intent
 from bot.domain.value import replace
@@ -80,7 +80,7 @@ class SellSide:
 
         Our own bids go too: an exit that met one of them would trade with itself.
         """
-        orders = [o for o in self._books.working(base) if o.kind is not OrderKind.EXIT]
+        orders = [o for o in self._books.working(base) if o.kind is not EXIT]
         if not orders:
             return True
         due = [order for order in orders if order.state is not OrderState.CANCEL_PENDING]
@@ -88,7 +88,7 @@ class SellSide:
         deadline = self._venue.clock.now() + seconds(self._policy().execution.hold_release_seconds)
         ended = self._canceller.await_end(orders, deadline, tally)
         self.refresh_fills(tally)
-        return ended or not self._books.working(base, OrderKind.PROTECTIVE)
+        return ended or not self._books.working(base, PROTECTIVE)
 
     def refresh_fills(self, tally: Tally) -> None:
         """Book what has filled up to now, so that nothing already sold is sold again."""
@@ -135,12 +135,12 @@ class SellSide:
     def _blocked(self, view: MarketView, tally: Tally) -> Reject | None:
         """An exit of unknown fate, at work, or waiting for its coins keeps another one out; an ended one is closed."""
         base = view.product.base
-        if (doubt := self._books.doubt(base, Side.SELL)) is not None:
+        if (doubt := self._books.doubt(base, SELL)) is not None:
             return doubt
-        if self._books.working(base, OrderKind.EXIT):
+        if self._books.working(base, EXIT):
             return Reject(Reason.ALREADY_WORKING, f"{view.product.id}: an exit is working")
         for intent in self._books.state.open_intents:
-            if intent.kind is OrderKind.EXIT and intent.product.base == base:
+            if intent.kind is EXIT and intent.product.base == base:
                 if routing.awaits_coins(self._books.orders_of(intent)):
                     return Reject(Reason.ALREADY_WORKING, f"{view.product.id}: an exit waits for its coins")
                 self._books.close(intent, "decided anew", tally)
@@ -149,7 +149,7 @@ class SellSide:
     def _end_entries(self, base: str, tally: Tally) -> None:
         """What is being sold is not bought at the same time."""
         for intent in self._books.state.open_intents:
-            if intent.kind is OrderKind.ENTRY and intent.product.base == base:
+            if intent.kind is ENTRY and intent.product.base == base:
                 self._books.close(intent, "an exit takes over", tally)
 
     def _at_its_freshest(self, view: MarketView) -> MarketView:
@@ -199,8 +199,8 @@ class SellSide:
     ) -> Intent:
         reference = view.quote.bid if view.quote is not None else worst
         return Intent(
-            number=self._books.state.next_intent, cycle_id=cycle_id, product=view.product.id, side=Side.SELL,
-            kind=OrderKind.EXIT, size=min(size, position.size), worst_price=worst, worst_quote=ZERO,
+            number=self._books.state.next_intent, cycle_id=cycle_id, product=view.product.id, side=SELL,
+            kind=EXIT, size=min(size, position.size), worst_price=worst, worst_quote=ZERO,
             reference=reference, rule=position.rule, why=why, at=self._venue.clock.now(),
         )  # fmt: skip
 
@@ -208,7 +208,7 @@ class SellSide:
         return bid.shifted(-self._policy().exits.max_slippage_bps)
 
     def _refuse(self, view: MarketView, refusal: Reject, tally: Tally) -> None:
-        tally.refuse(view.product.id, Side.SELL, OrderKind.EXIT, refusal)
+        tally.refuse(view.product.id, SELL, EXIT, refusal)
 
 
 def _bounded(command: routing.Place, view: MarketView) -> routing.Place:

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from bot.domain.decision import Reason, Reject
 from bot.domain.fees import cost_with_fee
-from bot.domain.order import Bracket, OrderKind, OrderType, PlannedOrder
-from bot.domain.product import Product, Side
+from bot.domain.order import ENTRY, Bracket, OrderType, PlannedOrder
+from bot.domain.product import SELL, Product
 from bot.domain.snapshot import MarketView
 from bot.domain.state import FeeTier, Intent
 from bot.domain.value import Value
@@ -66,7 +66,7 @@ def draw_up(intent: Intent, command: routing.Place, view: MarketView, terms: Ter
 
 def _over_budget(intent: Intent, product: Product, legal: Legal, rate: Decimal) -> Reject | None:
     """Risk approved a worst price and a worst cost; an order that could exceed either is not sent."""
-    if intent.kind is not OrderKind.ENTRY:
+    if intent.kind is not ENTRY:
         return None
     cost = cost_with_fee(product, legal.price, legal.size, rate).amount
     if legal.price > intent.worst_price or cost > intent.worst_quote:
@@ -79,7 +79,7 @@ def _legal_bracket(product: Product, bracket: Bracket | None) -> Bracket | None:
     if bracket is None:
         return None
     limit, stop = bracket.limit_price, bracket.stop_trigger_price
-    return Bracket(product.passive(limit, Side.SELL), product.passive(stop, Side.SELL))
+    return Bracket(product.passive(limit, SELL), product.passive(stop, SELL))
 
 
 class Trading:
@@ -120,7 +120,7 @@ class Trading:
 
     def _looked_at(self, order: PlannedOrder, view: MarketView, tally: Tally) -> Reject | None:
         policy = self._policy()
-        if order.kind is not OrderKind.ENTRY:
+        if order.kind is not ENTRY:
             return check_exit(order, view, policy.execution, policy.exits.max_slippage_bps)
         refusal = check_entry(order, view, self._controls.spread_limit(view.product.id), policy.execution)
         if refusal is None and policy.execution.use_preview:

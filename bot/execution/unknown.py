@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot.domain.event import Mismatch, Payload
-from bot.domain.order import Fill, OrderEvent, OrderKind, OrderReport, OrderState
-from bot.domain.product import Side
+from bot.domain.order import EXIT, Fill, OrderEvent, OrderReport, OrderState
+from bot.domain.product import SELL, Side
 from bot.domain.state import Order, State
 from bot.domain.value import Value
 from bot.execution.lifecycle import changed, observed, seconds
@@ -62,7 +62,7 @@ def next_listing(order: Order, policy: ExecutionPolicy) -> datetime:
     if order.absent_since is None:
         return order.changed_at
     step = seconds(policy.unknown_min_seconds / max(1, policy.unknown_min_listings - 1))
-    if order.kind is OrderKind.EXIT:
+    if order.kind is EXIT:
         step = min(step, EXIT_GAP)
     return order.absent_since + step * order.absent_listings
 
@@ -118,4 +118,4 @@ def _gone(order: Order, count: int) -> tuple[Payload, ...]:
 
 def _may_resend(order: Order) -> bool:
     """A BUY is never sent again. An exit never acknowledged may be, under its own id, so that it sells once."""
-    return order.state is OrderState.UNKNOWN and order.side is Side.SELL and order.kind is OrderKind.EXIT
+    return order.state is OrderState.UNKNOWN and order.side is SELL and order.kind is EXIT

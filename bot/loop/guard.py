@@ -12,8 +12,8 @@ from bot.domain.decision import Approved, Reason, Reject
 from bot.domain.event import HaltBegan, HaltEnded, LatchSet
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, ZERO, Size, total
-from bot.domain.order import OrderKind
-from bot.domain.product import ProductId, Side
+from bot.domain.order import ENTRY, EXIT, PROTECTIVE, OrderKind
+from bot.domain.product import BUY, ProductId, Side
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, Intent, Latch, Order
 from bot.domain.value import replace
@@ -156,17 +156,17 @@ class Guard:
         found = self.permission()
         if found is FREE:
             return ()
-        kinds = [OrderKind.ENTRY] if found.cancel_entries else []
+        kinds = [ENTRY] if found.cancel_entries else []
         if not found.exits:
-            kinds.append(OrderKind.EXIT)
+            kinds.append(EXIT)
         if found.protective is not Protective.STAY:
-            kinds.append(OrderKind.PROTECTIVE)
+            kinds.append(PROTECTIVE)
         return tuple(kinds)
 
     def kinds_under_kill(self) -> tuple[OrderKind, ...]:
         """Which of our orders the kill switch alone takes off the venue; selling needs books that can be trusted."""
         naked = self._config.policy.kill_switch.on_halt == "hold_naked"
-        return (OrderKind.ENTRY, OrderKind.EXIT, *([OrderKind.PROTECTIVE] if naked else []))
+        return (ENTRY, EXIT, *([PROTECTIVE] if naked else []))
 
     def without_disk(self) -> None:
         """The halts while nothing can be written: shown and alerted, recorded once the disk is back."""
@@ -221,7 +221,7 @@ class Guard:
         differing = ledger.residuals(self._store.state, truth.balances)
         if order.product.base in differing or order.product.quote in differing:
             return False
-        currency = order.product.quote if order.side is Side.BUY else order.product.base
+        currency = order.product.quote if order.side is BUY else order.product.base
         balance = truth.balances.get(currency)
         held = balance.hold if balance is not None else ZERO
         explained = total(
@@ -230,7 +230,7 @@ class Guard:
             if report.order_id in truth.working_ids and _holds(report.side, report.product, currency)
         )
         wanted = order.size.value
-        if order.side is Side.BUY and order.limit_price is not None:
+        if order.side is BUY and order.limit_price is not None:
             wanted = EXACT.multiply(order.size.value, order.limit_price.value)
         return EXACT.subtract(held, explained) < EXACT.divide(wanted, Decimal(2))
 
@@ -249,7 +249,7 @@ class Guard:
 
 
 def _holds(side: Side, product: ProductId, currency: str) -> bool:
-    return currency == (product.quote if side is Side.BUY else product.base)
+    return currency == (product.quote if side is BUY else product.base)
 
 
 _EVERYTHING: Final = Permits()

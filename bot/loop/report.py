@@ -12,7 +12,7 @@ from bot.domain.decision import Outcome, Reason
 from bot.domain.event import HALT_ALERT, AlertRaised, FillBooked, OrderRefused
 from bot.domain.holdings import unprotected
 from bot.domain.money import EXACT, HUNDRED, ZERO, decimal_text
-from bot.domain.order import OrderKind, OrderState
+from bot.domain.order import EXIT, OrderState
 from bot.domain.product import ProductId
 from bot.domain.snapshot import Halt, Snapshot
 from bot.domain.state import HaltCause, State, is_open
@@ -304,10 +304,10 @@ _EXIT_IN_HAND: Final = frozenset({Reason.ALREADY_WORKING, Reason.NOTHING_TO_SELL
 def blocked_exits(report: ActReport) -> Iterator[tuple[ProductId, str]]:
     """Exits that risk approved and that neither left nor were at work already, with the reason."""
     for refusal in report.refused:
-        if refusal.kind is OrderKind.EXIT and refusal.reason not in _EXIT_IN_HAND:
+        if refusal.kind is EXIT and refusal.reason not in _EXIT_IN_HAND:
             yield refusal.product, refusal.detail
     for item in report.rejections:
-        if item.kind is OrderKind.EXIT:
+        if item.kind is EXIT:
             yield item.product, f"{item.reason} {item.message}".strip()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bot.domain.order import OrderKind, OrderReport
-from bot.domain.product import Side
+from bot.domain.order import ENTRY, PROTECTIVE, OrderKind, OrderReport
+from bot.domain.product import BUY
 from bot.errors import CriticalDataUnavailable, ExchangeError
 from bot.execution.identity import is_ours
 from bot.execution.report import ActReport, Tally
@@ -29,5 +29,5 @@ def cancel_ours(exchange: Exchange, tag: str, kinds: Collection[OrderKind]) -> A
 
 
 def _wanted(report: OrderReport, tag: str, kinds: Collection[OrderKind]) -> bool:
-    kind = OrderKind.ENTRY if report.side is Side.BUY else OrderKind.PROTECTIVE
+    kind = ENTRY if report.side is BUY else PROTECTIVE
     return is_ours(report.client_order_id, tag) and kind in kinds

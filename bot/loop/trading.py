@@ -17,7 +17,7 @@ from bot.domain.event import (
     RunStarted,
     RunStopped,
 )
-from bot.domain.order import OrderKind
+from bot.domain.order import ENTRY
 from bot.domain.product import Product, ProductId
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import HaltCause
@@ -383,7 +383,7 @@ class TradingLoop:
         report = NOTHING
         try:
             deadline = self._world.clock.now() + KILL_SWEEP
-            report = self._engine.cancel_all((OrderKind.ENTRY,), deadline, "storage failed", self._hurried).report
+            report = self._engine.cancel_all((ENTRY,), deadline, "storage failed", self._hurried).report
         except StorageFailed as again:
             self._operator.log.critical("cancel.not_recorded", detail=str(again))
         self._reporter.notice("storage.failed", Severity.CRITICAL, "durable state cannot be written", str(error))

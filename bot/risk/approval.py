@@ -10,7 +10,7 @@ from typing import Final
 
 from bot.domain.decision import Allow, Clamp, Decision, Evaluated, Measure, Reason, Reject, TradeProposal, Verdict
 from bot.domain.money import EXACT, HUNDRED
-from bot.domain.product import Side
+from bot.domain.product import BUY
 from bot.domain.state import Approval, State
 from bot.risk.context import Candidate, RiskContext
 from bot.risk.exposure import ExposureBook
@@ -63,7 +63,7 @@ def used(evaluated: Iterable[Evaluated], state: State, now: datetime) -> tuple[A
     """The granted approvals that permissions rest on; recorded as used, each is good for one trade."""
     if not state.approvals:
         return ()
-    passed = (item for item in evaluated if item.approved is not None and item.proposal.side is Side.BUY)
+    passed = (item for item in evaluated if item.approved is not None and item.proposal.side is BUY)
     found = (matching(item.proposal, final_size(item), state, now) for item in passed)
     return tuple(approval for approval in found if approval is not None and approval.granted)
 

@@ -11,8 +11,8 @@ from bot.domain.fees import assumed_rate, largest_buy
 from bot.domain.holdings import view_of
 from bot.domain.market import Quote
 from bot.domain.money import EXACT, HUNDRED, ZERO, Money, Percent, Price, Size
-from bot.domain.order import OrderKind
-from bot.domain.product import Product, Side
+from bot.domain.order import ENTRY
+from bot.domain.product import BUY, SELL, Product
 from bot.domain.snapshot import Halt, MarketView, Snapshot
 from bot.domain.state import Intent
 from bot.domain.value import Value, cached_property
@@ -75,9 +75,9 @@ class RiskContext(Value, dict=True):
     @cached_property
     def entered(self) -> tuple[int, int]:
         """Entries approved before this cycle, within the last hour and within the last day."""
-        now, entry, hour, day = self.snap.now, OrderKind.ENTRY, 0, 0
+        now, hour, day = self.snap.now, 0, 0
         for intent in self.snap.state.intents.values():
-            if intent.kind is entry:
+            if intent.kind is ENTRY:
                 age = now - intent.at
                 hour += age < HOUR
                 day += age < DAY
@@ -107,7 +107,7 @@ def candidate(proposal: TradeProposal, ctx: RiskContext, continues: Intent | Non
     view = view_of(ctx.snap, proposal.product)
     return Candidate(
         proposal,
-        proposal.side is Side.BUY,
+        proposal.side is BUY,
         proposal.product.base,
         proposal.size_quote,
         view,
@@ -125,13 +125,13 @@ def _worst_price(
     of prices is above the bid. Exits: the bid less the exits' own budget."""
     if view is None:
         return None
-    if proposal.side is Side.SELL:
-        return view.product.passive(proposal.reference.shifted(-policy.exits.max_slippage_bps), Side.SELL)
+    if proposal.side is SELL:
+        return view.product.passive(proposal.reference.shifted(-policy.exits.max_slippage_bps), SELL)
     if view.quote is None:
         return None
     if view.quote.bid.value < view.product.price_step:
         return None
-    worst = view.product.passive(view.quote.ask.shifted(policy.execution.max_slippage_bps), Side.BUY)
+    worst = view.product.passive(view.quote.ask.shifted(policy.execution.max_slippage_bps), BUY)
     return worst if continues is None else min(worst, continues.worst_price)
 
 

@@ -19,7 +19,7 @@ from bot.domain.decision import (
 from bot.domain.fees import cost_with_fee, largest_sale, net_of
 from bot.domain.holdings import view_of
 from bot.domain.money import EXACT, ONE, ZERO, Money, Size, total
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, SELL, ProductId, Side
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import Intent, Order, State
 from bot.domain.value import replace
@@ -54,15 +54,15 @@ class RiskEngine:
         if not proposals:
             return ()
         ctx = seen or self.context(snap)
-        entering = any(proposal.side is Side.BUY for proposal in proposals)
+        entering = any(proposal.side is BUY for proposal in proposals)
         book = exposure(snap, ctx.rate) if entering else ExposureBook({}, {})  # what is sold meets no cap
-        said: dict[Side, dict[str, GateResult]] = {Side.BUY: {}, Side.SELL: {}}
+        said: dict[Side, dict[str, GateResult]] = {BUY: {}, SELL: {}}
         done: list[Evaluated] = []
         for proposal in proposals:
             if done and done[-1].approved is not None:
                 book = _booked(done[-1].approved, book, ctx)
             wanted = candidate(proposal, ctx, continues)
-            if continues is not None and continues.side is Side.BUY:
+            if continues is not None and continues.side is BUY:
                 wanted = _within_intent(wanted, continues, ctx)
             done.append(judge(wanted, book, ctx, said[proposal.side]))
         return tuple(done)
@@ -129,7 +129,7 @@ def _approved_exit(want: Candidate, book: ExposureBook, ctx: RiskContext) -> App
 def _booked(approved: Approved, book: ExposureBook, ctx: RiskContext) -> ExposureBook:
     proposal = approved.proposal
     base = proposal.product.base
-    if proposal.side is Side.SELL:
+    if proposal.side is SELL:
         return book.with_sale(base, approved.size.value)
     cost = approved.worst_quote
     value = EXACT.multiply(cost.amount, ctx.value_of(cost.currency) or ONE)
@@ -146,7 +146,7 @@ def _rest_of(intent: Intent, snap: Snapshot) -> TradeProposal:
     left = Size(max(ZERO, EXACT.subtract(intent.size.value, gone)))
     value = Money(EXACT.multiply(intent.worst_price.value, left.value), intent.product.quote)
     reference = intent.reference
-    if intent.side is Side.SELL and view is not None and view.quote is not None:
+    if intent.side is SELL and view is not None and view.quote is not None:
         reference = view.quote.bid
     return TradeProposal(
         intent.product, intent.side, intent.kind, value, left, reference, intent.rule, ZERO, intent.exits

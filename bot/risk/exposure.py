@@ -12,7 +12,7 @@ from decimal import Decimal
 from bot.domain.holdings import is_dust
 from bot.domain.money import EXACT, ONE, ZERO, total
 from bot.domain.order import OrderReport, OrderState
-from bot.domain.product import Side
+from bot.domain.product import BUY
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import Order, State
 from bot.domain.value import Value, field, replace
@@ -144,7 +144,7 @@ class _Valued(Value):
             value = self._in_equity(order.product.quote, order_cost(order, self.snap.state, self.rate))
             yield _Claim(order.product.base, intent.rule if intent else "", value, True)
         for report in self.snap.external_orders:
-            if report.side is Side.BUY and not report.status.is_terminal:
+            if report.side is BUY and not report.status.is_terminal:
                 yield _Claim(report.product.base, "", self._foreign(report), False)
 
     def _foreign(self, report: OrderReport) -> Decimal:
@@ -184,8 +184,7 @@ def external_cost(report: OrderReport, rate: Decimal) -> Decimal | None:
 
 
 def _our_buys(state: State) -> list[Order]:
-    buy = Side.BUY
-    return [order for order in state.working if order.side is buy]
+    return [order for order in state.working if order.side is BUY]
 
 
 def _booked(state: State) -> Mapping[str, Decimal]:
@@ -193,9 +192,8 @@ def _booked(state: State) -> Mapping[str, Decimal]:
     result: dict[str, Decimal] = {}
     for position in state.positions.values():
         _count(result, position.product.base, position.whole.value)
-    buy = Side.BUY
     for order in state.orders.values():
-        if order.side is buy and order.filled > order.booked:
+        if order.side is BUY and order.filled > order.booked:
             _count(result, order.product.base, EXACT.subtract(order.filled.value, order.booked.value))
     return result
 

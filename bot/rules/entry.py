@@ -10,9 +10,9 @@ from functools import lru_cache
 from bot.domain.decision import Evaluated, GateResult, Reason, Regime, Reject, TradeProposal, Trigger
 from bot.domain.holdings import is_dust, working_entry
 from bot.domain.money import EXACT, ONE, ZERO, Money, decimal_text, quantised, total
-from bot.domain.order import OrderKind, OrderState
+from bot.domain.order import ENTRY, OrderState
 from bot.domain.position import Exits
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, ProductId
 from bot.domain.snapshot import Snapshot
 from bot.domain.value import Value, field
 from bot.rules import exits
@@ -139,8 +139,8 @@ class _Desk(Value):
     def _proposal(self, speaker: _Speaker, seen: Seen, fired: tuple[Trigger, ...], size: Money) -> TradeProposal:
         return TradeProposal(
             product=seen.product.id,
-            side=Side.BUY,
-            kind=OrderKind.ENTRY,
+            side=BUY,
+            kind=ENTRY,
             size_quote=size,
             size_base=None,
             reference=seen.quote.mid,

@@ -17,9 +17,9 @@ from bot.domain.exit_levels import ExitLevels
 from bot.domain.fees import largest_sale
 from bot.domain.holdings import sellable, view_of
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO, Price, Size
-from bot.domain.order import OrderKind, OrderType
+from bot.domain.order import EXIT, OrderType
 from bot.domain.position import Position
-from bot.domain.product import Product, Side, TradingMode
+from bot.domain.product import SELL, Product, TradingMode
 from bot.domain.snapshot import Snapshot
 from bot.domain.value import Value
 from bot.settings.policy import Policy
@@ -148,8 +148,8 @@ def _sell(holding: Holding, reason: ExitReason, size: Size) -> TradeProposal:
     position = holding.position
     return TradeProposal(
         product=holding.product.id,
-        side=Side.SELL,
-        kind=OrderKind.EXIT,
+        side=SELL,
+        kind=EXIT,
         size_quote=holding.product.notional(holding.bid, size),
         size_base=size,
         reference=holding.bid,

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from bot.domain.money import ZERO, decimal_text
+from bot.domain.product import BUY
 from bot.domain.snapshot import Balance
 from bot.errors import UnitError
 from bot.venue.exact import add, minus, mul, sub
 from bot.venue.kept import KeptWallet
-from bot.venue.orders import BUY, VenueFill
+from bot.venue.orders import VenueFill
 
 
 class Account:

@@ -10,7 +10,7 @@ from typing import Final
 
 from bot.domain.money import ZERO, floor_to
 from bot.domain.order import Bracket, Liquidity, VenueStatus
-from bot.domain.product import Product, ProductId
+from bot.domain.product import SELL, Product, ProductId
 from bot.domain.state import FeeTier
 from bot.domain.value import replace
 from bot.venue.account import Account
@@ -22,7 +22,7 @@ from bot.venue.ids import Ids
 from bot.venue.kept import Kept, KeptOrder, KeptRelease, KeptVolume
 from bot.venue.market import MarketSlice
 from bot.venue.matching import Take
-from bot.venue.orders import SELL, BracketConfig, OrderRecord, OrderRequest, Terms, TriggerStatus, VenueFill
+from bot.venue.orders import BracketConfig, OrderRecord, OrderRequest, Terms, TriggerStatus, VenueFill
 from bot.venue.rules import FillRules
 from bot.venue.tape import Tape
 

@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.money import ONE, is_multiple
-from bot.domain.product import Product, Side, TradingMode
+from bot.domain.product import BUY, SELL, Product, Side, TradingMode
 from bot.domain.value import Value, cached_property
 from bot.venue.exact import add, mul, sub
 from bot.venue.holds import Need, Rates, need_of
 from bot.venue.market import Touch
 from bot.venue.matching import reaches
-from bot.venue.orders import BUY, DOWN, SELL, OrderRequest, Refused, Terms
+from bot.venue.orders import DOWN, OrderRequest, Refused, Terms
 from bot.venue.rules import FillRules
 
 UNTWINNED: Final = frozenset(

@@ -9,11 +9,11 @@ from typing import Final
 
 from bot.domain.market import Book
 from bot.domain.money import ZERO
-from bot.domain.product import Product, ProductId, Side
+from bot.domain.product import BUY, SELL, Product, ProductId, Side
 from bot.venue.exact import sub
 from bot.venue.market import DepthModel, MarketSlice, View
 from bot.venue.matching import share_of
-from bot.venue.orders import BUY, SELL, OrderRecord, TriggerStatus
+from bot.venue.orders import OrderRecord, TriggerStatus
 from bot.venue.rules import FillRules
 
 

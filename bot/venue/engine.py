@@ -9,7 +9,7 @@ from decimal import Decimal
 from bot.domain.market import Book
 from bot.domain.money import ZERO, floor_to
 from bot.domain.order import Liquidity, VenueStatus
-from bot.domain.product import Product, Side
+from bot.domain.product import BUY, Product, Side
 from bot.domain.value import replace
 from bot.venue.books import Books
 from bot.venue.desk import Desk, Working, better
@@ -43,7 +43,7 @@ from bot.venue.matching import (
     sweep,
     trigger_price,
 )
-from bot.venue.orders import BUY, TriggerStatus
+from bot.venue.orders import TriggerStatus
 
 SELF_TRADE = "Self trade prevented"
 PROTECTED = "Price protection reached"

@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Final
 
 from bot.domain.money import ONE, ceil_to
-from bot.domain.product import Product, Side
+from bot.domain.product import BUY, SELL, Product, Side
 from bot.domain.value import Value
 from bot.venue.exact import SIZE_PLACES, add, div, mul, sub
 from bot.venue.market import Touch
 from bot.venue.matching import Want, bracket_stop_limit, protection_bound
-from bot.venue.orders import BUY, SELL, OrderRecord, Terms
+from bot.venue.orders import OrderRecord, Terms
 from bot.venue.rules import FillRules
 
 EVERYTHING: Final = Decimal("Infinity")

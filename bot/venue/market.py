@@ -9,11 +9,10 @@ from typing import Self
 
 from bot.domain.market import Book, Level
 from bot.domain.money import BASIS_POINTS, ONE, TWO, ZERO, Price, Size, floor_to
-from bot.domain.product import Product, ProductId, Side
+from bot.domain.product import BUY, Product, ProductId, Side
 from bot.domain.value import Value
 from bot.errors import UnitError
 from bot.venue.exact import add, div, mul, sub, worse_buy, worse_sell
-from bot.venue.orders import BUY
 
 
 class Touch(Value):

@@ -51,11 +51,11 @@ from enum import Enum
 from typing import Final
 
 from bot.domain.money import ONE, ZERO, floor_to
-from bot.domain.product import Product, Side, TradingMode
+from bot.domain.product import BUY, SELL, Product, Side, TradingMode
 from bot.domain.value import Value
 from bot.venue.exact import add, cut, div, mul, sub, worse_buy, worse_sell
 from bot.venue.market import MarketSlice, Offer, Touch, View, touch_around, touch_at_end
-from bot.venue.orders import BUY, DOWN, SELL, StopDirection
+from bot.venue.orders import DOWN, StopDirection
 from bot.venue.rules import FillRules
 
 

@@ -9,19 +9,13 @@ from typing import Final, Literal
 
 from bot.domain.money import HUNDRED, ZERO
 from bot.domain.order import Bracket, Liquidity, VenueStatus
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, SELL, ProductId, Side
 from bot.domain.value import Value, cached_property, replace
 from bot.venue.exact import add, div, mul, sub
 
 StopDirection = Literal["STOP_DIRECTION_STOP_UP", "STOP_DIRECTION_STOP_DOWN"]
 UP: Final[StopDirection] = "STOP_DIRECTION_STOP_UP"
 DOWN: Final[StopDirection] = "STOP_DIRECTION_STOP_DOWN"
-
-
-BUY: Final = Side.BUY
-SELL: Final = Side.SELL
-"""A side to compare with. Fetched through the class a member takes longer than the comparison, and who buys or sells is
-asked at every step of an order."""
 
 
 class Terms(Value):

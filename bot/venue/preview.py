@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from bot.domain.money import ONE, ZERO
+from bot.domain.product import BUY
 from bot.venue.checks import Situation
 from bot.venue.exact import add, div, mul, sub
 from bot.venue.market import Offer
 from bot.venue.matching import Bounds, Take, Want, reaches, sweep
-from bot.venue.orders import BUY, PreviewResult
+from bot.venue.orders import PreviewResult
 
 
 def estimate(situation: Situation, offers: Iterable[Offer]) -> PreviewResult:

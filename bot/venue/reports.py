@@ -8,7 +8,7 @@ from typing import Final
 
 from bot.domain.money import Price, Size
 from bot.domain.order import Fill, OrderReport, OrderType, PlannedOrder
-from bot.domain.product import Side
+from bot.domain.product import SELL
 from bot.errors import UnitError
 from bot.venue.orders import (
     DOWN,
@@ -68,7 +68,7 @@ def _post_only(order: PlannedOrder, size: Decimal, limit: Decimal) -> Configurat
 
 
 def _stop_limit(order: PlannedOrder, size: Decimal, limit: Decimal) -> Configuration:
-    way = DOWN if order.side is Side.SELL else UP
+    way = DOWN if order.side is SELL else UP
     return StopLimit(size, limit, _needed(order.stop_price, "stop_price", order), way, order.end_time)
 
 

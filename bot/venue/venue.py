@@ -10,7 +10,7 @@ from typing import Self
 from bot.domain.market import Book, Level, Quote
 from bot.domain.money import ZERO, Price, Size
 from bot.domain.order import VenueStatus
-from bot.domain.product import Product, ProductId, Side, TradingMode
+from bot.domain.product import BUY, SELL, Product, ProductId, Side, TradingMode
 from bot.domain.snapshot import Balance
 from bot.domain.state import FeeTier
 from bot.domain.value import replace
@@ -29,8 +29,6 @@ from bot.venue.kept import VERSION, Kept
 from bot.venue.market import MarketSlice, Offer, Touch, as_levels, levels, touch_at_end
 from bot.venue.matching import share_of, single_offer
 from bot.venue.orders import (
-    BUY,
-    SELL,
     Accepted,
     CancelResult,
     EditResult,

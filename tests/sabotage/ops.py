@@ -120,7 +120,7 @@ MISTAKES: Final = (
         "nothing can be written any more, and bids placed before go on filling unrecorded",
         "fail-closed gating",
         "bot/loop/trading.py",
-        'report = self._engine.cancel_all((OrderKind.ENTRY,), deadline, "storage failed", self._hurried).report',
+        'report = self._engine.cancel_all((ENTRY,), deadline, "storage failed", self._hurried).report',
         "report = ActReport()",
         pytest("tests/loop/test_failures.py"),
     ),

@@ -12,8 +12,8 @@ MISTAKES: Final = (
         "a timed-out order is left out of exposure, and the next cycle buys the same again on top",
         "pending exposure caps",
         "bot/risk/exposure.py",
-        "for order in state.working if order.side is buy]",
-        "for order in state.working if order.side is buy and order.state is not OrderState.UNKNOWN]",
+        "for order in state.working if order.side is BUY]",
+        "for order in state.working if order.side is BUY and order.state is not OrderState.UNKNOWN]",
         pytest("tests/risk/test_exposure.py"),
     ),
     Mistake(
@@ -30,8 +30,8 @@ MISTAKES: Final = (
         "the owner's own resting bid fills beside the bot's, and the account is over its cap",
         "foreign orders, trades and transfers",
         "bot/risk/exposure.py",
-        "            if report.side is Side.BUY and not report.status.is_terminal:",
-        "            if report.side is Side.SELL and not report.status.is_terminal:",
+        "            if report.side is BUY and not report.status.is_terminal:",
+        "            if report.side is not BUY and not report.status.is_terminal:",
         pytest("tests/risk/test_exposure.py"),
     ),
     Mistake(
