@@ -150,11 +150,12 @@ class Horizon:
 
     def _asking(self, look: Look, stop: int) -> int:
         """The first bar before `stop` at which a rule may hold in a market where that asks for something new."""
+        covered = {order.product.base for order in look.state.working if order.kind is _PROTECTIVE}
         at = bisect_right(self._signalled, look.k)
         while at < len(self._signalled) and (bar := self._signalled[at]) < stop:
             for market in self._signals[bar]:
                 # Where an order protects a position, nothing new is asked for.
-                if not _covered(market.base, look.state) and bar > self._paused(look, market.base):
+                if market.base not in covered and bar > self._paused(look, market.base):
                     return bar
             at += 1
         return stop
@@ -189,7 +190,7 @@ class Horizon:
     def _restless(self, look: Look) -> bool:
         """Whether something held or on order asks for a look at the next bar."""
         decision, state = look.cycle.decision, look.state
-        if look.restless or decision is None or any(item.proposal.side is Side.SELL for item in decision.evaluated):
+        if look.restless or decision is None or any(item.proposal.side is _SELL for item in decision.evaluated):
             return True
         if len({market.base for market in state.positions}) < len(state.positions):
             return True
@@ -350,11 +351,6 @@ def _held_back(view: MarketView) -> bool:
     if quote is None and bars is None:
         return False
     return any(problem is not None and problem.reason is Reason.QUOTE_HELD_BACK for problem in (quote, bars))
-
-
-def _covered(base: str, state: State) -> bool:
-    """Whether a working order protects a position in `base`."""
-    return any(order.kind is _PROTECTIVE and order.state.is_working for order in state.of_base.get(base, ()))
 
 
 def _after(bars: list[int], k: int, stop: int) -> int:
