@@ -60,7 +60,8 @@ def curve(data: Dataset, fills: Sequence[VenueFill], opening: Mapping[str, Decim
     final, marks = last_cash, Marks(data)
     for piece in stretches(data, fills):
         span = slice(piece.first, piece.stop)
-        worth = marks.bids(piece.market, piece.first, piece.stop) * float(piece.size)
+        worth = marks.bids(piece.market, piece.first, piece.stop)
+        worth *= float(piece.size)
         equity[span] += worth
         np.maximum(largest[span], worth, out=largest[span])
         positions[span] += 1
@@ -110,7 +111,8 @@ class Marks:
         """Of bars first..stop-1, in quote currency. Bars before the first recorded one are worth nothing."""
         track = self._data.tracks[market]
         up, down = track.scale.tick.as_integer_ratio()
-        bids: Floats = self._ticks(track, first, stop).astype(np.float64) * float(up) / float(down)
+        bids: Floats = np.multiply(self._ticks(track, first, stop), float(up), dtype=np.float64)
+        bids /= float(down)
         return bids
 
     def last(self, market: ProductId) -> Decimal:

@@ -15,6 +15,7 @@ from bot.domain.order import OrderKind
 from bot.domain.product import ProductId, Side
 from bot.domain.value import Value, cached_property
 from bot.settings.config import Config
+from bot.triggers.indicators import greatest, least
 from bot.venue.orders import OrderRecord, TriggerStatus, VenueFill
 
 _ROUNDED: Final = Decimal("1.0005")
@@ -214,9 +215,9 @@ def _extremes(data: Dataset, market: ProductId, begin: int, end: int) -> tuple[D
     for segment in track.segments:
         first, stop = max(begin, segment.first) - segment.first, min(end + 1, segment.stop) - segment.first
         if first < stop:
-            lows.append(int(segment.columns.series.low[first:stop].min()))
-            highs.append(int(segment.columns.series.high[first:stop].max()))
-    return track.scale.price(min(lows)).value, track.scale.price(max(highs)).value
+            lows.append(least(segment.columns.series.low[first:stop]))
+            highs.append(greatest(segment.columns.series.high[first:stop]))
+    return track.scale.value(min(lows)), track.scale.value(max(highs))
 
 
 def _total(fills: Sequence[VenueFill], name: str) -> Decimal:
