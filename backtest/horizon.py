@@ -192,6 +192,8 @@ class Horizon:
         decision, state = look.cycle.decision, look.state
         if look.restless or decision is None or any(item.proposal.side is _SELL for item in decision.evaluated):
             return True
+        if look.cycle.report.refused:
+            return True  # what was not sent is wanted again, as the raised stop that a governor keeps back
         if len({market.base for market in state.positions}) < len(state.positions):
             return True
         return not all(self._calm(market, position, state, look.k) for market, position in state.positions.items())

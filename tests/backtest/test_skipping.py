@@ -87,6 +87,11 @@ def test_no_setting_makes_skipping_visible(tmp_path, name):
     assert done.figures["execution"]["orders"] > 0
 
 
+def test_a_raised_stop_that_a_governor_keeps_back_is_refused_as_often_as_it_is_wanted(tmp_path):
+    done = both(market(tmp_path, 2 * 1440), {"execution": {"governors": {"orders_per_day": 20}}})
+    assert done.figures["execution"]["refused"]["orders_per_day"] > 1
+
+
 def test_gaps_and_listings_that_come_and_go_are_lived_through_alike(tmp_path):
     holes = {"BTC-USD": (900, 1100), "ETH-USD": (0, 700), "SOL-USD": (3000, 4320), "XRP-USD": (1500, 1700)}
     for seed, (product, (first, stop)) in enumerate(holes.items()):
