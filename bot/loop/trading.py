@@ -127,7 +127,7 @@ class TradingLoop:
             return
         for problem in found.problems:
             self._reporter.notice("state.recovered", Severity.WARNING, "state was recovered with losses", problem)
-        self.store.use_config(self._config.config_hash, self._config.policy.risk.cost_method)
+        self._record_config()
         self.store.record(RunStarted(self._identity.env.value, self._identity.mode.value, self._identity.venue))
         self._observation.needs_opening = self.store.state.fill_cursor is None
 
@@ -232,8 +232,8 @@ class TradingLoop:
     def _cycle(self, cycle_id: str, started: datetime, service: bool) -> Finished:
         kill = self.guard.look_at_kill()
         facts = self.guard.conditions(kill)
-        if self.store.broken and not self.store.probe():
-            raise StorageFailed("the data directory still cannot be written")
+        if self.store.broken:
+            self._write_again()
         self._reporter.halted(self.guard.settle_halts(facts, cycle_id))
         self._engine.begin(cycle_id)
         first = self._cancel_what_halts_forbid(kill)
@@ -516,7 +516,21 @@ class TradingLoop:
             part.configure(config)
         self._engine.configure(config.policy)
         self._operator.configured(config)
-        self.store.use_config(config.config_hash, config.policy.risk.cost_method)
+        if self.guard.flags.start:
+            return  # nothing is written to books that cannot be trusted
+        try:
+            self._record_config()
+        except StorageFailed as error:
+            self._operator.log.critical("config.not_recorded", detail=str(error))
+
+    def _record_config(self) -> None:
+        self.store.use_config(self._config.config_hash, self._config.policy.risk.cost_method)
+
+    def _write_again(self) -> None:
+        """The disk was gone: try it, and record the configuration that was read meanwhile. Raises StorageFailed."""
+        if not self.store.probe():
+            raise StorageFailed("the data directory still cannot be written")
+        self._record_config()
 
     # -------------------------------------------------------------------------------------------------------- leaving
 

@@ -14,7 +14,7 @@ from bot.errors import OutcomeUnknown, StateCorrupt, Transient
 from bot.ports import KillProbe, KillState
 from tests.loop.markets import BOUGHT, RISE, calm, then
 from tests.loop.seams import Disk
-from tests.loop.stage import BTC, Stage, steady
+from tests.loop.stage import BTC, Stage, config_of, steady
 
 
 def quoting() -> Stage:
@@ -194,6 +194,32 @@ def test_books_that_cannot_be_trusted_start_halted_and_change_nothing():
     assert (dict(stage.disk.days), list(stage.disk.snapshots)) == before
     assert stage.alerts()["state.corrupt"] == "CRITICAL"
     assert len(stage.wire.placed) == 1
+    assert stage.leave() == 0
+
+
+def test_a_reload_while_nothing_can_be_written_is_in_force_at_once_and_recorded_when_the_disk_is_back():
+    stage, tight = quoting(), config_of(risk={"max_open_positions": 1})
+    stage.disk.full = True
+    stage.loop.reload(lambda _running: tight)
+    stage.run_for(130)
+    assert (stage.last.reason, stage.last.config_hash) == ("storage_failed", tight.config_hash)
+    assert stage.working(Side.BUY) == []
+    stage.disk.full = False
+    stage.run_for(130)
+    assert [item["config_hash"] for item in stage.events("config.loaded")].count(tight.config_hash) == 1
+    assert not stage.published[0]["halted"]
+    stage.check()
+
+
+def test_a_reload_without_trusted_books_writes_nothing_and_the_bot_stays_to_obey_the_kill_switch():
+    stage, tight = quoting(), config_of(risk={"max_open_positions": 1})
+    stage.disk.snapshots = [b"{}" for _ in stage.disk.snapshots]
+    before = (dict(stage.disk.days), list(stage.disk.snapshots))
+    stage.boot()
+    stage.loop.reload(lambda _running: tight)
+    stage.run_for(130)
+    assert (stage.last.outcome, stage.last.config_hash) == ("HALTED", tight.config_hash)
+    assert (dict(stage.disk.days), list(stage.disk.snapshots)) == before
     assert stage.leave() == 0
 
 
