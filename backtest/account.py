@@ -17,7 +17,7 @@ from backtest.metrics import NOT_ENOUGH, rounded
 from backtest.recorder import Recorder
 from backtest.trades import Ledger, Trade
 from bot.domain.money import BASIS_POINTS, EXACT, HUNDRED, ZERO, total
-from bot.domain.order import OrderKind, VenueStatus
+from bot.domain.order import PROTECTIVE, OrderKind, VenueStatus
 from bot.domain.value import Value
 from bot.risk.gates import GATES
 from bot.settings.config import Config
@@ -54,7 +54,7 @@ def execution(ledger: Ledger) -> dict[str, Any]:
     attempts = Counter[str]()
     for order in ledger.orders.values():
         origin = recorder.origins.get(order.client_order_id)
-        kinds[origin.kind if origin is not None else OrderKind.PROTECTIVE].append(order)
+        kinds[origin.kind if origin is not None else PROTECTIVE].append(order)
         attempts["requotes"] += int(origin is not None and origin.attempt > 1)
     slips = [float(item.slippage_bps) for item in recorder.measured.values()]
     every = list(ledger.orders.values())

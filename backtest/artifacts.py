@@ -21,7 +21,7 @@ from backtest.trades import Trade
 from bot.domain.bars import Ints
 from bot.domain.codec import time_text
 from bot.domain.money import decimal_text
-from bot.domain.product import Side
+from bot.domain.product import SELL
 from bot.errors import ConfigError
 from bot.venue.orders import OrderRecord, VenueFill
 
@@ -152,7 +152,7 @@ def _fills(run: Run) -> bytes:
 
 def _fill(run: Run, fill: VenueFill) -> dict[str, Any]:
     origin = run.ledger.origin(fill)
-    sold = fill.side is Side.SELL
+    sold = fill.side is SELL
     return {
         "entry_id": fill.entry_id,
         "trade_id": fill.trade_id,

@@ -11,7 +11,7 @@ from backtest.candles import Floats
 from backtest.dataset import Dataset, Track
 from bot.domain.bars import Ints
 from bot.domain.money import EXACT, ZERO
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, ProductId
 from bot.domain.value import Value, cached_property
 from bot.settings.universe import Universe
 from bot.venue.orders import VenueFill
@@ -94,7 +94,7 @@ def stretches(data: Dataset, fills: Sequence[VenueFill]) -> Iterator[Stretch]:
         size, since = held.get(market, (ZERO, k))
         if size > 0 and k > since:
             yield Stretch(market, size, since, k)
-        size = EXACT.add(size, fill.size) if fill.side is Side.BUY else EXACT.subtract(size, fill.size)
+        size = EXACT.add(size, fill.size) if fill.side is BUY else EXACT.subtract(size, fill.size)
         held[market] = (size, k)
     for market, (size, since) in held.items():
         if size > 0:
@@ -146,7 +146,7 @@ def _cash(data: Dataset, fills: Sequence[VenueFill], opening: Decimal, currency:
         k = data.newest(fill.booked_at)
         cash[since:k] = float(held)
         since = k
-        change = EXACT.add(fill.value, fill.fee) if fill.side is Side.BUY else EXACT.subtract(fill.fee, fill.value)
+        change = EXACT.add(fill.value, fill.fee) if fill.side is BUY else EXACT.subtract(fill.fee, fill.value)
         held = EXACT.subtract(held, change)
     cash[since:] = float(held)
     return cash, held

@@ -28,9 +28,9 @@ from backtest.signals import signals
 from bot.domain.bars import BarSeries
 from bot.domain.decision import Reason, Regime, TriggerKind
 from bot.domain.money import EXACT, ONE, total
-from bot.domain.order import OrderKind, OrderState
+from bot.domain.order import PROTECTIVE, OrderState
 from bot.domain.position import Position
-from bot.domain.product import ProductId, Side
+from bot.domain.product import SELL, ProductId
 from bot.domain.snapshot import MarketView
 from bot.domain.state import State
 from bot.domain.value import Value
@@ -41,9 +41,7 @@ from bot.settings.config import Config
 from bot.venue.books import DOLLARS
 from bot.venue.orders import OrderRecord
 
-_PROTECTIVE: Final = OrderKind.PROTECTIVE
 _OPEN: Final = OrderState.OPEN
-_SELL: Final = Side.SELL
 _NEVER_DOWN: Final = -1
 _NEVER_UP: Final = 2**62
 """Levels in ticks that no bar reaches."""
@@ -150,7 +148,7 @@ class Horizon:
 
     def _asking(self, look: Look, stop: int) -> int:
         """The first bar before `stop` at which a rule may hold in a market where that asks for something new."""
-        covered = {order.product.base for order in look.state.working if order.kind is _PROTECTIVE}
+        covered = {order.product.base for order in look.state.working if order.kind is PROTECTIVE}
         at = bisect_right(self._signalled, look.k)
         while at < len(self._signalled) and (bar := self._signalled[at]) < stop:
             for market in self._signals[bar]:
@@ -190,7 +188,7 @@ class Horizon:
     def _restless(self, look: Look) -> bool:
         """Whether something held or on order asks for a look at the next bar."""
         decision, state = look.cycle.decision, look.state
-        if look.restless or decision is None or any(item.proposal.side is _SELL for item in decision.evaluated):
+        if look.restless or decision is None or any(item.proposal.side is SELL for item in decision.evaluated):
             return True
         if look.cycle.report.refused:
             return True  # what was not sent is wanted again, as the raised stop that a governor keeps back
@@ -210,7 +208,7 @@ class Horizon:
             return not working
         if not self._resting or position.exit_levels.highest_stop is None:
             return not working
-        if len(working) != 1 or working[0].kind is not _PROTECTIVE or working[0].state is not _OPEN:
+        if len(working) != 1 or working[0].kind is not PROTECTIVE or working[0].state is not _OPEN:
             return False
         return working[0].remaining == position.size
 
@@ -313,7 +311,7 @@ def _held(sources: Iterable[OrderRecord | Position], track: Track) -> _Held:
 def _of_order(order: OrderRecord, track: Track) -> _Held:
     """The levels of a working order: its stop, and the limit at which it rests."""
     stop, limit = order.terms.stop_price, order.live_limit
-    down, up = (stop, limit) if order.side is _SELL else (limit, stop)
+    down, up = (stop, limit) if order.side is SELL else (limit, stop)
     low = _NEVER_DOWN if down is None else track.scale_floor(down)
     return _Held(low, _NEVER_UP if up is None else track.scale_ceil(up), None)
 

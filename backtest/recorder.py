@@ -11,8 +11,8 @@ from typing import Any, Final
 from bot.domain.codec import time_text
 from bot.domain.decision import Allow, Decision, Evaluated, Outcome
 from bot.domain.event import ExecutionMeasured
-from bot.domain.order import OrderKind
-from bot.domain.product import Side
+from bot.domain.order import ENTRY, OrderKind
+from bot.domain.product import BUY, SELL
 from bot.domain.snapshot import Snapshot
 from bot.domain.state import State
 from bot.domain.value import Value
@@ -164,7 +164,7 @@ class Recorder:
         for result in item.results:
             if not isinstance(result.verdict, Allow):
                 self.gates[(result.gate, result.verdict.reason.value)] += 1
-        if want.kind is not OrderKind.ENTRY:
+        if want.kind is not ENTRY:
             return
         kinds = tuple([trigger.kind.value for trigger in want.triggers])
         self.rules[want.rule] += 1
@@ -203,7 +203,7 @@ class Recorder:
 
 def _pause(item: Evaluated, cycle: Finished) -> datetime | None:
     """The end of the pause in which an entry was asked for; None when its product did not pause."""
-    if cycle.snapshot is None or item.proposal.side is Side.SELL:
+    if cycle.snapshot is None or item.proposal.side is SELL:
         return None
     found = blocking(cycle.snapshot.state.cooldowns, item.proposal.product.base, cycle.snapshot.now)
     return found.until if found is not None else None
@@ -220,10 +220,10 @@ def _wanted(evaluated: Sequence[Evaluated], snapshot: Snapshot | None) -> tuple[
 
 
 def _refused_buy(item: Evaluated) -> bool:
-    return item.approved is None and item.proposal.side is Side.BUY
+    return item.approved is None and item.proposal.side is BUY
 
 
 def _in_hand(state: State) -> frozenset[str]:
     """The bases of what is held or being bought."""
-    buying = [order.product.base for order in state.working if order.kind is OrderKind.ENTRY]
+    buying = [order.product.base for order in state.working if order.kind is ENTRY]
     return frozenset([*[market.base for market in state.positions], *buying])

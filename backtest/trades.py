@@ -11,8 +11,8 @@ from typing import Final
 from backtest.dataset import Dataset
 from backtest.recorder import Origin, Recorder
 from bot.domain.money import EXACT, HUNDRED, ONE, ZERO
-from bot.domain.order import OrderKind
-from bot.domain.product import ProductId, Side
+from bot.domain.order import EXIT, PROTECTIVE
+from bot.domain.product import BUY, SELL, ProductId
 from bot.domain.value import Value, cached_property
 from bot.settings.config import Config
 from bot.triggers.indicators import greatest, least
@@ -92,7 +92,7 @@ class _Open:
     held: Decimal = ZERO
 
     def take(self, fill: VenueFill) -> None:
-        if fill.side is Side.BUY:
+        if fill.side is BUY:
             self.buys.append(fill)
             self.held = EXACT.add(self.held, fill.size)
         else:
@@ -116,7 +116,7 @@ class Ledger(Value, dict=True):
         if known is None and order.originating_order_id:
             parent = self.recorder.origins.get(self.orders[order.originating_order_id].client_order_id)
             if parent is not None:
-                return Origin(OrderKind.PROTECTIVE, parent.rule, "protective", parent.cycle_id, parent.intent, 1)
+                return Origin(PROTECTIVE, parent.rule, "protective", parent.cycle_id, parent.intent, 1)
         return known
 
     @cached_property
@@ -126,7 +126,7 @@ class Ledger(Value, dict=True):
         found: dict[str, str] = {}
         for fill in self.fills:
             trip = _with(bought, self, fill)
-            if fill.side is Side.SELL:
+            if fill.side is SELL:
                 found[fill.order_id] = _exit_reason(self, fill, trip)
             if trip.held <= 0:
                 del bought[self.market(fill)]
@@ -159,7 +159,7 @@ def _with(going: dict[ProductId, _Open], ledger: Ledger, fill: VenueFill) -> _Op
 def _exit_reason(ledger: Ledger, sale: VenueFill, trip: _Open) -> str:
     """A protective order tells by which of its legs traded; a stop above its first place had trailed there."""
     order, origin = ledger.orders[sale.order_id], ledger.origin(sale)
-    if origin is not None and origin.kind is OrderKind.EXIT:
+    if origin is not None and origin.kind is EXIT:
         return origin.why
     if order.trigger is not TriggerStatus.TRIGGERED:
         return "take_profit"

@@ -231,8 +231,8 @@ MISTAKES: Final = (
         "curve-without-fees",
         "the equity curve forgets the fees that the ledger knows",
         "backtest/curve.py",
-        "EXACT.add(fill.value, fill.fee) if fill.side is Side.BUY else EXACT.subtract(fill.fee, fill.value)",
-        "fill.value if fill.side is Side.BUY else EXACT.subtract(ZERO, fill.value)",
+        "EXACT.add(fill.value, fill.fee) if fill.side is BUY else EXACT.subtract(fill.fee, fill.value)",
+        "fill.value if fill.side is BUY else EXACT.subtract(ZERO, fill.value)",
     ),
     _mistake(
         "flat-trades-win",
