@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from typing import Final
 
 from bot.domain.event import (
@@ -133,8 +132,9 @@ def pruned(state: State, now: datetime) -> State:
         del orders[order.client_order_id]
         if order.order_id:
             past[order.client_order_id] = _past(order, state)
-    for cid in [*islice(past, max(0, len(past) - PAST_KEPT))]:
-        del past[cid]
+    if len(past) > PAST_KEPT:  # a file of state knows no order, so the times decide
+        for cid in sorted(past, key=lambda cid: (past[cid].ended_at, cid))[: len(past) - PAST_KEPT]:
+            del past[cid]
     used = {order.intent for order in orders.values()}
     awaited = {
         n: intent for n, intent in state.intents.items() if n in used or not (intent.closed or intent.at <= reach)
