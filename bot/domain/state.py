@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -198,7 +198,7 @@ class Period(Value, dict=True):
     @cached_property
     def ends_at(self) -> datetime:
         """When the next one begins."""
-        return datetime.fromisoformat(self.id).replace(tzinfo=UTC) + (_WEEK if "W" in self.id else _DAY)
+        return datetime.fromisoformat(f"{self.id}T00Z") + (_WEEK if "W" in self.id else _DAY)
 
 
 def day_id(at: datetime) -> str:
@@ -401,12 +401,11 @@ class State(Evolving):
         return tuple(sorted([intent for intent in self.intents.values() if not intent.closed], key=_BY_NUMBER))
 
     @cached_property
-    def of_base(self) -> Mapping[str, tuple[Order, ...]]:
+    def of_base(self) -> Mapping[str, Sequence[Order]]:
         """Our orders by the base currency they trade, oldest first."""
-        found: dict[str, tuple[Order, ...]] = {}
+        found: dict[str, list[Order]] = {}
         for order in self.orders.values():
-            base = order.product.base
-            found[base] = (*found[base], order) if base in found else (order,)
+            found.setdefault(order.product.base, []).append(order)
         return found
 
     def has_fill(self, entry_id: str, order_id: str, trade_id: str, adjustment: str = "") -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bot.domain.decision import Reject
 from bot.domain.holdings import free_to_sell, view_of
@@ -27,7 +27,7 @@ from bot.execution.trading import Terms
 from bot.settings.policy import ExitsPolicy, Policy
 
 _Signs = tuple[
-    Position, tuple[Order, ...], Balance | None, Ledger | None, Product, tuple[OrderReport, ...], bool, ExitsPolicy
+    Position, Sequence[Order], Balance | None, Ledger | None, Product, tuple[OrderReport, ...], bool, ExitsPolicy
 ]
 """Everything but the price that a plan in step depends on; mostly the very objects of the cycle before."""
 

@@ -82,10 +82,9 @@ def _part(
     mark = marks.get(market)
     if mark is None:
         return ValuePart(currency, amount, None, ZERO, "unpriced", now), f"{currency}: no price of {market} seen yet"
-    worth = EXACT.multiply(amount, mark.price.value)
-    age = now - mark.at
-    part = ValuePart(currency, amount, mark.price, worth, "quote" if age < unpriced_after else "last_good", mark.at)
-    if age >= unpriced_after:
-        limit = int(unpriced_after.total_seconds())
-        return part, f"{currency}: last price of {market} is {age.total_seconds():.0f} s old, limit {limit} s"
-    return part, ""
+    worth, age = EXACT.multiply(amount, mark.price.value), now - mark.at
+    if age < unpriced_after:
+        return ValuePart(currency, amount, mark.price, worth, "quote", mark.at), ""
+    limit = int(unpriced_after.total_seconds())
+    problem = f"{currency}: last price of {market} is {age.total_seconds():.0f} s old, limit {limit} s"
+    return ValuePart(currency, amount, mark.price, worth, "last_good", mark.at), problem

@@ -13,10 +13,10 @@ from tests.builders import NOW, d, intent, order, size
 def test_an_order_that_ended_works_no_more_though_it_was_looked_for_before():
     open_ = order(cid="a", order_id="at-the-venue")
     before = State(orders={"a": open_})
-    assert before.working == before.of_base["BTC"] == (open_,)
+    assert (before.working, before.of_base["BTC"]) == ((open_,), [open_])
     ended = replace(open_, state=OrderState.FILLED)
     after = before.changed(orders={"a": ended})
-    assert (after.working, after.of_base["BTC"]) == ((), (ended,))
+    assert (after.working, after.of_base["BTC"]) == ((), [ended])
     assert after.order_of("at-the-venue") is ended
 
 

@@ -75,8 +75,8 @@ MISTAKES: Final = (
         "a coin is valued for a day at the price before its feed died",
         "provenance of NLV",
         "bot/observe/valuation.py",
-        "    if age >= unpriced_after:\n",
-        "    if age >= unpriced_after * 1000:\n",
+        "    if age < unpriced_after:\n",
+        "    if age < unpriced_after * 1000:\n",
         pytest("tests/observe/test_valuation.py"),
     ),
     Mistake(
