@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Decimal
 
 from bot.domain.money import EXACT, ONE, ZERO, Money, Percent, Price, Size, ceil_to, floor_to
-from bot.domain.product import Product, Side
+from bot.domain.product import BUY, Product
 from bot.domain.state import FeeTier
 from bot.errors import UnitError
 
@@ -88,7 +88,7 @@ def largest_buy(product: Product, budget: Money, worst: Price, touch: Price) -> 
     size = size_after_fees(product, worst, ZERO, room)
     if size.value > product.base_max:
         size = Size(floor_to(product.base_max, product.size_step))
-    dearest, cheapest = product.passive(worst, Side.BUY), product.passive(touch, Side.BUY)
+    dearest, cheapest = product.passive(worst, BUY), product.passive(touch, BUY)
     return size if product.fits(dearest, size) and product.fits(cheapest, size) else None
 
 

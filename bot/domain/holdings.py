@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from bot.domain.fees import dust
 from bot.domain.money import EXACT, ZERO, Size, total
-from bot.domain.order import OrderKind, OrderReport
+from bot.domain.order import PROTECTIVE, OrderReport
 from bot.domain.position import Position
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, SELL, ProductId, Side
 from bot.domain.snapshot import Balance, MarketView, Snapshot
 from bot.domain.state import Order, State
 
@@ -34,8 +34,8 @@ def free_to_sell(state: State, balance: Balance | None, external: tuple[OrderRep
     base = position.product.base
     protective, exits = ZERO, ZERO
     for order in state.of_base.get(base, ()):
-        if order.side is Side.SELL and order.state.is_working:
-            if order.kind is OrderKind.PROTECTIVE:
+        if order.side is SELL and order.state.is_working:
+            if order.kind is PROTECTIVE:
                 protective = EXACT.add(protective, order.remaining.value)
             else:
                 exits = EXACT.add(exits, order.remaining.value)
@@ -67,7 +67,7 @@ def unprotected(snap: Snapshot, state: State) -> Mapping[ProductId, datetime]:
         if not position.managed or is_dust(snap, position) or position.exit_levels.highest_stop is None:
             continue
         known = state.of_base.get(position.product.base, ())
-        sales = [order for order in known if order.side is Side.SELL and order.order_id]
+        sales = [order for order in known if order.side is SELL and order.order_id]
         if not any(order.state.is_working for order in sales):
             found[market] = max([position.opened_at, *(order.changed_at for order in sales)])
     return found
@@ -75,11 +75,11 @@ def unprotected(snap: Snapshot, state: State) -> Mapping[ProductId, datetime]:
 
 def working_entry(orders: Iterable[Order], base: str) -> Order | None:
     """An entry order of ours for this base currency that the venue may still fill, unknown ones included."""
-    return next((o for o in orders if o.side is Side.BUY and o.state.is_working and o.product.base == base), None)
+    return next((o for o in orders if o.side is BUY and o.state.is_working and o.product.base == base), None)
 
 
 def _is_sell(side: Side, product: ProductId, base: str) -> bool:
-    return side is Side.SELL and product.base == base
+    return side is SELL and product.base == base
 
 
 def _foreign_offers(orders: tuple[OrderReport, ...], base: str, held: Decimal) -> Decimal:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from bot.domain.money import BASIS_POINTS, EXACT, TWO, ZERO, Money, Price, Size
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, ProductId, Side
 from bot.domain.value import Value
 from bot.errors import UnitError
 
@@ -46,11 +46,11 @@ class Quote(Value):
 
     def touch(self, side: Side) -> Price:
         """The price a passive order of `side` would join."""
-        return self.bid if side is Side.BUY else self.ask
+        return self.bid if side is BUY else self.ask
 
     def cross(self, side: Side) -> Price:
         """The price a taker of `side` meets first."""
-        return self.ask if side is Side.BUY else self.bid
+        return self.ask if side is BUY else self.bid
 
 
 class Level(Value):
@@ -81,7 +81,7 @@ class Book(Value):
 
     def side(self, taker: Side) -> tuple[Level, ...]:
         """The levels a taker of this side consumes."""
-        return self.asks if taker is Side.BUY else self.bids
+        return self.asks if taker is BUY else self.bids
 
     def quote(self) -> Quote | None:
         """The top of the book; None when a side is empty. Raises UnitError when crossed."""
@@ -95,10 +95,10 @@ class Book(Value):
         quote = self.quote()
         if quote is None:
             return Money.zero(currency)
-        limit = quote.mid.shifted(within_bps if taker is Side.BUY else -within_bps).value
+        limit = quote.mid.shifted(within_bps if taker is BUY else -within_bps).value
         amount = ZERO
         for level in self.side(taker):
-            beyond = level.price.value > limit if taker is Side.BUY else level.price.value < limit
+            beyond = level.price.value > limit if taker is BUY else level.price.value < limit
             if beyond:
                 break
             amount = EXACT.add(amount, EXACT.multiply(level.price.value, level.size.value))

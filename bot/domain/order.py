@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from bot.domain.money import EXACT, ZERO, Money, Price, Size
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, ProductId, Side
 from bot.domain.value import Value
 from bot.errors import IllegalTransition
 
@@ -261,5 +261,5 @@ class Fill(Value):
     @property
     def cash(self) -> Money:
         """Signed effect on the quote wallet, fee included."""
-        signed = -self.value if self.side is Side.BUY else self.value
+        signed = -self.value if self.side is BUY else self.value
         return Money(EXACT.subtract(signed, self.fee), self.product.quote)

@@ -161,4 +161,4 @@ class Product(Value):
             return None
         room = min(EXACT.divide(budget.amount, price.value), self.base_max)
         size = Size(floor_to(room, self.size_step))
-        return size if not size.is_zero and self.illegal(self.passive(price, Side.BUY), size) is None else None
+        return size if not size.is_zero and self.illegal(self.passive(price, BUY), size) is None else None

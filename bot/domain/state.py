@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from bot.domain.decision import HysteresisCount
 from bot.domain.evolving import Evolving
 from bot.domain.money import EXACT, ZERO, Price, Size
-from bot.domain.order import Bracket, OrderKind, OrderState, OrderType
+from bot.domain.order import EXIT, Bracket, OrderKind, OrderState, OrderType
 from bot.domain.position import CostMethod, Exits, Position
 from bot.domain.product import ProductId, Side
 from bot.domain.value import Value, cached_property, field
@@ -392,8 +392,7 @@ class State(Evolving):
     @cached_property
     def exiting(self) -> frozenset[str]:
         """Base currencies of which an exit of ours owns the sell side."""
-        exit_kind = OrderKind.EXIT
-        return frozenset([i.product.base for i in self.open_intents if i.kind is exit_kind])
+        return frozenset([intent.product.base for intent in self.open_intents if intent.kind is EXIT])
 
     @cached_property
     def open_intents(self) -> tuple[Intent, ...]:

@@ -14,8 +14,8 @@ from bot.domain.event import (
     PositionMarked,
 )
 from bot.domain.money import ZERO
-from bot.domain.order import OrderKind
-from bot.domain.product import ProductId, Side
+from bot.domain.order import PROTECTIVE
+from bot.domain.product import SELL, ProductId
 from bot.domain.snapshot import MarketView, Valuation
 from bot.domain.state import State
 from bot.risk import breakers, cooldowns, stops
@@ -81,7 +81,7 @@ def pauses_after(fills: Iterable[FillBooked], state: State, policy: Policy) -> I
         pause = cooldowns.after_fill(market, fill.at, stopped_out(fill, state), policy.risk)
         if pause is not None:
             yield CooldownBegan(pause)
-        if fill.side is Side.SELL and _lost(fill):
+        if fill.side is SELL and _lost(fill):
             streak = cooldowns.after_streak(state.loss_streak, fill.at, policy.risk)
             held = state.positions.get(market)
             if streak is not None and (held is None or not held.managed):
@@ -90,14 +90,14 @@ def pauses_after(fills: Iterable[FillBooked], state: State, policy: Policy) -> I
 
 def stopped_out(fill: FillBooked, state: State) -> bool:
     """Whether a fill of ours sold at a loss because a stop was hit, at the venue or by the bot."""
-    if fill.side is not Side.SELL or not _lost(fill):
+    if fill.side is not SELL or not _lost(fill):
         return False
     order = state.orders.get(fill.client_order_id)
     if order is None:
         return False
     intent = state.intents.get(order.intent)
     stopped = intent is not None and "stop" in intent.why
-    return order.kind is OrderKind.PROTECTIVE or stopped
+    return order.kind is PROTECTIVE or stopped
 
 
 def _lost(fill: FillBooked) -> bool:

@@ -9,7 +9,7 @@ from bot.domain.event import CursorMoved, FillsKnown, Payload, PositionAdopted
 from bot.domain.money import EXACT, ZERO, Size
 from bot.domain.order import Fill
 from bot.domain.position import CostMethod, Lot, Origin, Position, bought, sold
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, ProductId
 from bot.domain.snapshot import Balance
 from bot.domain.state import State
 from bot.observe.valuation import Mark
@@ -74,7 +74,7 @@ def _rebuilt(market: ProductId, fills: Sequence[Fill], held: Size, at: datetime)
     for fill in sorted(fills, key=lambda item: (item.at, item.entry_id)):
         if fill.size is None or fill.adjustment:
             return None
-        if fill.side is Side.BUY:
+        if fill.side is BUY:
             cost = EXACT.add(fill.value, fill.fee)
             position = bought(position, Lot(fill.size, cost, fill.at, Origin.REBUILT, fill.order_id), ZERO)
         elif fill.size > position.size:

@@ -10,7 +10,7 @@ from typing import Final
 
 from bot.domain.money import ONE
 from bot.domain.order import RESTING, OrderReport
-from bot.domain.product import Product, ProductId, Side, TradingMode
+from bot.domain.product import BUY, Product, ProductId, TradingMode
 from bot.domain.snapshot import (
     Balance,
     ClockSkew,
@@ -357,5 +357,5 @@ def _may_explain(order: Order, currency: str, ledger: Ledger | None, settled: da
         return False
     if ledger is None or since is None or order.state not in RESTING or order.booked < order.filled:
         return True
-    offered = order.product.quote if order.side is Side.BUY else order.product.base
+    offered = order.product.quote if order.side is BUY else order.product.base
     return currency == offered and ledger.pending < 0

@@ -10,7 +10,7 @@ from datetime import datetime
 from bot.domain.event import ForeignOrderGone, ForeignOrderSeen, Payload
 from bot.domain.money import ZERO
 from bot.domain.order import Fill, OrderReport
-from bot.domain.product import Side
+from bot.domain.product import BUY
 from bot.domain.snapshot import Balance
 from bot.domain.state import State
 from bot.domain.value import Value
@@ -132,7 +132,7 @@ def _behind(
 
 def _of_a_child(fill: Fill, state: State) -> bool:
     """Whether a sale of an unknown order may be of a bracket attached to an entry that was working."""
-    if fill.side is Side.BUY or fill.order_id in state.foreign_orders or state.order_of(fill.order_id) is not None:
+    if fill.side is BUY or fill.order_id in state.foreign_orders or state.order_of(fill.order_id) is not None:
         return False
     return any(order.attached is not None and order.product.base == fill.product.base for order in state.unsettled)
 

@@ -21,7 +21,7 @@ from bot.domain.event import (
 )
 from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.position import Exits, Lot, Origin, Position, Sale, bought, given_away, left_to_others, sale, share
-from bot.domain.product import ProductId, Side
+from bot.domain.product import BUY, ProductId
 from bot.domain.state import FillCursor, Ledger, Oversold, Period, State, day_id, week_id
 from bot.domain.value import replace
 from bot.record.fold_orders import counted, pruned
@@ -44,14 +44,14 @@ def fill_booked(state: State, fill: FillBooked, envelope: Envelope) -> State:
         fees_total=EXACT.add(state.fees_total, fill.fee),
         orders=counted(state.orders, fill),
     )
-    return _purchase(state, fill) if fill.side is Side.BUY else _sale(state, fill)
+    return _purchase(state, fill) if fill.side is BUY else _sale(state, fill)
 
 
 def profit_of(state: State, fill: FillBooked) -> Decimal:
     """What booking `fill` would add to the realised profit, for the payload of the event itself."""
     if state.has_fill(fill.entry_id, fill.order_id, fill.trade_id, fill.adjustment):
         return ZERO
-    after = _purchase(state, fill) if fill.side is Side.BUY else _sale(state, fill)
+    after = _purchase(state, fill) if fill.side is BUY else _sale(state, fill)
     return EXACT.subtract(after.realised_total, state.realised_total)
 
 
@@ -329,9 +329,7 @@ def _after_fill(ledgers: Mapping[str, Ledger], fill: FillBooked, at: datetime) -
     if not ledgers:
         return ledgers
     base, quote, value = fill.product.base, fill.product.quote, fill.value
-    came, paid = (
-        (fill.size.value, EXACT.minus(value)) if fill.side is Side.BUY else (EXACT.minus(fill.size.value), value)
-    )
+    came, paid = (fill.size.value, EXACT.minus(value)) if fill.side is BUY else (EXACT.minus(fill.size.value), value)
     moved = _ledger(ledgers, base, at).after(came)
     return {**ledgers, base: moved, quote: _ledger(ledgers, quote, at).after(EXACT.subtract(paid, fill.fee))}
 

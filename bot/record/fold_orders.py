@@ -18,9 +18,9 @@ from bot.domain.event import (
     OrderChanged,
 )
 from bot.domain.money import EXACT, ZERO, Size
-from bot.domain.order import OrderKind, OrderState, OrderType
+from bot.domain.order import ENTRY, PROTECTIVE, OrderState, OrderType
 from bot.domain.position import Exits
-from bot.domain.product import Side
+from bot.domain.product import SELL
 from bot.domain.state import Intent, Order, PastOrder, SentOrder, State
 from bot.domain.value import replace
 
@@ -94,7 +94,7 @@ def child_adopted(state: State, event: ChildAdopted, envelope: Envelope) -> Stat
         return state
     child = Order(
         client_order_id=event.client_order_id, intent=event.intent_id, attempt=0, product=event.product,
-        side=Side.SELL, kind=OrderKind.PROTECTIVE, type=event.type, size=event.size, limit_price=event.limit_price,
+        side=SELL, kind=PROTECTIVE, type=event.type, size=event.size, limit_price=event.limit_price,
         state=OrderState.OPEN, created_at=envelope.ts, changed_at=envelope.ts, expected_price=expected,
         expected_fee_rate=parent.expected_fee_rate if parent is not None else ZERO, order_id=event.order_id,
         stop_price=event.stop_price, parent_order_id=event.parent_order_id,
@@ -159,7 +159,7 @@ def _intent(state: State, event: IntentRecorded, envelope: Envelope) -> Intent:
         number=event.intent_id, cycle_id=envelope.cycle_id, product=event.product, side=event.side, kind=event.kind,
         size=event.intent_size, worst_price=event.worst_price, worst_quote=event.worst_quote,
         reference=event.reference, rule=event.rule, why=event.why, at=envelope.ts, exits=event.exits, attempts=1,
-        rule_entered_at=state.rule_last_entry.get(event.rule) if event.kind is OrderKind.ENTRY else None,
+        rule_entered_at=state.rule_last_entry.get(event.rule) if event.kind is ENTRY else None,
     )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def _recent(sent: tuple[SentOrder, ...], now: datetime) -> tuple[SentOrder, ...]
 
 
 def _last_entry(state: State, event: IntentRecorded, at: datetime) -> Mapping[str, datetime]:
-    if event.kind is not OrderKind.ENTRY or event.intent_id in state.intents:
+    if event.kind is not ENTRY or event.intent_id in state.intents:
         return state.rule_last_entry
     return {**state.rule_last_entry, event.rule: at}
 
@@ -192,7 +192,7 @@ def _last_entry(state: State, event: IntentRecorded, at: datetime) -> Mapping[st
 def _never_entered(state: State, order: Order) -> State:
     """An entry whose only request never left is none: its rule pauses no longer than without it."""
     intent = state.intents.get(order.intent)
-    if intent is None or intent.kind is not OrderKind.ENTRY or intent.attempts > 1:
+    if intent is None or intent.kind is not ENTRY or intent.attempts > 1:
         return state
     if state.rule_last_entry.get(intent.rule) != intent.at:
         return state
@@ -222,7 +222,7 @@ def _at_target(order: Order, filled: Size, value: Decimal) -> Size:
     if order.limit_price is None:
         return order.at_target
     better = EXACT.subtract(value, EXACT.multiply(order.limit_price.value, filled.value))
-    gained = better if order.side is Side.SELL else -better
+    gained = better if order.side is SELL else -better
     return filled if gained >= EXACT.multiply(value, -_ROUNDED_OFF) else order.at_target
 
 

@@ -165,7 +165,7 @@ MISTAKES: Final = (
         "a stop that traded at the venue pauses its product for minutes instead of hours",
         "cooldowns",
         "bot/loop/upkeep.py",
-        "    return order.kind is OrderKind.PROTECTIVE or stopped",
+        "    return order.kind is PROTECTIVE or stopped",
         "    return stopped",
         pytest("tests/loop/test_trades.py"),
     ),
