@@ -27,8 +27,10 @@ from bot.domain.value import replace
 KEPT: Final = timedelta(hours=24)
 """How long settled orders and the governors' memory stay in the state."""
 
+PAST_MOST: Final = 250
+"""Of no more orders that are over it stays known that they were ours."""
 PAST_KEPT: Final = 200
-"""Of so many orders that are over it stays known that they were ours."""
+"""Of so many it stays known when there were too many: finding the oldest takes a look at all, so many go at once."""
 
 _ROUNDED_OFF: Final = Decimal("0.0001")
 """Share of an order's value that the venue's sums may be short of, by what it rounds."""
@@ -132,7 +134,7 @@ def pruned(state: State, now: datetime) -> State:
         del orders[order.client_order_id]
         if order.order_id:
             past[order.client_order_id] = _past(order, state)
-    if len(past) > PAST_KEPT:  # a file of state knows no order, so the times decide
+    if len(past) > PAST_MOST:  # a file of state knows no order, so the times decide
         for cid in sorted(past, key=lambda cid: (past[cid].ended_at, cid))[: len(past) - PAST_KEPT]:
             del past[cid]
     used = {order.intent for order in orders.values()}

@@ -15,7 +15,7 @@ from bot.domain.order import OrderKind, OrderState, OrderType
 from bot.domain.product import ProductId, Side
 from bot.domain.state import Approval, Ban, Cooldown, Period, State
 from bot.record.fold import TABLE
-from bot.record.fold_orders import PAST_KEPT, pruned
+from bot.record.fold_orders import PAST_KEPT, PAST_MOST, pruned
 from bot.record.statefile import dump, load
 from bot.record.topics import TOPICS
 from tests.builders import order
@@ -136,13 +136,13 @@ def test_a_restart_forgets_the_same_orders_as_a_bot_that_ran_on_the_oldest_first
         order(
             cid=f"c{999 - n}", order_id=f"o{n}", state=OrderState.CANCELED, changed_at=NOON + n * timedelta(minutes=1)
         )
-        for n in range(PAST_KEPT + 50)
+        for n in range(PAST_MOST + 1)
     ]
-    begun = pruned(State(orders={o.client_order_id: o for o in ended}), ended[PAST_KEPT - 1].changed_at + day)
-    assert len(begun.past_orders) == PAST_KEPT
+    begun = pruned(State(orders={o.client_order_id: o for o in ended}), ended[-2].changed_at + day)
+    assert len(begun.past_orders) == PAST_MOST
     ran_on, restarted = (pruned(known, ended[-1].changed_at + day) for known in (begun, load(dump(begun))))
     assert restarted.past_orders == ran_on.past_orders
-    assert set(ran_on.past_orders) == {o.client_order_id for o in ended[50:]}
+    assert set(ran_on.past_orders) == {o.client_order_id for o in ended[-PAST_KEPT:]}
 
 
 def test_an_order_with_a_fill_still_to_come_is_never_forgotten() -> None:
