@@ -2,8 +2,9 @@
 
 # The system's own Python, where it is new enough, before another one in the PATH: the service runs on that (its units
 # hide /home and /root, where others live), its owner mends it, and distributions build it optimised for speed.
-PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	&& echo /usr/bin/python3 || echo python3)
+PYTHON ?= $(shell /usr/bin/python3 -c '$(HAS_VENV); $(NEW_ENOUGH)' 2>/dev/null && echo /usr/bin/python3 || echo python3)
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+HAS_VENV := import ensurepip, venv
 TEST_WORKERS ?= 2
 BULWARK_DATA ?= ../shared/data
 ARGS ?=
@@ -87,9 +88,9 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --fork-strategy 
 $(CREATED):
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "make: no $(PYTHON) here; name a Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || \
 		{ echo "make: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); try make PYTHON=python3.11" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	@$(PYTHON) -c '$(HAS_VENV)' 2>/dev/null || \
 		{ echo "make: $(PYTHON) lacks the venv module; on Debian and Ubuntu it is the package python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@

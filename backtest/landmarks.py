@@ -18,21 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from backtest.dataset import Dataset, Segment, Track
-from bot.domain.bars import Ints
+from bot.domain.bars import DAY_S, Ints
 from bot.domain.product import ProductId
 from bot.observe.observer import metadata_slot
 from bot.risk.breakers import breaker_name, breaker_policy
 from bot.settings.config import Config
+from bot.triggers.columns import STRETCH, WARY
 from bot.triggers.rolling import rolled
 
 Mask = npt.NDArray[np.bool_]
 
-DAY_S: Final = 86_400
-WARY: Final = 0.9
-"""Share of a limit from which on a bar is run: exact judgement is the loop's."""
 FIRST_BARS: Final = 3
-STRETCH: Final = 1024
-"""Bars whose range is taken at once, to find out where it is worth a closer look."""
 
 
 def landmarks(data: Dataset, config: Config) -> Ints:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from backtest.dataset import Dataset, Segment, Track
-from bot.domain.bars import Windows
+from bot.domain.bars import DAY_S, Windows
 from bot.domain.market import Book, Level, Quote
 from bot.domain.money import EXACT, ZERO, Price, Size
 from bot.domain.order import VenueStatus
@@ -27,7 +27,6 @@ BOTTOMLESS: Final = Size(Decimal(10) ** 12)
 """Size of the one level a side of the made book. Candles record no depth, so no depth limit can bind in a backtest:
 what an order may take is bounded by the fill rules, as a share of each bar's volume."""
 
-DAY_S: Final = 86_400
 OUT_OF_REACH: Final = Decimal(10) ** 12
 """Least size of an order in a market whose recording ended: nobody is known who would take the other side."""
 _NOT_RECORDED: Final = "nothing was recorded of this time"

@@ -15,12 +15,11 @@ from typing import Any, Final
 import numpy as np
 
 from backtest.candles import Floats
-from bot.domain.bars import Ints
+from bot.domain.bars import DAY_S, Ints
 from bot.domain.value import Value, cached_property
 
 LEAST_DAYS: Final = 20
 DAYS_A_YEAR: Final = 365
-DAY_S: Final = 86_400
 NOT_ENOUGH: Final = "not enough data"
 WORST: Final = 5
 _PLACES: Final = 6

@@ -51,6 +51,9 @@ class Granularity(IntEnum):
         return int(at.timestamp()) // self.value * self.value
 
 
+DAY_S: Final = Granularity.ONE_DAY.value
+"""Seconds of a day."""
+
 LENGTHS: Final[Mapping[str, Granularity]] = {
     "1m": Granularity.ONE_MINUTE,
     "5m": Granularity.FIVE_MINUTE,

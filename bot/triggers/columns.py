@@ -24,9 +24,9 @@ BLOCK: Final = 64
 _WRAP: Final = 2**64 - 1
 _HALF: Final = 2**63
 _BARS_A_READ: Final = 100
-_STRETCH: Final = 1024
+STRETCH: Final = 1024
 """Bars whose range is taken at once, to find out whether one of them can have moved far."""
-_WARY: Final = 0.9
+WARY: Final = 0.9
 """Share of a limit from which on it is: the exact comparison is made bar by bar."""
 
 
@@ -155,7 +155,7 @@ class SeriesColumns:
         """Bars that moved more than `percent` off the close before, ascending."""
         if percent not in self._unsteady:
             moved: list[int] = []
-            for first, stop in self.wild(_STRETCH, float(percent) / 100 * _WARY):
+            for first, stop in self.wild(STRETCH, float(percent) / 100 * WARY):
                 known = max(0, first - 1)
                 moved += (unsteady(self.series.slice(known, stop), percent) + known).tolist()
             self._unsteady[percent] = moved
